@@ -1,0 +1,1 @@
+"""Engines: how recorded work is run."""

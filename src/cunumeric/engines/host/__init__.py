@@ -1,0 +1,1 @@
+"""The embedded engine: NumPy's kernels over cache-sized tiles, on every core of one machine."""

@@ -1,0 +1,104 @@
+"""Large buffers whose pages stay mapped when an array dies, to be handed to the next array.
+
+Fresh pages cost two to four times the arithmetic that fills them. Memory is owned by a `Raw`; an array gets it through
+a `Lease`, which is the array's base and dies with the last array on it: its finaliser puts the raw memory on the
+shelf instead of freeing it. (Two types, because NumPy shortens chains of bases of one type, and would leave the lease
+out.) The shelf never makes the process larger than the arrays alone have made
+it: before new memory is taken, as much shelved memory is freed.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import numpy as np
+
+# Below this, malloc serves from its own warm heap.
+SHELVED_FROM = 256 * 1024
+
+
+class Raw(np.ndarray):
+    """Bytes that own their memory."""
+
+    __slots__ = ()
+
+
+class Lease(np.ndarray):
+    """One life of a `Raw`, from `empty` to the death of the last array on it."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        raw = self.base
+        if type(raw) is Raw:
+            _shelf.put(raw)
+
+
+class _Shelf:
+    def __init__(self) -> None:
+        self.by_size: dict[int, list[Raw]] = {}
+        self.bytes = 0
+        # Finalisers may run inside any allocation of this module: the lock must admit the same thread again.
+        self.lock = threading.RLock()
+
+    def put(self, raw: Raw) -> None:
+        with self.lock:
+            self.by_size.setdefault(raw.nbytes, []).append(raw)
+            self.bytes += raw.nbytes
+
+    def take(self, nbytes: int) -> Raw | None:
+        """Memory of `nbytes`; else None, after dropping shelved memory of about that size in all."""
+        with self.lock:
+            stack = self.by_size.get(nbytes)
+            if stack:
+                self.bytes -= nbytes
+                return stack.pop()
+            self._drop(nbytes)
+            return None
+
+    def _drop(self, nbytes: int) -> None:
+        for size in sorted(self.by_size, key=lambda s: abs(s - nbytes)):
+            stack = self.by_size[size]
+            while stack and nbytes > 0:
+                nbytes -= size
+                self.bytes -= size
+                stack.pop()
+            if not stack:
+                del self.by_size[size]
+            if nbytes <= 0:
+                break
+
+    def clear(self) -> None:
+        with self.lock:
+            self._drop(self.bytes + 1)
+
+
+_shelf = _Shelf()
+
+
+def trim() -> None:
+    """Free all shelved memory."""
+    _shelf.clear()
+
+
+def shelved_bytes() -> int:
+    """Bytes kept for reuse."""
+    return _shelf.bytes
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype, order: str = "C") -> np.ndarray:
+    """`np.empty` for the engine's results; large ones on shelved memory. Raises NumPy's MemoryError, which names the
+    shape, the dtype and the bytes, after giving back what is shelved."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes < SHELVED_FROM or dtype.hasobject:
+        return np.empty(shape, dtype, order)
+    size = -(-nbytes // 4096) * 4096
+    raw = _shelf.take(size)
+    if raw is None:
+        try:
+            raw = Raw((size,), np.uint8)
+        except MemoryError:
+            trim()
+            return np.empty(shape, dtype, order)
+    return np.ndarray(shape, dtype, buffer=raw.view(Lease), order=order)

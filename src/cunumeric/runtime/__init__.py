@@ -1,0 +1,1 @@
+"""What every layer above may ask for: settings, cores, threads. Imports nothing of the package above it."""

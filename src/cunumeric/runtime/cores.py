@@ -1,0 +1,32 @@
+"""How many cores this process may use: affinity mask and cgroup quota, not what the machine has."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+
+def _cgroup_quota() -> float:
+    """CPU quota of the control group in cores (v2, then v1); infinity where none is set or it cannot be read."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
+        return math.inf if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        base = Path("/sys/fs/cgroup/cpu")
+        quota_us = int((base / "cpu.cfs_quota_us").read_text())
+        return math.inf if quota_us <= 0 else quota_us / int((base / "cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return math.inf
+
+
+def available_cores() -> int:
+    """Cores by affinity, cut to the control group's quota; at least 1."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # platforms without affinity
+        cores = os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, cores if quota >= cores else math.ceil(quota))

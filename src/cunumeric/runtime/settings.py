@@ -1,0 +1,62 @@
+"""Settings: read once from the environment, changed at run time only through `settings` or `eager()`.
+
+| variable | meaning | default |
+|---|---|---|
+| `CUNUMERIC_NUM_THREADS` | threads that run sweeps and parallel kernels | cores this process may use |
+| `LEGATE_CONFIG` | Legate's flags; of them `--cpus N` sets the same number | |
+| `CUNUMERIC_TILE` | elements in a tile of a sweep | 16384 |
+| `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 65536 |
+| `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 400 |
+| `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass, field
+
+from .cores import available_cores
+
+
+def _integer(name: str, default: int, least: int) -> int:
+    text = os.environ.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise ValueError(f"{name}={text!r}: expected a whole number") from None
+    if value < least:
+        raise ValueError(f"{name}={value}: must be at least {least}")
+    return value
+
+
+def _legate_cpus() -> int:
+    """`--cpus N` of LEGATE_CONFIG, or 0."""
+    words = shlex.split(os.environ.get("LEGATE_CONFIG", ""))
+    for i, word in enumerate(words):
+        text = word.partition("=")[2] if word.startswith("--cpus=") else ""
+        if word == "--cpus" and i + 1 < len(words):
+            text = words[i + 1]
+        if text:
+            if not text.isdigit() or int(text) < 1:
+                raise ValueError(f"LEGATE_CONFIG: --cpus {text}: expected a whole number of at least 1")
+            return int(text)
+    return 0
+
+
+def _threads() -> int:
+    return _integer("CUNUMERIC_NUM_THREADS", _legate_cpus() or available_cores(), 1)
+
+
+@dataclass
+class Settings:
+    threads: int = field(default_factory=_threads)
+    tile: int = field(default_factory=lambda: _integer("CUNUMERIC_TILE", 16384, 1))
+    record_min: int = field(default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", 65536, 0))
+    window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 400, 1))
+    eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))
+
+
+settings = Settings()

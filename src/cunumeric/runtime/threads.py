@@ -1,0 +1,138 @@
+"""One team of threads for the whole process: `run(body, parts)` calls `body(0) … body(parts-1)` side by side.
+
+The caller works too. A team serves one job at a time; a job that comes while the team is busy (from another
+Python thread, or from inside a job) runs its parts one after another in the caller, which is always correct
+because parts may not wait for each other.
+
+Interrupts: NumPy never leaves an operation half done on Ctrl-C, so neither may a job. While a job runs in the main
+thread, SIGINT is held and delivered when the job is finished. The cyclic collector is held too: it could run a
+user's finaliser on a worker, which would wait for locks that the caller of the job holds.
+"""
+
+from __future__ import annotations
+
+import _thread
+import gc
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+from .settings import settings
+
+
+class _Worker:
+    """A daemon thread that waits for a body, runs it, and says so."""
+
+    def __init__(self, number: int) -> None:
+        self.start, self.done = _thread.allocate_lock(), _thread.allocate_lock()
+        self.start.acquire()
+        self.done.acquire()
+        self.body: Callable[[int], None] | None = None
+        self.part = 0
+        self.error: BaseException | None = None
+        threading.Thread(target=self._loop, name=f"cunumeric-{number}", daemon=True).start()
+
+    def _loop(self) -> None:
+        while True:
+            self.start.acquire()
+            try:
+                self.body(self.part)  # type: ignore[misc]
+            except BaseException as error:
+                self.error = error
+            self.body = None
+            self.done.release()
+
+
+class _Team:
+    def __init__(self) -> None:
+        self.busy = _thread.allocate_lock()
+        self.workers: list[_Worker] = []
+
+    def run(self, body: Callable[[int], None], parts: int) -> None:
+        if parts <= 1 or not self.busy.acquire(blocking=False):
+            for part in range(parts):
+                body(part)
+            return
+        try:
+            while len(self.workers) < parts - 1:
+                self.workers.append(_Worker(len(self.workers) + 1))
+            crew = self.workers[: parts - 1]
+            for part, worker in enumerate(crew, 1):
+                worker.body, worker.part, worker.error = body, part, None
+                worker.start.release()
+            error: BaseException | None = None
+            try:
+                body(0)
+            except BaseException as caught:
+                error = caught
+            for worker in crew:
+                worker.done.acquire()
+                error = error or worker.error
+                worker.error = None
+        finally:
+            self.busy.release()
+        if error is not None:
+            raise error
+
+
+_team = _Team()
+
+
+def _renew() -> None:
+    """In a forked child the workers are gone: begin with a new team."""
+    global _team
+    _team = _Team()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
+class held_interrupts:
+    """Context: SIGINT waits until the end of the block (main thread only); the cyclic collector too."""
+
+    __slots__ = ("caught", "gc", "previous")
+
+    def __enter__(self) -> None:
+        self.previous = self.caught = None
+        if threading.current_thread() is threading.main_thread():
+            previous = signal.getsignal(signal.SIGINT)
+            if callable(previous):
+                self.previous = previous
+                signal.signal(signal.SIGINT, self._catch)
+        self.gc = gc.isenabled()
+        gc.disable()
+
+    def _catch(self, number, frame) -> None:
+        self.caught = (number, frame)
+
+    def __exit__(self, *exc) -> None:
+        if self.gc:
+            gc.enable()
+        if self.previous is not None:
+            signal.signal(signal.SIGINT, self.previous)
+            if self.caught is not None:
+                self.previous(*self.caught)
+
+
+def count() -> int:
+    """Threads that a job may use."""
+    return settings.threads
+
+
+def run(body: Callable[[int], None], parts: int) -> None:
+    """Call `body(k)` for every k below `parts`, on as many threads; the first error is raised when all have ended."""
+    if parts <= 1:
+        for part in range(parts):
+            body(part)
+        return
+    with held_interrupts():
+        _team.run(body, parts)
+
+
+def split(n: int, parts: int) -> list[tuple[int, int]]:
+    """`n` items as at most `parts` contiguous, nearly equal, non-empty ranges."""
+    parts = max(1, min(parts, n))
+    edges = [n * k // parts for k in range(parts + 1)]
+    return list(zip(edges[:-1], edges[1:], strict=True))
