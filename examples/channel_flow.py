@@ -125,7 +125,7 @@ def move(u, v, p, dx, dy, dt):
     v[-1, :] = 0
 
 
-def simulate(nx, ny, steps, sweeps=50, dt=None, swirl=1.0, progress=iter):
+def simulate(nx, ny, steps, sweeps=50, dt=None, swirl=2.0, progress=iter):
     """Run the flow for a number of time steps.
 
     Args:
@@ -232,7 +232,7 @@ def arguments(argv=None):
         "steps about a quarter as long",
     )
     parser.add_argument(
-        "--swirl", type=float, default=1.0, help="speed of the eddies at the start, 0 for none (default: %(default)s)"
+        "--swirl", type=float, default=2.0, help="speed of the eddies at the start, 0 for none (default: %(default)s)"
     )
     parser.add_argument("--output", default="flow.png", metavar="PNG", help="picture to write (default: %(default)s)")
     parser.add_argument("--no-plot", action="store_true", help="write no picture")
