@@ -197,8 +197,11 @@ def draw(u, v, p, t, path):
     left.set_title("Speed and streamlines")
     left.set_ylabel("y, across the channel")
 
-    image = right.contourf(x, y, p, levels=24, cmap="RdBu_r")
-    figure.colorbar(image, ax=right, label="pressure", shrink=0.85)
+    middle = (p.max() + p.min()) / 2
+    reach = max(p.max() - middle, 0.01)  # rounding errors of a uniform pressure are not worth a picture
+    levels = np.linspace(middle - reach, middle + reach, 25)
+    image = right.contourf(x, y, p, levels=levels, cmap="RdBu_r")
+    figure.colorbar(image, ax=right, label="pressure", shrink=0.85, ticks=levels[::4], format="%.3g")
     every_x, every_y = max(1, nx // 20), max(1, ny // 20)
     right.quiver(
         x[::every_x], y[::every_y], u[::every_y, ::every_x], v[::every_y, ::every_x], color="black", width=0.003
