@@ -116,10 +116,11 @@ def is_private_module(name: str) -> bool:
     """Whether `name` is an importable module of NumPy that its manual does not name."""
     if name in PUBLIC_MODULES or not is_numpy(name):
         return False
-    if name in sys.modules:
-        return True
+    parent, _, leaf = name.rpartition(".")
     try:
-        return importlib.util.find_spec(name) is not None
+        found = getattr(importlib.import_module(parent), leaf, None)
+        # A function can hide the module it comes from (numpy._core.printoptions).
+        return isinstance(found, types.ModuleType) if found is not None else importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
         return False
 
