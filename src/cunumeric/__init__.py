@@ -1,5 +1,40 @@
-"""NumPy, on every core: `import cunumeric as np`."""
+"""NumPy, on every core: change `import numpy as np` to `import cunumeric as np`.
 
-from .runtime.version import VERSION as __version__
+Every public name of the installed NumPy is here, over arrays whose large operations are recorded, fused and run on
+all cores. Beyond NumPy there are `synchronize()`, which runs what is recorded, and `eager()`, a context in which
+nothing is recorded.
+"""
 
-__all__ = ["__version__"]
+from __future__ import annotations
+
+import importlib as _importlib
+
+import numpy as _numpy
+
+from .api import indexing_tricks as _indexing_tricks
+from .api.build import fill as _fill
+from .arrays import indexing as _indexing
+from .arrays import operators as _operators
+from .arrays.base import ndarray
+from .arrays.ufunc import ufunc
+from .control import eager, synchronize
+from .runtime.version import VERSION as _version
+
+_SUBMODULES = frozenset(
+    "char core ctypeslib dtypes emath exceptions f2py fft lib linalg ma matlib polynomial random rec strings testing "
+    "typing version".split()
+)
+
+__all__ = _fill(globals(), _numpy, (_indexing_tricks,))
+__all__ += ["eager", "synchronize"]
+__version__ = _version
+
+
+def __getattr__(name):
+    if name in _SUBMODULES:
+        return _importlib.import_module("." + name, __name__)
+    return getattr(_numpy, name)  # private names, and NumPy's own word for what it no longer has
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, *_SUBMODULES})

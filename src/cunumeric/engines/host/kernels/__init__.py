@@ -1,1 +1,2 @@
-"""engines/host/kernels"""
+def sort_into(*a, **k): return NotImplemented
+def getitem(*a): return NotImplemented

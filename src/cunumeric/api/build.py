@@ -1,0 +1,102 @@
+"""Namespaces: every public name of a NumPy module, over our arrays.
+
+A name is ours when a chapter of this folder defines it; else it is NumPy's function with arguments stripped and the
+result wrapped, NumPy's class where it works on our arrays as it is, or the very same object (constants, dtypes).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from typing import Any
+
+import numpy as np
+
+from ..arrays import protocols, ufunc
+from ..arrays.base import nd, ndarray, strip, strip_keywords, wrap_from
+
+_FUNCTIONS = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    type(np.sum),
+)
+
+# Functions that our functions are: `cunumeric.sum` knows `numpy.sum` and the other way round.
+_known: dict[int, Any] = {id(nd): ndarray, id(np.ufunc): ufunc.ufunc}
+
+
+def function(f: Any, module: str) -> Any:
+    """`f` of NumPy as ours."""
+
+    def call(*args, **kwargs):
+        return wrap_from(f(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+
+    return dress(call, f, module)
+
+
+def dress(call: Any, f: Any, module: str) -> Any:
+    """Name, documentation and signature of NumPy's `f` for `call`; remembers the two as twins."""
+    try:
+        functools.update_wrapper(call, f, updated=())
+    except (AttributeError, TypeError):
+        call.__name__ = getattr(f, "__name__", "call")
+    call.__module__ = module
+    if not hasattr(call, "__wrapped__"):
+        call.__wrapped__ = f
+    try:
+        protocols.twins[f] = call
+    except TypeError:
+        pass
+    _known[id(f)] = call
+    return call
+
+
+def twin(value: Any, module: str) -> Any:
+    """Ours for one public object of NumPy."""
+    found = _known.get(id(value))
+    if found is not None:
+        return found
+    if isinstance(value, np.ufunc):
+        ours = ufunc.of(value)
+        _known[id(value)] = protocols.twins[value] = ours
+        return ours
+    if isinstance(value, _FUNCTIONS) or type(value).__name__ == "cython_function_or_method":
+        return function(value, module)
+    return value
+
+
+def public_names(module: types.ModuleType) -> list[str]:
+    """What a NumPy module offers: its `__all__`, or every name without an underscore that is not a module it merely
+    imported."""
+    names = getattr(module, "__all__", None)
+    if names is None:
+        names = [
+            n
+            for n in dir(module)
+            if not n.startswith("_")
+            and not (inspect.ismodule(getattr(module, n)) and not getattr(module, n).__name__.startswith("numpy"))
+        ]
+    return list(names)
+
+
+def fill(namespace: dict[str, Any], source: types.ModuleType, chapters: tuple[types.ModuleType, ...] = ()) -> list[str]:
+    """Fill `namespace` with every public name of `source`; returns the names, for `__all__`."""
+    module = namespace["__name__"]
+    names = public_names(source)
+    own: dict[str, Any] = {}
+    for chapter in chapters:
+        for name in chapter.__all__:
+            own[name] = getattr(chapter, name)
+    for name in names:
+        if name in namespace:
+            continue
+        value = getattr(source, name)
+        if isinstance(value, types.ModuleType):
+            continue  # submodules are modules of ours
+        if name in own:
+            namespace[name] = own[name] if isinstance(own[name], type) else dress(own[name], value, module)
+        else:
+            namespace[name] = twin(value, module)
+    return names

@@ -1,0 +1,66 @@
+"""`r_`, `c_`, `mgrid`, `ogrid`, `vectorize`, `nditer`: NumPy's helpers that are objects or classes, over our arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..arrays.base import strip, strip_keywords, wrap, wrap_from
+
+__all__ = ["c_", "mgrid", "nditer", "ogrid", "r_", "vectorize"]
+
+
+class _Grid:
+    """An object of NumPy that is used by indexing it."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self.__doc__ = source.__doc__
+
+    def __getitem__(self, key: Any) -> Any:
+        return wrap(self._source[strip(key)])
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+
+r_ = _Grid(np.r_)
+c_ = _Grid(np.c_)
+mgrid = _Grid(np.mgrid)
+ogrid = _Grid(np.ogrid)
+
+
+class vectorize(np.vectorize):
+    """NumPy's `vectorize`, giving our arrays."""
+
+    def __call__(self, *args, **kwargs):
+        if self.pyfunc is np._NoValue:
+            return super().__call__(*args, **kwargs)
+        return wrap_from(super().__call__(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+
+
+class _IteratorType(type):
+    """NumPy's iterator cannot be a base class: ours makes one, and counts it as its instance."""
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x, np.nditer)
+
+    def __getattr__(cls, name: str) -> Any:
+        return getattr(np.nditer, name)
+
+
+class nditer(metaclass=_IteratorType):
+    """NumPy's iterator over our arrays; what it yields are NumPy's views of their memory."""
+
+    def __new__(cls, op, *args, **kwargs):
+        r = np.nditer(strip(op), *[strip(a) for a in args], **strip_keywords(kwargs))
+        wrap_from(r, tuple(op) if isinstance(op, (list, tuple)) else (op,))  # the operands' memory is exposed now
+        return r
+
+
+for _class in (vectorize, nditer):
+    _class.__doc__ = getattr(np, _class.__name__).__doc__

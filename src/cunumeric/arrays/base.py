@@ -1,0 +1,199 @@
+"""The array class's frame, and the three ways across its border: `host`, `strip`, `wrap`.
+
+An array holds either host memory (a real `numpy.ndarray`, so that views, strides, flags and overlap are NumPy's own)
+or a node: an operation recorded and not yet run. Every other file of this package goes through the functions here:
+
+- `host(x)`: NumPy's array for one of ours, with everything recorded on that memory done;
+- `strip(value)`: an argument as NumPy may have it (our arrays inside lists and tuples too);
+- `wrap(result)`: a result as our user may have it.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import numpy as np
+
+from ..graph import window
+from ..graph.node import Node
+
+nd = np.ndarray
+new = object.__new__
+
+
+class ArrayType(type):
+    """Metaclass: NumPy's own arrays and their subclasses (matrix, memmap, MaskedArray …) are instances of `ndarray`
+    too, and a class that derives from `ndarray` derives from NumPy's: subclasses live on the host, with NumPy's rules
+    for views, `__array_finalize__` and the rest."""
+
+    def __new__(mcs, name, bases, namespace, **keywords):
+        if not bases:
+            return super().__new__(mcs, name, bases, namespace)
+        real = tuple(nd if type(base) is ArrayType else base for base in bases)
+        return types.new_class(name, real, keywords, lambda body: body.update(namespace))
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return type(x) is cls or isinstance(x, nd)
+
+    def __subclasscheck__(cls, c: type) -> bool:
+        return c is cls or issubclass(c, nd)
+
+
+class ndarray(metaclass=ArrayType):  # the frame; methods are attached by the other files of this folder
+    __slots__ = ("__weakref__", "_a", "_b")
+    __module__ = "cunumeric"
+
+    _a: Any  # numpy.ndarray, or Node while recorded
+    _b: ndarray | None  # for a view: the array whose memory it shows
+
+    def __new__(cls, *args, **kwargs):
+        if cls is not ndarray:
+            return nd.__new__(cls, *map(strip, args), **strip_keywords(kwargs))
+        return wrap(nd.__new__(nd, *map(strip, args), **strip_keywords(kwargs)))
+
+
+def array_of(a: np.ndarray) -> ndarray:
+    """Our array over NumPy's."""
+    x = new(ndarray)
+    x._a = a
+    x._b = None
+    return x
+
+
+def view_of(parent: ndarray, a: np.ndarray) -> ndarray:
+    """Our array over a view of the memory of `parent`."""
+    x = new(ndarray)
+    x._a = a
+    b = parent._b
+    x._b = parent if b is None else b
+    return x
+
+
+def memory(x: ndarray) -> np.ndarray:
+    """The NumPy array of `x`, made if it was only recorded; work recorded on its memory may still wait."""
+    a = x._a
+    if type(a) is Node:
+        a = window.place(x)
+    return a
+
+
+def host(x: Any) -> np.ndarray:
+    """The NumPy array of `x`, with everything recorded on its memory done. NumPy's own arrays pass through."""
+    try:
+        a = x._a
+    except AttributeError:
+        return x
+    if type(a) is nd:
+        if window.pending and window.touched(a):
+            window.flush()
+        return a
+    if type(a) is Node:
+        window.flush()
+        return x._a
+    return a
+
+
+# Beyond this, a list of plain numbers is not searched for arrays of ours: NumPy finds them by protocol.
+_SEARCHED = 32
+_NESTED = frozenset({list, tuple})
+# filled by the modules above: id(our function, ufunc or class) -> NumPy's
+_numpy_of: dict[int, Any] = {}
+
+
+def strip(v: Any) -> Any:
+    """`v` as NumPy may have it: our arrays replaced by NumPy's, in lists, tuples and slices too."""
+    t = type(v)
+    if t is ndarray:
+        return host(v)
+    if t in _NESTED:
+        if not v or (len(v) > _SEARCHED and type(v[0]) is not ndarray and type(v[0]) not in _NESTED):
+            return v
+        for e in v:
+            te = type(e)
+            if te is ndarray or te in _NESTED or te is slice or te is ArrayType:
+                return t([strip(e) for e in v])
+        return v
+    if t is slice:
+        if type(v.start) is ndarray or type(v.stop) is ndarray or type(v.step) is ndarray:
+            return slice(strip(v.start), strip(v.stop), strip(v.step))
+        return v
+    if t is ArrayType:
+        return nd
+    return v
+
+
+def strip_keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
+    for k, v in kwargs.items():
+        if type(v) is ndarray or type(v) in _NESTED or type(v) is ArrayType:
+            return {k: strip(v) for k, v in kwargs.items()}
+    return kwargs
+
+
+def wrap(r: Any) -> Any:
+    """`r` as our user may have it: NumPy's exact arrays become ours, in tuples, lists and named results too."""
+    t = type(r)
+    if t is nd:
+        x = new(ndarray)
+        x._a = r
+        x._b = None
+        return x
+    if t is tuple:
+        return tuple([wrap(e) for e in r])
+    if t is list:
+        return [wrap(e) for e in r] if r and type(r[0]) in (nd, tuple, list) else r
+    if isinstance(r, tuple) and hasattr(t, "_fields"):
+        return t(*[wrap(e) for e in r])
+    return r
+
+
+# Results of these types hold no memory of an argument.
+_DETACHED = frozenset({type(None), bool, int, float, complex, str, bytes, tuple, list, np.dtype}) | {
+    t for t in np.sctypeDict.values() if isinstance(t, type) and t is not np.void
+}
+
+
+def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
+    """`wrap`, where `r` came of a call with `args`: an argument that NumPy handed back is the same object again, a
+    view knows whose memory it shows, and memory that now lives in a foreign object too counts as exposed."""
+    t = type(r)
+    if t is nd:
+        base = r.base
+        for a in args if not kwargs else (*args, *kwargs.values()):
+            ta = type(a)
+            if ta is ndarray:
+                inner = a._a
+                if inner is r:
+                    return a
+                if base is not None and (base is inner or (base is inner.base and type(base) is nd)):
+                    return view_of(a, r)
+            elif ta is nd:
+                if r is a or (base is not None and (base is a or base is a.base)):
+                    window.expose(r)
+            elif ta is tuple and len(a) == 1 and type(a[0]) is ndarray and a[0]._a is r:
+                return a[0]  # out=(x,)
+        x = new(ndarray)
+        x._a = r
+        x._b = None
+        return x
+    if t is tuple:
+        outs = kwargs.get("out") if kwargs else None
+        if type(outs) is tuple and len(outs) == len(r):
+            return tuple([wrap(e) if o is None else o for e, o in zip(r, outs, strict=True)])
+        return tuple([wrap_from(e, args, kwargs) for e in r])
+    if t not in _DETACHED:
+        for a in args if not kwargs else (*args, *kwargs.values()):
+            if type(a) is ndarray:
+                window.expose(a._a)
+            elif a is r:
+                return r
+    return wrap(r)
+
+
+def calling(f: Any) -> Any:
+    """`f` of NumPy as a function on our arrays."""
+
+    def call(*args, **kwargs):
+        return wrap_from(f(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+
+    return call

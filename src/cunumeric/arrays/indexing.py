@@ -1,0 +1,87 @@
+"""Reading and writing parts of arrays.
+
+An index made of slices, integers, `None` and `...` names a view of the same memory: nothing needs to run for it.
+Anything else (index arrays, masks) reads data, so recorded work on the memory runs first.
+"""
+
+from __future__ import annotations
+
+from types import EllipsisType, NoneType
+from typing import Any
+
+import numpy as np
+
+from ..engines.host import kernels
+from ..graph import record, window
+from ..runtime.settings import settings
+from .base import host, memory, nd, ndarray, new, strip, wrap_from
+
+_VIEWING = frozenset({slice, EllipsisType, NoneType})
+_BASIC = frozenset({slice, EllipsisType, NoneType, int, np.int64, np.intp})
+_pending = window.pending
+
+
+def _names_view(key: Any) -> bool:
+    """Whether `key` is a basic index that cannot name a single element by integers alone."""
+    t = type(key)
+    if t is tuple:
+        viewing = False
+        for k in key:
+            tk = type(k)
+            if tk in _VIEWING:
+                viewing = True
+            elif tk not in _BASIC:
+                return False
+        return viewing
+    return t in _VIEWING
+
+
+def __getitem__(self, key):
+    if type(self) is not ndarray:  # called unbound on a subclass, which is one of NumPy's arrays
+        return nd.__getitem__(self, strip(key))
+    a = self._a
+    t = type(key)
+    if _pending or type(a) is not nd:
+        a = memory(self)
+        if _pending and not _names_view(key) and not (t is int and a.ndim > 1):
+            a = host(self)
+    if t is tuple:
+        for k in key:
+            if type(k) is ndarray or type(k) is list:
+                key = tuple([strip(k) for k in key])
+                break
+    elif t is ndarray or t is list:
+        key = strip(key)
+        if a.size >= settings.record_min or (t is ndarray and key.size >= settings.record_min):
+            r = kernels.getitem(a, key)
+            if r is not NotImplemented:
+                return wrap_from(r, (self,))
+    r = a[key]
+    if type(r) is nd:
+        x = new(ndarray)
+        x._a = r
+        if r.base is None:
+            x._b = None
+        else:
+            b = self._b
+            x._b = self if b is None else b
+        return x
+    return r
+
+
+def __setitem__(self, key, value):
+    if type(self) is not ndarray:
+        nd.__setitem__(self, strip(key), strip(value))
+        return
+    a = self._a
+    if _pending or type(a) is not nd or a.size >= settings.record_min:
+        if record.setitem(self, key, value):
+            return
+        a = host(self)
+    a[strip(key)] = strip(value)
+
+
+__getitem__.__doc__ = nd.__getitem__.__doc__
+__setitem__.__doc__ = nd.__setitem__.__doc__
+ndarray.__getitem__ = __getitem__  # type: ignore[attr-defined]
+ndarray.__setitem__ = __setitem__  # type: ignore[attr-defined]

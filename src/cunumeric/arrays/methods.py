@@ -1,0 +1,347 @@
+"""Attributes and methods of arrays that are not operators, indexing or protocols.
+
+Most are NumPy's method on the inner array. The ones above the table at the end do more: they answer from a recorded
+node without running it, are recorded themselves, or have a parallel kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..engines.host import kernels
+from ..engines.host.memory import Lease
+from ..graph import record, window
+from ..runtime.settings import settings
+from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from
+
+
+def method(f: Callable) -> Callable:
+    """Attach `f` to the class under its name, with NumPy's docstring where it has none."""
+    f.__doc__ = f.__doc__ or getattr(nd, f.__name__).__doc__
+    setattr(ndarray, f.__name__, f)
+    return f
+
+
+def _attribute(name: str, *, known: bool, settable: bool = False) -> None:
+    """A property of the inner array. `known`: a recorded node answers too."""
+
+    def get(self):
+        a = self._a if known else host(self)
+        return wrap(getattr(a, name))
+
+    def put(self, value):
+        setattr(host(self), name, strip(value))
+
+    setattr(ndarray, name, property(get, put if settable else None, doc=getattr(nd, name).__doc__))
+
+
+for _name in ("dtype", "ndim", "size", "itemsize", "nbytes"):
+    _attribute(_name, known=True, settable=_name == "dtype")
+_attribute("shape", known=True, settable=True)
+for _name in ("device", "__array_interface__", "__array_struct__"):
+    _attribute(_name, known=False)
+
+
+def _get_strides(self):
+    return memory(self).strides
+
+
+def _set_strides(self, value):
+    host(self).strides = value
+
+
+ndarray.strides = property(_get_strides, _set_strides, doc=nd.strides.__doc__)  # type: ignore[attr-defined]
+
+
+def _view_attribute(name: str, settable: bool = False) -> None:
+    """A property that shows part of the same memory: no recorded work needs to run."""
+
+    def get(self):
+        return wrap_from(getattr(memory(self), name), (self,))
+
+    def put(self, value):
+        setattr(host(self), name, strip(value))
+
+    setattr(ndarray, name, property(get, put if settable else None, doc=getattr(nd, name).__doc__))
+
+
+for _name in ("T", "mT"):
+    _view_attribute(_name)
+for _name in ("real", "imag"):
+    _view_attribute(_name, settable=True)
+
+
+def _exposed_attribute(name: str, settable: bool = False) -> None:
+    """A property through which the memory can be read and written past us."""
+
+    def get(self):
+        a = host(self)
+        window.expose(a)
+        return getattr(a, name)
+
+    def put(self, value):
+        setattr(host(self), name, strip(value))
+
+    setattr(ndarray, name, property(get, put if settable else None, doc=getattr(nd, name).__doc__))
+
+
+for _name in ("data", "ctypes"):
+    _exposed_attribute(_name)
+_exposed_attribute("flat", settable=True)
+
+
+def _base(self):
+    a = memory(self)
+    b = a.base
+    if b is None or type(b) is Lease:
+        return None
+    owner = self._b
+    if owner is not None and owner._a is b:
+        return owner
+    return wrap(b)
+
+
+ndarray.base = property(_base, doc=nd.base.__doc__)  # type: ignore[attr-defined]
+
+
+class flagsobj:
+    """NumPy's flags; memory on the engine's shelf counts as the array's own."""
+
+    __slots__ = ("_array", "_flags")
+
+    def __init__(self, a: np.ndarray) -> None:
+        object.__setattr__(self, "_array", a)
+        object.__setattr__(self, "_flags", a.flags)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "owndata":
+            return self._flags.owndata or type(self._array.base) is Lease
+        return getattr(self._flags, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._flags, name, value)
+
+    def __getitem__(self, key: str) -> bool:
+        if key in ("O", "OWNDATA"):
+            return self.owndata
+        return self._flags[key]
+
+    def __setitem__(self, key: str, value: bool) -> None:
+        self._flags[key] = value
+
+    def __eq__(self, other: object) -> bool:
+        return repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        raise TypeError("unhashable type: 'flagsobj'")
+
+    def __repr__(self) -> str:
+        text = repr(self._flags)
+        return text.replace("OWNDATA : False", f"OWNDATA : {self.owndata}")
+
+    __str__ = __repr__
+
+
+def _flags(self):
+    a = memory(self)
+    return flagsobj(a) if type(a.base) is Lease else a.flags
+
+
+ndarray.flags = property(_flags, doc=nd.flags.__doc__)  # type: ignore[attr-defined]
+
+
+# -- views: no recorded work needs to run ----------------------------------------------------------------------------
+
+
+def _view_method(name: str) -> None:
+    numpys = getattr(nd, name)
+
+    def call(self, *args, **kwargs):
+        a = memory(self) if type(self) is ndarray else self
+        if window.pending and not _stays_view(name, a):
+            a = host(self)
+        return wrap_from(numpys(a, *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs)
+
+    call.__name__ = name
+    method(call)
+
+
+def _stays_view(name: str, a: np.ndarray) -> bool:
+    """Whether the method gives a view whatever its arguments are."""
+    return name not in ("reshape", "ravel") or a.flags.c_contiguous
+
+
+for _name in ("reshape", "ravel", "transpose", "swapaxes", "squeeze", "diagonal"):
+    _view_method(_name)
+
+
+# -- recorded, or with a kernel of our own ---------------------------------------------------------------------------
+
+
+def _reduction(name: str) -> None:
+    numpys = getattr(nd, name)
+
+    def call(self, *args, **kwargs):
+        if type(self) is ndarray and (window.pending or self._a.size >= settings.record_min):
+            r = record.method_reduction(name, self, args, kwargs)
+            if r is not NotImplemented:
+                return r
+        return wrap_from(numpys(host(self), *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs)
+
+    call.__name__ = name
+    method(call)
+
+
+for _name in ("sum", "prod", "min", "max", "mean", "any", "all", "std", "var"):
+    _reduction(_name)
+
+
+@method
+def astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True):
+    if type(self) is ndarray and order == "K" and copy is True and (window.pending or self._a.size >= settings.record_min):
+        r = record.cast(self, dtype, casting)
+        if r is not NotImplemented:
+            return r
+    r = nd.astype(host(self), strip(dtype), order, casting, subok, copy)
+    return self if type(self) is ndarray and r is self._a else wrap_from(r, (self,))
+
+
+@method
+def copy(self, order="C"):
+    if type(self) is ndarray and (window.pending or self._a.size >= settings.record_min):
+        r = record.copy(self, order)
+        if r is not NotImplemented:
+            return r
+    return wrap(nd.copy(host(self), order))
+
+
+@method
+def fill(self, value):
+    if type(self) is ndarray and (window.pending or self._a.size >= settings.record_min) and record.fill(self, value):
+        return
+    nd.fill(host(self), strip(value))
+
+
+@method
+def sort(self, axis=-1, kind=None, order=None, *, stable=None):
+    a = host(self)
+    if order is None and type(a) is nd and kernels.sort_into(a, axis, kind, stable=stable) is not NotImplemented:
+        return
+    nd.sort(a, axis, kind, order, stable=stable)
+
+
+@method
+def resize(self, *args, refcheck=True):
+    a = host(self)
+    if type(self) is not ndarray:
+        nd.resize(a, *args, refcheck=refcheck)
+        return
+    # The inner array has references that are ours, not the user's, and shelved memory cannot grow in place:
+    # resize a copy that owns its memory, then take it.
+    if refcheck and a.size and window.shared(self):
+        raise ValueError(
+            "cannot resize an array that references or is referenced\nby another array in this way.\n"
+            "Use the np.resize function or refcheck=False"
+        )
+    if type(a.base) is not Lease and a.base is not None:
+        raise ValueError("cannot resize this array: it does not own its data")
+    if not (a.flags.c_contiguous or a.flags.f_contiguous):
+        raise ValueError("resize only works on single-segment arrays")
+    own = np.array(a, order="K", copy=True)
+    own.resize(*args, refcheck=False)
+    self._a = own
+
+
+@method
+def to_device(self, device, /, *, stream=None):
+    nd.to_device(host(self), device, stream=stream)
+    return self
+
+
+@method
+def setflags(self, write=None, align=None, uic=None):
+    nd.setflags(host(self), write, align, uic)
+
+
+def _kernel_method(name: str, kernel: Callable) -> None:
+    """A method with a parallel kernel, which answers NotImplemented where NumPy's own is as good."""
+    numpys = getattr(nd, name)
+
+    def call(self, *args, **kwargs):
+        a = host(self)
+        given = [strip(v) for v in args]
+        named = strip_keywords(kwargs)
+        r = kernel(a, *given, **named) if type(a) is nd and a.size >= settings.record_min else NotImplemented
+        if r is NotImplemented:
+            r = numpys(a, *given, **named)
+        return wrap_from(r, (self, *args), kwargs)
+
+    call.__name__ = name
+    method(call)
+
+
+for _name in (
+    "argmax", "argmin", "argpartition", "byteswap", "choose", "clip", "conj", "conjugate", "dot", "dump", "dumps",
+    "flatten", "getfield", "item", "partition", "put", "repeat", "round", "setfield", "tobytes", "tofile", "tolist",
+    "trace", "view", "argsort", "compress", "cumprod", "cumsum", "nonzero", "searchsorted", "take",
+    "__array_wrap__", "__setstate__", "__sizeof__", "__contains__", "__bool__", "__int__", "__float__", "__complex__",
+    "__index__", "__format__", "__delitem__", "__str__", "__repr__",
+):  # fmt: skip
+    _kernel = getattr(kernels, _name, None)
+    if _kernel is not None:
+        _kernel_method(_name, _kernel)
+    else:
+        _numpys = getattr(nd, _name)
+
+        def _call(self, *args, _numpys=_numpys, **kwargs):
+            return wrap_from(
+                _numpys(host(self), *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs
+            )
+
+        _call.__name__ = _name
+        method(_call)
+
+
+@method
+def __len__(self):
+    shape = self._a.shape if type(self) is ndarray else nd.shape.__get__(self)
+    if not shape:
+        raise TypeError("len() of unsized object")
+    return shape[0]
+
+
+@method
+def __iter__(self):
+    a = host(self)
+    if a.ndim == 0:
+        raise TypeError("iteration over a 0-d array")
+    return (self[i] for i in range(len(a)))
+
+
+@method
+def __copy__(self):
+    return array_of(host(self).__copy__())
+
+
+@method
+def __deepcopy__(self, memo):
+    return array_of(host(self).__deepcopy__(memo))
+
+
+@method
+def __reduce_ex__(self, protocol):
+    """The inner array, pickled by NumPy (out of band with protocol 5)."""
+    return array_of, (host(self),)
+
+
+@method
+def __reduce__(self):
+    return array_of, (host(self),)
+
+
+@method
+def __dir__(self):
+    return dir(nd)

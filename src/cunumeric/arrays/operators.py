@@ -1,0 +1,147 @@
+"""Python's operators on arrays. The first lines of each method are the price of a small operation: keep them few.
+
+A small operation goes straight to NumPy's operator on the inner arrays, which brings NumPy's own rules for scalars,
+deferral to other types and exceptions. A large one, or one on memory with recorded work, is recorded when it can be.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..graph import record, window
+from ..ops import elementwise
+from ..runtime.settings import settings
+from .base import host, nd, ndarray, new, strip, wrap_from
+
+_SCALARS = frozenset({int, float, complex, bool, np.float64, np.float32, np.int64, np.int32, np.bool_, np.complex128})
+_pending = window.pending
+
+
+def _binary(symbol: str, kernel: np.ufunc, python: Callable, reflected: bool) -> Callable:
+    row = elementwise.row(kernel)
+    name = f"__r{symbol}__" if reflected else f"__{symbol}__"
+    numpys = getattr(nd, name)
+
+    def method(self, other):
+        try:
+            a = self._a
+        except AttributeError:  # called unbound on a subclass, which is one of NumPy's arrays
+            return numpys(self, strip(other))
+        t = type(other)
+        if t is ndarray:
+            b = other._a
+            if not _pending and a.size < settings.record_min and b.size < settings.record_min:
+                r = python(b, a) if reflected else python(a, b)
+                if type(r) is nd:
+                    x = new(ndarray)
+                    x._a = r
+                    x._b = None
+                    return x
+                return r
+        elif t in _SCALARS:
+            if not _pending and a.size < settings.record_min:
+                r = python(other, a) if reflected else python(a, other)
+                if type(r) is nd:
+                    x = new(ndarray)
+                    x._a = r
+                    x._b = None
+                    return x
+                return r
+        if row is not None:
+            r = record.operator(row, self, other, reflected)
+            if r is not NotImplemented:
+                return r
+        return wrap_from(numpys(host(self), strip(other)), (self, other))
+
+    method.__name__ = name
+    method.__doc__ = numpys.__doc__
+    return method
+
+
+def _inplace(symbol: str, kernel: np.ufunc) -> Callable:
+    row = elementwise.row(kernel)
+    name = f"__i{symbol}__"
+    numpys = getattr(nd, name)
+
+    def method(self, other):
+        if type(self) is not ndarray:
+            return numpys(self, strip(other))
+        if row is not None and (_pending or self._a.size >= settings.record_min):
+            r = record.inplace(row, self, other)
+            if r is not NotImplemented:
+                return self
+        r = numpys(host(self), strip(other))
+        return r if r is NotImplemented else self
+
+    method.__name__ = name
+    method.__doc__ = numpys.__doc__
+    return method
+
+
+def _unary(name: str, kernel: np.ufunc) -> Callable:
+    row = elementwise.row(kernel)
+    numpys = getattr(nd, name)
+
+    def method(self):
+        if type(self) is not ndarray:
+            return numpys(self)
+        a = self._a
+        if row is not None and (_pending or a.size >= settings.record_min):
+            r = record.operator1(row, self)
+            if r is not NotImplemented:
+                return r
+            a = host(self)
+        return wrap_from(numpys(a), (self,))
+
+    method.__name__ = name
+    method.__doc__ = numpys.__doc__
+    return method
+
+
+def _delegated(name: str) -> Callable:
+    numpys = getattr(nd, name)
+
+    def method(self, *args):
+        return wrap_from(numpys(host(self), *[strip(a) for a in args]), (self, *args))
+
+    method.__name__ = name
+    method.__doc__ = numpys.__doc__
+    return method
+
+
+_ARITHMETIC = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide, "floordiv": np.floor_divide,
+    "mod": np.remainder, "pow": np.power, "lshift": np.left_shift, "rshift": np.right_shift,
+    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
+}  # fmt: skip
+_PYTHON = {name: getattr(operator, f"__{name}__") for name in _ARITHMETIC}
+_COMPARISONS = {
+    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
+}  # fmt: skip
+
+for _symbol, _kernel in _ARITHMETIC.items():
+    setattr(ndarray, f"__{_symbol}__", _binary(_symbol, _kernel, _PYTHON[_symbol], False))
+    setattr(ndarray, f"__r{_symbol}__", _binary(_symbol, _kernel, _PYTHON[_symbol], True))
+    setattr(ndarray, f"__i{_symbol}__", _inplace(_symbol, _kernel))
+for _symbol, _kernel in _COMPARISONS.items():
+    setattr(ndarray, f"__{_symbol}__", _binary(_symbol, _kernel, getattr(operator, f"__{_symbol}__"), False))
+for _name, _kernel in {
+    "__neg__": np.negative, "__pos__": np.positive, "__abs__": np.absolute, "__invert__": np.invert,
+}.items():  # fmt: skip
+    setattr(ndarray, _name, _unary(_name, _kernel))
+for _name in ("__divmod__", "__rdivmod__", "__matmul__", "__rmatmul__"):
+    setattr(ndarray, _name, _delegated(_name))
+
+
+def _imatmul(self: Any, other: Any) -> Any:
+    r = nd.__imatmul__(host(self), strip(other))
+    return r if r is NotImplemented else self
+
+
+ndarray.__imatmul__ = _imatmul  # type: ignore[attr-defined]
+# Comparing makes arrays, so NumPy's arrays have no hash; a class that defines __eq__ afterwards keeps object's.
+ndarray.__hash__ = None  # type: ignore[assignment]

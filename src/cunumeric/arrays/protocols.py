@@ -1,0 +1,135 @@
+"""How other packages reach our arrays: `__array__`, `__array_ufunc__`, `__array_function__`, DLPack, buffers.
+
+Whoever gets the memory itself can read and write it past us, so it counts as exposed from then on: what is recorded
+on it runs first, and later operations on it run at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..graph import window
+from . import ufunc as _ufunc
+from .base import host, nd, ndarray, strip, strip_keywords, wrap_from
+from .methods import method
+
+# NumPy's function -> ours; filled where the namespaces are assembled.
+twins: dict[Callable, Callable] = {}
+
+
+@method
+def __array__(self, dtype=None, *, copy=None):
+    a = host(self)
+    if copy or (dtype is not None and np.dtype(dtype) != a.dtype):
+        return np.array(a, dtype=dtype, copy=copy)
+    window.expose(a)
+    return a
+
+
+@method
+def __array_ufunc__(self, ufunc, how, *inputs, **kwargs):
+    if how == "__call__" and all(type(x) is ndarray or isinstance(x, (nd, np.generic, int, float, complex)) for x in inputs):
+        if all(type(x) is not nd and (type(x) is ndarray or not isinstance(x, nd)) for x in inputs):
+            return _ufunc.of(ufunc)(*inputs, **kwargs)
+    given, named = [strip(x) for x in inputs], strip_keywords(kwargs)
+    return wrap_from(getattr(ufunc, how)(*given, **named), inputs, kwargs)
+
+
+@method
+def __array_function__(self, func, types, args, kwargs):
+    if not all(issubclass(t, ndarray) for t in types):
+        return NotImplemented
+    ours = twins.get(func)
+    if ours is not None:
+        return ours(*args, **kwargs)
+    return wrap_from(func(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+
+
+@method
+def __array_namespace__(self, *, api_version=None):
+    nd.__array_namespace__(host(self), api_version=api_version)  # raises for a version NumPy does not know
+    return sys.modules["cunumeric"]
+
+
+@method
+def __dlpack__(self, **kwargs):
+    a = host(self)
+    window.expose(a)
+    return nd.__dlpack__(a, **kwargs)
+
+
+@method
+def __dlpack_device__(self):
+    return nd.__dlpack_device__(host(self))
+
+
+def _interface(name: str) -> property:
+    def get(self: Any) -> Any:
+        a = host(self)
+        window.expose(a)
+        return getattr(a, name)
+
+    return property(get, doc=getattr(nd, name).__doc__)
+
+
+ndarray.__array_interface__ = _interface("__array_interface__")  # type: ignore[attr-defined]
+
+
+def _struct(self: Any) -> Any:
+    # NumPy asks for this before __array__, and through it would lose units, fields and references.
+    a = host(self)
+    if a.dtype.kind not in "biufc":
+        raise AttributeError("__array_struct__")
+    window.expose(a)
+    return a.__array_struct__
+
+
+ndarray.__array_struct__ = property(_struct, doc=nd.__array_struct__.__doc__)  # type: ignore[attr-defined]
+ndarray.__array_priority__ = 0.0  # type: ignore[attr-defined]
+ndarray.__class_getitem__ = classmethod(lambda cls, item: nd[item])  # type: ignore[attr-defined]
+ndarray.__array_finalize__ = nd.__array_finalize__  # type: ignore[attr-defined]
+
+
+def _buffer(self, flags: int, /) -> memoryview:
+    """PEP 688."""
+    a = host(self)
+    window.expose(a)
+    return memoryview(a)
+
+
+def _install_buffer_slot() -> None:
+    """Python 3.11 has no `__buffer__`: put the function into the type's C slot.
+
+    The slot cannot carry an exception out of Python, so a refused buffer (a strided array asked for as contiguous
+    bytes) is a SystemError there instead of NumPy's ValueError or BufferError."""
+    get_buffer = ctypes.pythonapi.PyObject_GetBuffer
+    get_buffer.argtypes = [ctypes.py_object, ctypes.c_void_p, ctypes.c_int]
+    signature = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p, ctypes.c_int)
+
+    @signature
+    def slot(x, view, flags):
+        try:
+            get_buffer(_buffer(x, flags), view, flags)
+        except BaseException:
+            return -1
+        return 0
+
+    # PyTypeObject.tp_as_buffer is the 19th pointer-sized field after the head of a variable-size object.
+    word = ctypes.sizeof(ctypes.c_void_p)
+    head = object.__basicsize__ + word
+    fields = ("name basicsize itemsize dealloc vectorcall getattr setattr async repr number sequence mapping hash call "
+              "str getattro setattro as_buffer").split()  # fmt: skip
+    procs = ctypes.c_void_p.from_address(id(ndarray) + head + word * fields.index("as_buffer"))
+    ctypes.c_void_p.from_address(procs.value).value = ctypes.cast(slot, ctypes.c_void_p).value
+    ndarray._buffer_slot = slot  # type: ignore[attr-defined]  # keeps the callback alive
+
+
+if sys.version_info >= (3, 12):
+    ndarray.__buffer__ = _buffer  # type: ignore[attr-defined]
+elif sys.implementation.name == "cpython":
+    _install_buffer_slot()

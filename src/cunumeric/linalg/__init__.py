@@ -1,0 +1,11 @@
+"""NumPy's `linalg` over our arrays."""
+
+import numpy.linalg as _numpy
+
+from ..api.build import fill as _fill
+
+__all__ = _fill(globals(), _numpy)
+
+
+def __getattr__(name):
+    return getattr(_numpy, name)

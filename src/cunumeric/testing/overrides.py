@@ -1,0 +1,11 @@
+"""NumPy's `testing.overrides`."""
+
+import numpy.testing.overrides as _numpy
+
+from ..api.build import fill as _fill
+
+__all__ = _fill(globals(), _numpy)
+
+
+def __getattr__(name):
+    return getattr(_numpy, name)
