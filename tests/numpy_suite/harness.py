@@ -69,6 +69,7 @@ PUBLIC_MODULES = frozenset(
         "numpy.lib.recfunctions",
         "numpy.lib.scimath",
         "numpy.lib.stride_tricks",
+        "numpy.lib.user_array",
         "numpy.linalg",
         "numpy.ma",
         "numpy.ma.extras",
