@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import window
+from ..engines import host as _host  # noqa: F401  (sets the engine)
+from ..graph import record, window
 from ..graph.node import Node
 
 nd = np.ndarray
@@ -51,6 +52,9 @@ class ndarray(metaclass=ArrayType):  # the frame; methods are attached by the ot
         if cls is not ndarray:
             return nd.__new__(cls, *map(strip, args), **strip_keywords(kwargs))
         return wrap(nd.__new__(nd, *map(strip, args), **strip_keywords(kwargs)))
+
+
+record.ndarray = ndarray
 
 
 def array_of(a: np.ndarray) -> ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..engines.host import kernels
-from ..engines.host.memory import Lease
+from ..runtime.memory import Lease
 from ..graph import record, window
 from ..runtime.settings import settings
 from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from

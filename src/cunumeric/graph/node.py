@@ -1,2 +1,97 @@
-class Node: 
-    pass
+"""What waits: nodes (values not yet computed), leaves (memory read), stores (memory written), reductions."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from ..ops.elementwise import Row
+from ..runtime.memory import Lease
+
+nd = np.ndarray
+
+
+def owner_of(a: np.ndarray) -> np.ndarray:
+    """The array that `a` is a view of, or `a`: memory is told apart by this object's identity."""
+    b = a.base
+    while type(b) is nd:
+        a = b
+        b = a.base
+    return a
+
+
+def is_foreign(owner: np.ndarray) -> bool:
+    """Whether the memory belongs to somebody else (a buffer, a file): it can change without our knowing."""
+    b = owner.base
+    return b is not None and type(b) is not Lease
+
+
+class Leaf:
+    """A view of memory, as one object a window for each NumPy array."""
+
+    __slots__ = ("a", "owner")
+
+    def __init__(self, a: np.ndarray, owner: np.ndarray) -> None:
+        self.a = a
+        self.owner = owner
+
+
+class Node:
+    """The result of an elementwise operation on nodes, leaves and constants (0-d arrays of the loop's dtype)."""
+
+    __slots__ = (
+        "__weakref__", "args", "dtype", "errors", "handle", "hazard", "itemsize", "nbytes", "ndim", "needed", "place",
+        "row", "seq", "shape", "size",
+    )  # fmt: skip
+
+    def __init__(
+        self, row: Row, args: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype, size: int, seq: int
+    ) -> None:
+        self.row = row
+        self.args = args
+        self.shape = shape
+        self.dtype = dtype
+        self.size = size
+        self.ndim = len(shape)
+        self.itemsize = dtype.itemsize
+        self.nbytes = size * dtype.itemsize
+        self.seq = seq
+        self.handle: weakref.ref | None = None  # the user's array that stands for this node
+        self.errors: Any = None  # who hears of floating-point flags (`warning.Ear`)
+        self.place: Leaf | None = None  # memory that holds the value, once it does
+        self.hazard = 0  # planning: the first store that overwrites what this node reads
+        self.needed = False  # planning: something that will run asks for it
+
+    def alive(self) -> bool:
+        handle = self.handle
+        return handle is not None and handle() is not None
+
+
+class Store:
+    """`destination[...] = source`, in its place in the program's order."""
+
+    __slots__ = ("destination", "seq", "source")
+
+    def __init__(self, destination: Leaf, source: Any, seq: int) -> None:
+        self.destination = destination
+        self.source = source  # Node, Leaf or constant
+        self.seq = seq
+
+
+class Reduction:
+    """`ufunc.reduce(source, axis)` at the end of a window; `value` is set by the engine."""
+
+    __slots__ = ("axes", "dtype", "errors", "out_shape", "seq", "source", "ufunc", "value")
+
+    def __init__(self, ufunc: np.ufunc, source: Any, axes: tuple[int, ...], dtype: np.dtype) -> None:
+        self.ufunc = ufunc
+        self.source = source  # Node or Leaf
+        self.axes = axes
+        self.dtype = dtype
+        shape = source.shape if type(source) is Node else source.a.shape
+        self.out_shape = tuple(n for k, n in enumerate(shape) if k not in axes)
+        self.value: Any = None
+        self.errors: Any = None
+        self.seq = 0

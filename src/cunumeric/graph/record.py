@@ -1,10 +1,591 @@
-def ufunc_call(row, args, kwargs): return NotImplemented
-def reduction_call(kernel, array, args, kwargs): return NotImplemented
-def operator(row, x, y, reflected): return NotImplemented
-def operator1(row, x): return NotImplemented
-def inplace(row, x, y): return NotImplemented
-def method_reduction(*a): return NotImplemented
-def cast(*a): return NotImplemented
-def copy(*a): return NotImplemented
-def fill(*a): return False
-def setitem(*a): return False
+"""Recording: which calls become nodes and stores, and which are left to NumPy at once (NotImplemented).
+
+Left to NumPy: small results whose operands do not wait for anything; dtypes that tiles do not work on; operands whose
+memory order would not give C order; calls in which NumPy raises (it then raises at the call, in its own words); and
+operations that could warn where warnings cannot be deferred (`warning`).
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from types import EllipsisType, NoneType
+from typing import Any
+
+import numpy as np
+
+from ..ops import elementwise
+from ..ops.elementwise import CAST, COPY, WHERE, Row, resolve
+from ..runtime.settings import settings
+from . import warning, window
+from .node import Node, Reduction
+
+nd = np.ndarray
+_WEAK = frozenset({int, float, complex})
+_NUMBERS = (np.number, np.bool_)
+# Above this, memory for the result is asked for (and given back) at the call, so that MemoryError comes at the call.
+_ASK_FROM = 1 << 30
+_SILENT_ON_INTEGERS = frozenset({"add", "subtract", "multiply", "square", "negative", "absolute", "cast"})
+
+# Set by the array layer: the array class.
+ndarray: Any = None
+_new = object.__new__
+
+
+class _No(Exception):
+    """This call is NumPy's."""
+
+
+def _descending(a: np.ndarray) -> bool:
+    """Whether the axes are in C order of memory, so that results of this operand are in C order too."""
+    if a.flags.c_contiguous:
+        return True
+    last = math.inf
+    for n, s in zip(a.shape, a.strides, strict=True):
+        if n == 1:
+            continue
+        if s <= 0 or s > last:
+            return False
+        last = s
+    return True
+
+
+def _operand(v: Any) -> Any:
+    """An argument as a node, a NumPy array, or a Python or NumPy scalar; _No for anything else."""
+    t = type(v)
+    if t is ndarray:
+        a = v._a
+        if type(a) is nd and a.ndim == 0:
+            if window.pending and window.touched(a):
+                window.flush()
+            return a.copy()
+        return a
+    if t in _WEAK:
+        return v
+    if t is bool:
+        return np.bool_(v)
+    if t is nd:
+        window.expose(v)  # the user holds it, and can write it past us
+        return v
+    if isinstance(v, _NUMBERS):
+        return v
+    raise _No
+
+
+def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
+    """A node of `row` on operands (see `_operand`), and whether some operand's memory is exposed; _No where the call is
+    NumPy's. Nothing is entered into the window."""
+    signature = []
+    shape: tuple[int, ...] = ()
+    waits = False
+    for v in values:
+        t = type(v)
+        if t is Node:
+            waits = True
+            signature.append(v.dtype)
+        elif t in _WEAK:
+            signature.append(t)
+            continue
+        else:
+            signature.append(v.dtype)
+        s = v.shape
+        if s != shape:
+            if not shape:
+                shape = s
+            elif s:
+                try:
+                    shape = np.broadcast_shapes(shape, s)
+                except ValueError:
+                    raise _No from None
+    size = math.prod(shape)
+    if size < settings.record_min or size == 0:
+        if not (waits or _any_waits(values)) or size == 0 or not shape:
+            raise _No
+    dtypes = resolve(row, tuple(signature))
+    if dtypes is None:
+        raise _No
+    out = dtypes[-1]
+    kinds: Any = warning.IGNORE
+    if not row.silent:
+        integer = dtypes[0].kind in "biu" and out.kind in "biu"
+        if integer and row.name == "power":
+            raise _No  # a negative exponent is an error that only the data shows
+        if not (integer and row.name in _SILENT_ON_INTEGERS):
+            kinds = warning.kinds_heard()
+            if kinds is None:
+                raise _No
+    exposed = False
+    args = []
+    for v, d in zip(values, dtypes, strict=False):
+        t = type(v)
+        if t is Node:
+            if v.shape != shape:
+                raise _No  # another iteration space
+            args.append(v)
+        elif t is nd and v.ndim:
+            if not _descending(v) or not v.flags.aligned:
+                raise _No
+            leaf = window.leaf(v)
+            exposed = exposed or window.is_exposed(leaf.owner)
+            args.append(leaf)
+        else:
+            try:
+                args.append(np.array(v, d))
+            except (OverflowError, TypeError):
+                raise _No from None
+    if size * out.itemsize >= _ASK_FROM:
+        np.empty(shape, out)
+    node = Node(row, tuple(args), shape, out, size, window.sequence())
+    if kinds:
+        node.errors = warning.Ear(kinds)
+    return node, exposed
+
+
+def _any_waits(values: list[Any]) -> bool:
+    """Whether the memory of some operand has recorded writes: then joining them is cheaper than running them now."""
+    if window.pending:
+        for v in values:
+            if type(v) is nd and window.written(v):
+                return True
+    return False
+
+
+def _stands_for(node: Node) -> Any:
+    """A new array that stands for `node`, which enters the window."""
+    x = _new(ndarray)
+    x._a = node
+    x._b = None
+    node.handle = weakref.ref(x)
+    window.note(node)
+    return x
+
+
+def _finish(exposed: bool) -> None:
+    if exposed or len(window.pending) >= settings.window:
+        window.flush()
+
+
+def _ready() -> bool:
+    return not settings.eager and not window.busy()
+
+
+def elementwise_call(row: Row, args: tuple) -> Any:
+    """`row` on `args` as a recorded array, or NotImplemented."""
+    if not _ready():
+        return NotImplemented
+    try:
+        with window.lock:
+            node, exposed = _build(row, [_operand(v) for v in args])
+            x = _stands_for(node)
+            _finish(exposed)
+            return x
+    except _No:
+        return NotImplemented
+
+
+# -- operators and ufunc calls -----------------------------------------------------------------------------------------
+
+_SQUARE = elementwise.row(np.square)
+_SQRT = elementwise.row(np.sqrt)
+_RECIPROCAL = elementwise.row(np.reciprocal)
+_POSITIVE = elementwise.row(np.positive)
+
+
+def operator(row: Row, x: Any, y: Any, reflected: bool) -> Any:
+    """A Python operator on an array of ours."""
+    if row.name == "power" and not reflected and type(y) in (int, float):
+        # NumPy's operator has short ways for these exponents, with results of their own.
+        kind = x._a.dtype.kind
+        if kind in "fc":
+            short = {2: _SQUARE, 1: _POSITIVE, 0.5: _SQRT, -1: _RECIPROCAL}.get(y)
+            if short is not None:
+                return elementwise_call(short, (x,))
+            if y == 0:
+                return NotImplemented
+        elif kind in "iu" and y == 2 and type(y) is int:
+            return elementwise_call(_SQUARE, (x,))
+    return elementwise_call(row, (y, x) if reflected else (x, y))
+
+
+def operator1(row: Row, x: Any) -> Any:
+    return elementwise_call(row, (x,))
+
+
+def inplace(row: Row, x: Any, y: Any) -> bool | Any:
+    """`x op= y` for an array of ours: True, or NotImplemented."""
+    if not _ready() or (row.name == "power" and x._a.dtype.kind not in "fc"):
+        return NotImplemented
+    if row.name == "power" and type(y) in (int, float):
+        short = {2: _SQUARE, 0.5: _SQRT}.get(y)
+        return _into(short, (x,), x) if short is not None else NotImplemented
+    return _into(row, (x, y), x)
+
+
+def _into(row: Row, args: tuple, out: Any) -> bool | Any:
+    """`row` on `args`, stored in the array `out`: True, or NotImplemented."""
+    try:
+        with window.lock:
+            values = [_operand(v) for v in args]
+            node, exposed = _build(row, values)
+            target = out._a
+            if node.shape != target.shape or not np.can_cast(node.dtype, target.dtype, "same_kind"):
+                return NotImplemented
+            if type(target) is Node:
+                if node.dtype == target.dtype:
+                    # No memory was given to the array yet: it stands for the new value from now on.
+                    window.note(node)
+                    target.handle = None
+                    node.handle = weakref.ref(out)
+                    out._a = node
+                    _finish(exposed)
+                    return True
+                target = window.place(out)
+            if not target.flags.writeable or not _storable(target):
+                return NotImplemented
+            destination = window.leaf(target)
+            window.note(node)
+            window.note_store(destination, node)
+            _finish(exposed or window.is_exposed(destination.owner))
+            return True
+    except _No:
+        return NotImplemented
+
+
+def _storable(a: np.ndarray) -> bool:
+    d = a.dtype
+    return d.kind in elementwise.KINDS and d.isnative and a.flags.aligned and _descending(a) and _distinct(a)
+
+
+def _distinct(a: np.ndarray) -> bool:
+    """Whether no two elements share memory."""
+    return all(s != 0 or n <= 1 for n, s in zip(a.shape, a.strides, strict=True)) and (
+        a.flags.c_contiguous or a.base is None or _nested(a)
+    )
+
+
+def _nested(a: np.ndarray) -> bool:
+    """Whether each axis steps over everything that the axes after it span."""
+    span = a.itemsize
+    for n, s in zip(reversed(a.shape), reversed(a.strides), strict=True):
+        if n > 1:
+            if s < span:
+                return False
+            span = s * (n - 1) + span
+    return True
+
+
+def ufunc_call(row: Row, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """A ufunc called by name: with `out=` of ours, or without keywords."""
+    out = None
+    if kwargs:
+        if set(kwargs) != {"out"}:
+            return NotImplemented
+        out = kwargs["out"]
+        if type(out) is tuple and len(out) == 1:
+            out = out[0]
+    if len(args) == row.nin + 1 and out is None:
+        *args, out = args  # type: ignore[assignment]
+    if len(args) != row.nin:
+        return NotImplemented
+    if out is None:
+        return elementwise_call(row, tuple(args))
+    if type(out) is not ndarray or not _ready():
+        return NotImplemented
+    return out if _into(row, tuple(args), out) is True else NotImplemented
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """`numpy.where` with three arguments."""
+    if not _ready():
+        return NotImplemented
+    c = condition
+    if type(c) is ndarray and c._a.dtype != bool:
+        c = elementwise_call(elementwise.row(np.not_equal), (c, 0))  # type: ignore[arg-type]
+        if c is NotImplemented:
+            return c
+    elif type(c) is not ndarray:
+        return NotImplemented
+    return elementwise_call(WHERE, (c, x, y))
+
+
+def cast(x: Any, dtype: Any, casting: str) -> Any:
+    """`x.astype(dtype)`."""
+    try:
+        to = np.dtype(dtype)
+    except TypeError:
+        return NotImplemented
+    a = x._a
+    if not _ready() or to.kind not in elementwise.KINDS or not to.isnative or a.ndim == 0:
+        return NotImplemented
+    if a.dtype.kind not in elementwise.KINDS or (a.dtype.kind == "c" and to.kind != "c"):
+        return NotImplemented  # NumPy warns of the discarded imaginary part
+    if not np.can_cast(a.dtype, to, casting):
+        return NotImplemented
+    try:
+        with window.lock:
+            node, exposed = _build(CAST if to != a.dtype else COPY, [_operand(x)])
+            node.dtype, node.itemsize = to, to.itemsize
+            node.nbytes = node.size * to.itemsize
+            y = _stands_for(node)
+            _finish(exposed)
+            return y
+    except _No:
+        return NotImplemented
+
+
+def copy(x: Any, order: str) -> Any:
+    """`x.copy(order)`."""
+    if order not in ("C", "K"):
+        return NotImplemented
+    return elementwise_call(COPY, (x,))
+
+
+# -- stores ------------------------------------------------------------------------------------------------------------
+
+_BASIC = frozenset({slice, EllipsisType, NoneType, int, np.int64, np.intp})
+
+
+def _is_basic(key: Any) -> bool:
+    return all(type(k) in _BASIC for k in key) if type(key) is tuple else type(key) in _BASIC
+
+
+def setitem(x: Any, key: Any, value: Any) -> bool:
+    """`x[key] = value` for a basic index; False where it is NumPy's."""
+    if not _ready() or not _is_basic(key):
+        return False
+    try:
+        with window.lock:
+            a = x._a
+            if type(a) is Node:
+                a = window.place(x)
+            destination = a[key] if type(key) is tuple and Ellipsis in key else a[(*key, ...) if type(key) is tuple else (key, ...)]
+            return _store(destination, a, _operand(value))
+    except (_No, IndexError):
+        return False
+
+
+def fill(x: Any, value: Any) -> bool:
+    """`x.fill(value)`."""
+    if not _ready():
+        return False
+    try:
+        with window.lock:
+            a = x._a
+            if type(a) is Node:
+                a = window.place(x)
+            v = _operand(value)
+            return type(v) is not nd and type(v) is not Node and _store(a, a, v)
+    except _No:
+        return False
+
+
+def _store(destination: np.ndarray, whole: np.ndarray, value: Any) -> bool:
+    """Record `destination[...] = value`; False where it is NumPy's, or not worth recording."""
+    size = destination.size
+    if size == 0 or not destination.flags.writeable or destination.ndim == 0:
+        return False
+    if not _storable(destination):
+        return False
+    dtype = destination.dtype
+    t = type(value)
+    scalar = t is not Node and not (t is nd and value.ndim)
+    waits = bool(window.pending) and (t is Node or window.written(whole) or (t is nd and window.written(value)))
+    if not waits and (size < settings.record_min or scalar):
+        return False  # NumPy fills at the speed of memory
+    if scalar:
+        if t is complex or (hasattr(value, "dtype") and value.dtype.kind == "c" and dtype.kind != "c"):
+            return False
+        try:
+            source: Any = np.empty((), dtype)
+            source[...] = value
+        except (OverflowError, TypeError, ValueError):
+            return False
+        window.note_store(window.leaf(destination), source)
+        _finish(window.is_exposed(window.leaf(destination).owner))
+        return True
+    if value.dtype.kind not in elementwise.KINDS or (value.dtype.kind == "c" and dtype.kind != "c"):
+        return False
+    exposed = False
+    shape = value.shape
+    if shape != destination.shape:
+        return False
+    if t is nd:
+        if not value.dtype.isnative or not value.flags.aligned or not _descending(value):
+            return False
+        if _same_view(value, destination):
+            return True  # x[i] op= y ends with x[i] = x[i]
+        source = window.leaf(value)
+        exposed = window.is_exposed(source.owner)
+    else:
+        source = value
+    if value.dtype != dtype and warning.kinds_heard() is None:
+        return False
+    leaf = window.leaf(destination)
+    window.note_store(leaf, source)
+    _finish(exposed or window.is_exposed(leaf.owner))
+    return True
+
+
+def _same_view(a: np.ndarray, b: np.ndarray) -> bool:
+    return (
+        a.strides == b.strides
+        and a.dtype == b.dtype
+        and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
+    )
+
+
+# -- reductions --------------------------------------------------------------------------------------------------------
+
+_UFUNC_OF = {
+    "sum": np.add, "prod": np.multiply, "min": np.minimum, "max": np.maximum, "any": np.logical_or,
+    "all": np.logical_and,
+}  # fmt: skip
+
+
+def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Normalised, distinct axes; _No where NumPy would raise."""
+    if axis is None:
+        return tuple(range(ndim))
+    if type(axis) is int:
+        axis = (axis,)
+    if type(axis) is not tuple or not all(type(k) is int and -ndim <= k < ndim for k in axis):
+        raise _No
+    found = tuple(sorted({k % ndim for k in axis}))
+    if len(found) != len(axis):
+        raise _No
+    return found
+
+
+def _accumulator(ufunc: np.ufunc, dtype: np.dtype) -> np.dtype:
+    """The dtype in which NumPy reduces `dtype` (sums of small integers are wide)."""
+    if ufunc in (np.logical_or, np.logical_and):
+        return np.dtype(bool)
+    if ufunc in (np.add, np.multiply) and dtype.kind in "biu" and dtype.itemsize < np.dtype(np.intp).itemsize:
+        return np.dtype(np.uintp if dtype.kind == "u" else np.intp)
+    return dtype
+
+
+def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> Any:
+    """`ufunc.reduce(x, axis)` with everything recorded run before it, in one sweep where it fits; raises _No."""
+    v = _operand(x)
+    if type(v) is not Node and (type(v) is not nd or v.ndim == 0):
+        raise _No
+    if v.dtype.kind not in elementwise.KINDS or not v.dtype.isnative or v.dtype == np.float16 or v.size == 0:
+        raise _No
+    if type(v) is nd and (v.size < settings.record_min or not _descending(v) or not v.flags.aligned):
+        raise _No
+    if v.dtype.kind == "c" and ufunc in (np.minimum, np.maximum):
+        raise _No
+    axes = _axes(axis, v.ndim)
+    if len(axes) not in (v.ndim,) and axes != tuple(range(v.ndim - len(axes), v.ndim)) and axes != (0,):
+        raise _No
+    accumulator = _accumulator(ufunc, v.dtype) if dtype is None else np.dtype(dtype)
+    kinds: Any = warning.IGNORE
+    if v.dtype.kind in "fc" and ufunc not in (np.logical_or, np.logical_and):
+        kinds = warning.kinds_heard()
+        if kinds is None:
+            raise _No
+    if not axes:
+        raise _No
+    shape = v.shape
+    source: Any = v if type(v) is Node else window.leaf(v)
+    reduction = Reduction(ufunc, source, axes, accumulator)
+    reduction.seq = window.sequence()
+    if kinds:
+        reduction.errors = warning.Ear(kinds)
+    window.flush(reduction)
+    value = reduction.value
+    if keepdims:
+        value = np.asarray(value).reshape([1 if k in axes else n for k, n in enumerate(shape)])
+    return value
+
+
+def method_reduction(name: str, x: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """`x.sum(axis, dtype, out, keepdims)` and its like; NotImplemented where it is NumPy's."""
+    if not _ready():
+        return NotImplemented
+    axis, keepdims, ddof = None, False, 0
+    if args:
+        if len(args) > 1:
+            return NotImplemented
+        axis = args[0]
+    for k, v in kwargs.items():
+        if k == "axis" and not args:
+            axis = v
+        elif k == "keepdims":
+            keepdims = v
+        elif k == "ddof" and name in ("std", "var"):
+            ddof = v
+        elif not (k in ("dtype", "out") and v is None):
+            return NotImplemented
+    if type(keepdims) is not bool or type(ddof) is not int:
+        return NotImplemented
+    try:
+        with window.lock:
+            if name in _UFUNC_OF:
+                return _as_array(reduce(_UFUNC_OF[name], x, axis, keepdims))
+            return _moment(name, x, axis, keepdims, ddof)
+    except _No:
+        return NotImplemented
+
+
+def reduction_call(ufunc: np.ufunc, x: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """`ufunc.reduce(x, axis=0, keepdims=False)`."""
+    if ufunc not in _UFUNC_OF.values() or not _ready() or len(args) > 1 or not set(kwargs) <= {"axis", "keepdims"}:
+        return NotImplemented
+    if not window.pending and x._a.size < settings.record_min:
+        return NotImplemented
+    axis = args[0] if args else kwargs.get("axis", 0)
+    try:
+        with window.lock:
+            return _as_array(reduce(ufunc, x, axis, bool(kwargs.get("keepdims", False))))
+    except _No:
+        return NotImplemented
+
+
+def _as_array(value: Any) -> Any:
+    if type(value) is not nd:
+        return value
+    x = _new(ndarray)
+    x._a = value
+    x._b = None
+    return x
+
+
+def _moment(name: str, x: Any, axis: Any, keepdims: bool, ddof: int) -> Any:
+    """Mean, variance and standard deviation by NumPy's own formulas: the sum over the count; the sum of squared
+    distances from the mean over the count less `ddof`."""
+    dtype = x._a.dtype
+    if dtype.kind not in "fiub" or dtype == np.float16:
+        raise _No
+    axes = _axes(axis, x._a.ndim)
+    count = math.prod(x._a.shape[k] for k in axes)
+    if count - ddof <= 0:
+        raise _No
+    wide = np.dtype(np.float64) if dtype.kind in "iub" else dtype
+    source = x if dtype == wide else cast(x, wide, "unsafe")
+    if source is NotImplemented:
+        raise _No
+    if name == "mean":
+        return _as_array(_over(reduce(np.add, source, axis, keepdims), count))
+    if source is x and type(x._a) is Node:
+        window.place(x)  # it is read twice
+    mean = _over(reduce(np.add, source, axis, True), count)
+    distance = elementwise_call(elementwise.row(np.subtract), (source, _as_array(mean)))  # type: ignore[arg-type]
+    if distance is NotImplemented:
+        raise _No
+    squares = elementwise_call(elementwise.row(np.multiply), (distance, distance))  # type: ignore[arg-type]
+    del distance
+    value = _over(reduce(np.add, squares, axis, keepdims), count - ddof)
+    if name == "std":
+        value = np.sqrt(value)
+    return _as_array(value)
+
+
+def _over(total: Any, count: int) -> Any:
+    """NumPy's division of a sum by a count: in place for arrays, in the sum's type for scalars."""
+    if type(total) is nd:
+        return np.true_divide(total, count, out=total, casting="unsafe")
+    return total.dtype.type(total / count)
+
+

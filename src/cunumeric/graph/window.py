@@ -1,6 +1,220 @@
-pending = []
-def touched(a): return False
-def flush(): pass
-def place(x): return None
-def expose(a): pass
-def shared(a): return False
+"""The window: everything recorded and not yet run, in the program's order; one for the process.
+
+`pending` holds the recorded nodes and stores. `memory` says for each array that owns memory which nodes read it and
+which stores write it. All changes happen under `lock`; the check `if pending` in hot paths needs no lock, because a
+thread sees at least its own recordings.
+
+Memory that somebody outside can reach (`expose`) and foreign memory are never left to wait: what is recorded on them
+runs at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..runtime import memory as _memory
+from ..runtime import threads
+from .node import Leaf, Node, Reduction, Store, is_foreign, owner_of
+
+
+class Traffic:
+    """Recorded reads and writes of one owner's memory."""
+
+    __slots__ = ("owner", "readers", "stores")
+
+    def __init__(self, owner: np.ndarray) -> None:
+        self.owner = owner
+        self.readers: list[tuple[Node, Leaf]] = []
+        self.stores: list[Store] = []
+
+
+class Counters:
+    """What was done, for tests and for the curious: never read by the engine."""
+
+    def __init__(self) -> None:
+        self.flushes = 0
+        self.sweeps = 0
+        self.recorded = 0
+        self.written_bytes = 0
+
+
+lock = threading.RLock()
+pending: list[Node | Store] = []
+memory: dict[int, Traffic] = {}
+counters = Counters()
+_leaves: dict[int, Leaf] = {}
+_exposed: dict[int, weakref.ref] = {}
+_sequence = 0
+_running = False
+# Set by the engine: runs the recorded work and gives every live node its memory.
+run: Callable[[list[Node | Store], Reduction | None], None]
+
+
+def sequence() -> int:
+    """The next number in the program's order."""
+    global _sequence
+    _sequence += 1
+    return _sequence
+
+
+def busy() -> bool:
+    """Whether a flush is running (a finaliser or a signal handler that computes meanwhile must not record)."""
+    return _running
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+
+def touched(a: np.ndarray) -> bool:
+    """Whether recorded work reads or writes the memory of `a`."""
+    return id(owner_of(a)) in memory
+
+
+def written(a: np.ndarray) -> bool:
+    """Whether recorded work writes the memory of `a`."""
+    traffic = memory.get(id(owner_of(a)))
+    return traffic is not None and bool(traffic.stores)
+
+
+def leaf(a: np.ndarray) -> Leaf:
+    """The leaf of this window for `a`."""
+    found = _leaves.get(id(a))
+    if found is None:
+        found = _leaves[id(a)] = Leaf(a, owner_of(a))
+    return found
+
+
+def traffic_of(owner: np.ndarray) -> Traffic:
+    found = memory.get(id(owner))
+    if found is None:
+        found = memory[id(owner)] = Traffic(owner)
+    return found
+
+
+def expose(a: Any) -> None:
+    """The memory of `a` can be read and written past us from now on: what is recorded on it runs now."""
+    if type(a) is Node:
+        return  # not memory yet
+    owner = owner_of(a)
+    if id(owner) not in _exposed:
+        key = id(owner)
+        _exposed[key] = weakref.ref(owner, lambda _: _exposed.pop(key, None))
+    if pending and id(owner) in memory:
+        flush()
+
+
+def is_exposed(owner: np.ndarray) -> bool:
+    return id(owner) in _exposed or is_foreign(owner)
+
+
+def shared(x: Any) -> bool:
+    """Whether other arrays show the memory of array `x` (for `resize`)."""
+    a = x._a
+    if a.base is not None and type(a.base) is not _memory.Lease:
+        return True
+    return weakref.getweakrefcount(a) > 0 or _references(a) > 0
+
+
+def _references(a: np.ndarray) -> int:
+    import sys
+
+    return sys.getrefcount(a) - 5  # x._a, the caller's, shared()'s, this function's, getrefcount's
+
+
+# -- recording ---------------------------------------------------------------------------------------------------------
+
+
+def note(node: Node) -> None:
+    """Enter a node; its leaves are read from now on."""
+    counters.recorded += 1
+    for arg in node.args:
+        if type(arg) is Leaf:
+            traffic_of(arg.owner).readers.append((node, arg))
+    pending.append(node)
+
+
+def note_store(destination: Leaf, source: Any) -> None:
+    """Enter a store; a source that is a leaf is read by it."""
+    counters.recorded += 1
+    store = Store(destination, source, sequence())
+    traffic_of(destination.owner).stores.append(store)
+    if type(source) is Leaf:
+        traffic_of(source.owner)
+    pending.append(store)
+
+
+def place(x: Any) -> np.ndarray:
+    """Give the array `x`, which stands for a node, memory of its own: the node's value is stored there in its turn."""
+    with lock:
+        node = x._a
+        if type(node) is not Node:
+            return node
+        a = _memory.empty(node.shape, node.dtype)
+        source: Any = node
+        if node.row.name == "copy" and type(node.args[0]) is Leaf and not _overwritten_since(node):
+            source = node.args[0]
+        note_store(leaf(a), source)
+        node.handle = None
+        x._a = a
+        return a
+
+
+def _overwritten_since(node: Node) -> bool:
+    """Whether a store recorded after `node` writes the memory that it reads."""
+    for arg in node.args:
+        if type(arg) is Leaf:
+            traffic = memory.get(id(arg.owner))
+            if traffic is not None and traffic.stores and traffic.stores[-1].seq > node.seq:
+                return True
+    return False
+
+
+# -- running -----------------------------------------------------------------------------------------------------------
+
+
+def flush(reduction: Reduction | None = None) -> None:
+    """Run everything recorded, and then `reduction`. When memory runs out nothing has been run, and the error names
+    what was asked for; what is recorded stays, to run when memory has been given back."""
+    global _running
+    if not pending and reduction is None:
+        return
+    with lock:
+        if _running:
+            raise RuntimeError("an array was read by a signal handler or finaliser while its value was being computed")
+        counters.flushes += 1
+        _running = True
+        try:
+            with threads.held_interrupts():
+                run(pending, reduction)
+        except MemoryError:
+            raise
+        except BaseException:
+            forget()
+            raise
+        else:
+            forget()
+        finally:
+            _running = False
+
+
+def forget() -> None:
+    """Empty the window."""
+    del pending[:]
+    memory.clear()
+    _leaves.clear()
+
+
+def _after_fork() -> None:
+    global lock, _running
+    lock = threading.RLock()
+    _running = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=lambda: lock.acquire(), after_in_parent=lambda: lock.release(), after_in_child=_after_fork)

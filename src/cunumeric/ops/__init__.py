@@ -1,1 +1,1 @@
-"""ops"""
+"""What an operation is: one row each."""

@@ -1,0 +1,397 @@
+"""From the window to sweeps: what must be computed, what needs memory, and what runs together.
+
+A *sweep* is a list of statements run tile by tile over a common *frame*: bands of rows (index on the first axis). A
+statement gives a node memory, stores into memory, or reduces. Statements with iteration spaces of other sizes may join
+a sweep when they meet its memory in the same rows, so that a band is still in cache when the next statement needs it
+(`w[1:] -= v[:-1]` after `w = 4 * v`).
+
+Values without a handle that no store overwrites the inputs of are never given memory: they are computed where they
+are used.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from ..runtime import memory as _memory
+from ..runtime.settings import settings
+from . import window
+from .node import Leaf, Node, Reduction, Store
+
+_END = 1 << 62
+
+
+class Statement:
+    """One step of a sweep: `source` into `destination`, or into a reduction. `base` is the frame's row of its row 0."""
+
+    __slots__ = ("base", "destination", "reads", "reduction", "seq", "shape", "source")
+
+    def __init__(self, source: Any, destination: Leaf | None, seq: int, reduction: Reduction | None = None) -> None:
+        self.source = source
+        self.destination = destination
+        self.reduction = reduction
+        self.seq = seq
+        if destination is not None:
+            self.shape = destination.a.shape
+        else:
+            self.shape = source.shape if type(source) is Node else source.a.shape
+        self.reads: list[Leaf] = []
+        self.base = 0
+
+
+class Sweep:
+    """Statements that run together. `delayed`: the one statement overwrites rows that its later tiles still read.
+    `rows_only`: tiles may not split rows."""
+
+    __slots__ = ("delayed", "rows_only", "statements")
+
+    def __init__(self, first: Statement) -> None:
+        self.statements = [first]
+        self.delayed = 0  # rows of delay
+        self.rows_only = False
+
+
+def address(a: np.ndarray) -> int:
+    return a.__array_interface__["data"][0]
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether the extents of two views in memory meet."""
+    return np.may_share_memory(a, b)
+
+
+# -- dead memory -------------------------------------------------------------------------------------------------------
+
+
+def _dead_owners(stores: list[Store]) -> dict[int, list[Store]]:
+    """Memory that only the window refers to, with the stores into it."""
+    views: dict[int, list[np.ndarray]] = {}
+    for leaf in window._leaves.values():
+        views.setdefault(id(leaf.owner), []).append(leaf.a)
+    found: dict[int, list[Store]] = {}
+    for store in stores:
+        found.setdefault(id(store.destination.owner), []).append(store)
+    return {key: own for key, own in found.items() if _is_dead(own[0].destination.owner, views[key])}
+
+
+def _is_dead(owner: np.ndarray, views: list[np.ndarray]) -> bool:
+    if window.is_exposed(owner):
+        return False
+    mine = sum(1 for v in views if v is not owner)
+    for v in views:
+        # list entry, Leaf.a, loop variable, argument; and for the owner what the lines below count
+        if v is not owner and sys.getrefcount(v) != 4:
+            return False
+    leaves = sum(1 for leaf in window._leaves.values() if leaf.owner is owner)
+    listed = len(views) - mine  # the owner itself as a leaf: Leaf.a and the list entry
+    # argument of getrefcount, parameter `owner`, Traffic.owner, Leaf.owner of each leaf, base of each view
+    expected = 3 + leaves + mine + 2 * listed
+    return sys.getrefcount(owner) <= expected
+
+
+def _prune(stores: list[Store], nodes: list[Node]) -> list[Store]:
+    """Drop stores into memory that nobody can see any more, after replacing reads of a dead copy by reads of its
+    original where the original still holds the same values."""
+    dead = _dead_owners(stores)
+    if not dead:
+        return stores
+    gone: set[int] = set()
+    for key, own in dead.items():
+        readers = window.memory[key].readers
+        sources = [s for s in stores if type(s.source) is Leaf and id(s.source.owner) == key]
+        if not readers and not sources:
+            gone.update(id(s) for s in own)
+            continue
+        if len(own) == 1 and not sources and type(own[0].source) is Leaf and _forward(own[0], readers):
+            gone.add(id(own[0]))
+    return [s for s in stores if id(s) not in gone] if gone else stores
+
+
+def _forward(copy: Store, readers: list[tuple[Node, Leaf]]) -> bool:
+    """Let the readers of a dead copy read the original; False (and nothing changed) where that would not be the same."""
+    original: Leaf = copy.source
+    whole = copy.destination.a
+    if original.a.shape != whole.shape or original.a.dtype != whole.dtype or whole is not copy.destination.owner:
+        return False
+    traffic = window.memory.get(id(original.owner))
+    writes = [s.seq for s in traffic.stores if overlap(s.destination.a, original.a)] if traffic else []
+    replaced: dict[int, Leaf] = {}
+    for node, leaf in readers:
+        if any(copy.seq < w < node.seq for w in writes):
+            return False
+        if id(leaf) not in replaced:
+            view = _same_part(leaf.a, whole, original.a)
+            if view is None:
+                return False
+            replaced[id(leaf)] = Leaf(view, original.owner)
+    home = window.traffic_of(original.owner)
+    for node, leaf in readers:
+        new = replaced[id(leaf)]
+        node.args = tuple([new if arg is leaf else arg for arg in node.args])
+        home.readers.append((node, new))
+    return True
+
+
+def _same_part(part: np.ndarray, whole: np.ndarray, other: np.ndarray) -> np.ndarray | None:
+    """The view of `other` that `part` is of `whole` (C-contiguous, same shape); None where no slices say it."""
+    if part.ndim != whole.ndim:
+        return None
+    offset = address(part) - address(whole)
+    index = []
+    for n, s, size, step in zip(part.shape, part.strides, whole.shape, whole.strides, strict=True):
+        start, offset = divmod(offset, step) if size > 1 else (0, offset)
+        stride = 1 if n <= 1 else s // step
+        if stride < 1 or (n > 1 and s % step) or start + (n - 1) * stride >= size:
+            return None
+        index.append(slice(start, start + (n - 1) * stride + 1, stride))
+    return other[tuple(index)] if offset == 0 else None
+
+
+# -- what needs memory -------------------------------------------------------------------------------------------------
+
+
+def _hazards(nodes: list[Node]) -> set[int]:
+    """Set each node's `hazard`: the first later store over anything it reads, itself or through nodes computed with
+    it. Returns ids of nodes that a node beyond their hazard uses."""
+    crossed: set[int] = set()
+    for node in nodes:
+        node.needed = False
+        hazard = _END
+        for arg in node.args:
+            if type(arg) is Leaf:
+                traffic = window.memory.get(id(arg.owner))
+                if traffic is not None:
+                    for store in traffic.stores:
+                        if node.seq < store.seq < hazard and overlap(store.destination.a, arg.a):
+                            hazard = store.seq
+                            break
+            elif type(arg) is Node and arg.place is None:
+                if arg.hazard < node.seq:
+                    crossed.add(id(arg))
+                elif arg.hazard < hazard:
+                    hazard = arg.hazard
+        node.hazard = hazard
+    return crossed
+
+
+def _need(node: Any) -> None:
+    """Mark everything that `node` is computed from."""
+    stack = [node]
+    while stack:
+        n = stack.pop()
+        if type(n) is Node and not n.needed:
+            n.needed = True
+            if n.place is None:
+                stack.extend(n.args)
+
+
+def statements(pending: list[Node | Store], reduction: Reduction | None) -> list[Statement]:
+    """What has to run, in the program's order. Nodes that get memory are given it here (`place`)."""
+    nodes = [p for p in pending if type(p) is Node]
+    stores = [p for p in pending if type(p) is Store]
+    if stores:
+        stores = _prune(stores, nodes)
+    crossed = _hazards(nodes) if stores else set()
+    if not stores:
+        for node in nodes:
+            node.hazard, node.needed = _END, False
+    for store in stores:
+        _need(store.source)
+        source = store.source
+        if type(source) is Node and source.hazard < store.seq:
+            crossed.add(id(source))
+    live = [node for node in nodes if node.alive()]
+    for node in live:
+        _need(node)
+    found: list[Statement] = []
+    if reduction is not None:
+        _need(reduction.source)
+        if type(reduction.source) is Node and reduction.source.hazard < _END:
+            crossed.add(id(reduction.source))
+    keep = {id(node) for node in live}
+    for node in nodes:
+        if node.needed and node.place is None and (id(node) in keep or id(node) in crossed):
+            a = _memory.empty(node.shape, node.dtype)
+            node.place = Leaf(a, a)
+            found.append(Statement(node, node.place, node.seq))
+    found += [Statement(s.source, s.destination, s.seq) for s in stores]
+    found.sort(key=lambda s: s.seq)
+    if reduction is not None:
+        found.append(Statement(reduction.source, None, _END, reduction))
+    return found
+
+
+# -- what runs together ------------------------------------------------------------------------------------------------
+
+
+class _Access:
+    """A view as a sweep meets it: where its rows are, and whether it is written."""
+
+    __slots__ = ("a", "base", "row", "stride", "writes")
+
+    def __init__(self, leaf: Leaf, statement: Statement, writes: bool) -> None:
+        a = self.a = leaf.a
+        self.writes = writes
+        self.base = 0
+        # Views that do not run along the frame's rows (broadcast over them) have no row.
+        along = a.ndim == len(statement.shape) and a.ndim > 0 and a.shape[0] == statement.shape[0]
+        self.stride = a.strides[0] if along else 0
+        self.row = (address(a) - address(leaf.owner)) // self.stride if self.stride > 0 else 0
+
+
+def _reads(statement: Statement, done: set[int]) -> tuple[list[Leaf], list[Node]]:
+    """Leaves that the statement reads, and the nodes of its sweep (ids in `done`) that it reads by their place."""
+    leaves: list[Leaf] = []
+    placed: list[Node] = []
+    seen: set[int] = set()
+    stack = [statement.source]
+    while stack:
+        n = stack.pop()
+        if id(n) in seen:
+            continue
+        seen.add(id(n))
+        if type(n) is Leaf:
+            leaves.append(n)
+        elif type(n) is Node:
+            if n.place is not None and n.place is not statement.destination:
+                leaves.append(n.place)
+                if id(n) in done:
+                    placed.append(n)
+            else:
+                stack.extend(n.args)
+    return leaves, placed
+
+
+def sweeps(found: list[Statement]) -> list[Sweep]:
+    """Group statements, in order, into sweeps."""
+    result: list[Sweep] = []
+    open_: Sweep | None = None
+    accesses: dict[int, list[_Access]] = {}
+    done: set[int] = set()
+    for statement in found:
+        leaves, _ = _reads(statement, done)
+        statement.reads = leaves
+        delay = _self_overlap(statement)
+        if open_ is not None and delay == 0 and _join(open_, statement, accesses):
+            open_.statements.append(statement)
+        else:
+            open_ = Sweep(statement)
+            accesses = {}
+            if delay < 0:
+                # No order of tiles gives NumPy's result: compute into memory of its own, then copy.
+                result.append(_detour(statement))
+                leaves = statement.reads
+            elif delay > 0:
+                open_.delayed, open_.rows_only = delay, True
+            result.append(open_)
+        for leaf in leaves:
+            _enter(accesses, leaf, statement, writes=False)
+        if statement.destination is not None:
+            _enter(accesses, statement.destination, statement, writes=True)
+        if open_.delayed:
+            open_ = None
+    return result
+
+
+def _enter(accesses: dict[int, list[_Access]], leaf: Leaf, statement: Statement, writes: bool) -> None:
+    access = _Access(leaf, statement, writes)
+    access.base = statement.base
+    accesses.setdefault(id(leaf.owner), []).append(access)
+
+
+def _self_overlap(statement: Statement) -> int:
+    """How the statement's reads meet its own destination: 0 not, or in the same rows; n > 0 up to n rows away; -1 in
+    a way that needs a copy."""
+    to = statement.destination
+    if to is None:
+        return 0
+    delay = 0
+    d = to.a
+    for leaf in statement.reads:
+        if leaf.owner is not to.owner or not overlap(leaf.a, d):
+            continue
+        a = leaf.a
+        if a.shape != d.shape or a.strides != d.strides or (d.ndim and d.strides[0] <= 0):
+            return -1
+        home = address(leaf.owner)
+        shift = abs((address(a) - home) // d.strides[0] - (address(d) - home) // d.strides[0])
+        if d.ndim == 1 and address(a) != address(d) and (address(a) - address(d)) % d.strides[0]:
+            continue  # interleaved elements never meet
+        delay = max(delay, shift)
+    return delay
+
+
+def _detour(statement: Statement) -> Sweep:
+    """A sweep that computes the statement's source into memory of its own, from which the statement then copies."""
+    source = statement.source
+    dtype = source.dtype if type(source) is Node else source.a.dtype
+    a = _memory.empty(statement.shape, dtype)
+    leaf = Leaf(a, a)
+    first = Statement(source, leaf, statement.seq)
+    first.reads = statement.reads
+    if type(source) is Node and source.place is None:
+        first.source = source
+    statement.source = leaf
+    statement.reads = [leaf]
+    return Sweep(first)
+
+
+def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]]) -> bool:
+    """Whether the statement can run in the sweep; sets its base."""
+    base: int | None = None
+    frame = sweep.statements[0]
+    rows_only = sweep.rows_only
+    if sweep.statements[-1].reduction is not None or (statement.reduction is not None and not _sums_whole(statement)):
+        return False
+    mine = [(leaf, False) for leaf in statement.reads]
+    if statement.destination is not None:
+        mine.append((statement.destination, True))
+    for leaf, writes in mine:
+        others = accesses.get(id(leaf.owner))
+        if others is None:
+            continue
+        me: _Access | None = None
+        for other in others:
+            if not (writes or other.writes) or not overlap(leaf.a, other.a):
+                continue
+            me = me or _Access(leaf, statement, writes)
+            if me.stride <= 0 or me.stride != other.stride or other.a.ndim != leaf.a.ndim:
+                return False
+            wanted = other.base - other.row + me.row
+            if base is None:
+                base = wanted
+            elif base != wanted:
+                return False
+            if address(leaf.a) != address(other.a) or leaf.a.strides != other.a.strides or leaf.a.shape != other.a.shape:
+                rows_only = True
+    if base is None:
+        if statement.shape != frame.shape:
+            return False
+        base = 0
+    if statement.shape != frame.shape or base != 0 or rows_only:
+        if len(statement.shape) != len(frame.shape):
+            return False
+        # Tiles hold whole rows now: give up where a row is much more than a tile.
+        for s in (frame, statement):
+            row = 1
+            for n in s.shape[1:]:
+                row *= n
+            if row > 8 * settings.tile:
+                return False
+        rows_only = True
+    sweep.rows_only = rows_only
+    statement.base = base
+    return True
+
+
+def _sums_whole(statement: Statement) -> bool:
+    reduction = statement.reduction
+    return reduction is not None and not reduction.out_shape
+
+
+def plan(pending: list[Node | Store], reduction: Reduction | None) -> list[Sweep]:
+    """The sweeps that run a window."""
+    return sweeps(statements(pending, reduction))
