@@ -96,11 +96,12 @@ PUBLIC_MODULES = frozenset(
 # Packages beside the array library: they keep their own names and are never redirected.
 _UNTOUCHED = ("numpy.f2py", "numpy.distutils", "numpy.__config__")
 
-_TEST_MODULE = re.compile(r"numpy\.(?:\w+\.)*tests\.\w+\Z")
+# Test files, and the assertions of the masked arrays' tests: they ask for the class of arrays themselves.
+_TEST_MODULE = re.compile(r"numpy\.(?:(?:\w+\.)*tests\.\w+|ma\.testutils)\Z")
 
 
 def is_test_module(name: str) -> bool:
-    """Whether `name` is a module in one of NumPy's folders of tests."""
+    """Whether `name` is test code of NumPy: imported as it is by name, but with redirected imports inside."""
     return _TEST_MODULE.match(name) is not None
 
 
