@@ -410,8 +410,9 @@ def in_share(test: str, share: float) -> bool:
 class Selection:
     """Leaves out what `excluded.txt` names and what is not in the share or the list asked for."""
 
-    def __init__(self, excluded: dict[str, str], share: float, only: str | None):
+    def __init__(self, excluded: dict[str, str], share: float, only: str | None, done: str | None):
         self.share = share
+        self.done = set(Path(done).read_text(encoding="utf-8").splitlines()) if done else set()
         self.only = re.compile(only) if only else None
         self.files = [pattern for pattern in excluded if "::" not in pattern]
         # Ids hold brackets that mean themselves.
@@ -429,6 +430,7 @@ class Selection:
         kept, left_out = [], []
         for item in items:
             wanted = not self.tests.match(item.nodeid) and in_share(item.nodeid, self.share)
+            wanted = wanted and item.nodeid not in self.done
             wanted = wanted and (self.only is None or self.only.search(item.nodeid) is not None)
             (kept if wanted else left_out).append(item)
         items[:] = kept
@@ -477,6 +479,12 @@ class Results:
             report.suite_error = _last_line(call.excinfo.value)
             report.suite_frames = _frames(call.excinfo.value)
         return report
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        # Should the whole run end now, this is the test to blame.
+        if self.file is not None:
+            self.file.write(json.dumps({"id": nodeid, "outcome": "started"}) + "\n")
+            self.file.flush()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # A passed set-up or tear-down says nothing more.
@@ -566,6 +574,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--suite-results", default=None, help="file that receives one line of JSON for each outcome")
     group.addoption("--suite-share", type=float, default=1.0, help="share of the tests to run, chosen by their ids")
     group.addoption("--suite-only", default=None, help="regular expression that ids must contain")
+    group.addoption("--suite-done", default=None, help="file of ids to leave out, one a line")
     group.addoption("--suite-timeout", type=float, default=60.0, help="seconds one test may take")
 
 
@@ -574,7 +583,8 @@ def pytest_configure(config: pytest.Config) -> None:
     redirect = None if option.module == "numpy" else Redirect(option.module)
     sys.meta_path.insert(0, TestFinder(redirect))
     excluded = read_list(HERE / "excluded.txt")
-    config.pluginmanager.register(Selection(excluded, option.suite_share, option.suite_only), "numpy-suite-selection")
+    selection = Selection(excluded, option.suite_share, option.suite_only, option.suite_done)
+    config.pluginmanager.register(selection, "numpy-suite-selection")
     is_worker = hasattr(config, "workerinput")
     config.pluginmanager.register(Results(None if is_worker else option.suite_results), "numpy-suite-results")
     config.pluginmanager.register(Guard(option.suite_timeout), "numpy-suite-guard")
@@ -583,4 +593,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_pycollect_makemodule(module_path: Path, parent) -> pytest.Module | None:
     if NUMPY_ROOT in module_path.parents:
         return SuiteModule.from_parent(parent, path=module_path)
+    return None
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Modules under test that are parameters carry NumPy's names, so that ids are the same for both."""
+    if isinstance(val, types.ModuleType):
+        return re.sub(rf"\A{re.escape(config.option.module)}\b", "numpy", val.__name__)
     return None

@@ -49,6 +49,9 @@ TODO = "TODO reason"
 def run_tests(module: str, settings: dict[str, str], args: argparse.Namespace) -> dict[str, dict]:
     """Run the tests with `module` in NumPy's place and return the outcome of each by its id.
 
+    A run that ends before its time (a crash that pytest-xdist does not survive) is taken up again without the tests
+    that have an outcome; those that were running count as failed.
+
     Args:
         module: ``numpy`` or the module under test.
         settings: environment variables to add.
@@ -60,35 +63,55 @@ def run_tests(module: str, settings: dict[str, str], args: argparse.Namespace) -
     environment.setdefault("NPY_AVAILABLE_MEM", "1 GB")
     paths = [str(HERE), str(SOURCE), *filter(None, [environment.get("PYTHONPATH")])]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
+    outcomes: dict[str, dict] = {}
+    for _ in range(6):
+        status, lines, log = _run_pytest(module, environment, args, list(outcomes))
+        if not any("id" in line for line in lines) and status not in (0, 1, 5):
+            break
+        for line in lines:
+            seen = outcomes.get(line["id"])
+            # Of several reports of one test (call, tear-down) the first failure decides.
+            if seen is None or seen["outcome"] == "started" or line["outcome"] == "failed" != seen["outcome"]:
+                outcomes[line["id"]] = line
+        if status in (0, 1, 5):
+            return outcomes
+        for line in outcomes.values():
+            if line["outcome"] == "started":
+                line |= {"outcome": "failed", "error": "the run ended while this test ran"}
+        # Files that could not be collected are tried again; what fails there says so anew.
+        outcomes = {test: line for test, line in outcomes.items() if line["outcome"] != "uncollected"}
+        print(f"the run with {module} ended early (status {status}); going on with the rest", flush=True)
+    print(f"the tests could not be run with {module} (status {status}):\n{log}", file=sys.stderr)
+    if not outcomes:
+        raise SystemExit(2)
+    return outcomes
+
+
+def _run_pytest(
+    module: str, environment: dict[str, str], args: argparse.Namespace, done: list[str]
+) -> tuple[int, list[dict], str]:
+    """One run of pytest without the tests `done`: its status, the lines of results, the end of what it printed."""
     folders = [str(harness.NUMPY_ROOT / folder) for folder in harness.FOLDERS if args.folder in (None, folder)]
     with tempfile.TemporaryDirectory() as scratch:
-        results, log = Path(scratch, "results.jsonl"), Path(scratch, "log.txt")
+        results, log, left_out = Path(scratch, "results.jsonl"), Path(scratch, "log.txt"), Path(scratch, "done.txt")
+        left_out.write_text("\n".join(done), encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-c", str(HERE / "pytest.ini"), "-p", "harness"]
         command += [f"--rootdir={harness.NUMPY_ROOT}", f"--confcutdir={harness.NUMPY_ROOT}"]
         command += ["-m", "not slow", "--tb=line", "--continue-on-collection-errors", f"--basetemp={scratch}/tmp"]
         command += [f"--module={module}", f"--suite-results={results}", f"--suite-share={args.share}"]
-        command += [f"--suite-timeout={args.timeout}"]
+        command += [f"--suite-timeout={args.timeout}", f"--suite-done={left_out}"]
         if args.only:
             command += [f"--suite-only={args.only}"]
         if args.processes > 1:
             command += ["-n", str(args.processes), "--max-worker-restart=1000"]
-        command += folders
         with log.open("w") as output:
             # Started in the scratch folder: some tests leave files where they run.
-            status = subprocess.run(command, cwd=scratch, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        if status.returncode not in (0, 1, 5) or not results.exists():
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
-            print(f"the tests could not be run with {module} (status {status.returncode}):\n{tail}", file=sys.stderr)
-            if not results.exists():
-                raise SystemExit(2)
-        lines = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
-    outcomes: dict[str, dict] = {}
-    for line in lines:
-        seen = outcomes.get(line["id"])
-        # Of several reports of one test (call, tear-down) the first failure decides.
-        if seen is None or (seen["outcome"] != "failed" and line["outcome"] == "failed"):
-            outcomes[line["id"]] = line
-    return outcomes
+            ended = subprocess.run(
+                command + folders, cwd=scratch, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+        lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
+        return ended.returncode, [json.loads(line) for line in lines], tail
 
 
 def baseline(args: argparse.Namespace) -> dict[str, str]:
