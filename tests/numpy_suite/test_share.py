@@ -1,0 +1,25 @@
+"""A fixed share of NumPy's own tests, in each configuration; `run.py` runs them all."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).with_name("run.py")
+
+# Collecting alone takes half a minute for each of the three runs (NumPy, default, forced); this share keeps the whole
+# at a few minutes on two cores.
+SHARE = "0.1"
+
+
+@pytest.mark.parametrize("config", ["default", "forced"])
+def test_share_of_numpys_tests(config):
+    done = subprocess.run(
+        [sys.executable, str(RUN), "--config", config, "--share", SHARE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
