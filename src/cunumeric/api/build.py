@@ -6,6 +6,7 @@ result wrapped, NumPy's class where it works on our arrays as it is, or the very
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import types
@@ -45,10 +46,8 @@ def dress(call: Any, f: Any, module: str) -> Any:
     call.__module__ = module
     if not hasattr(call, "__wrapped__"):
         call.__wrapped__ = f
-    try:
+    with contextlib.suppress(TypeError):  # unhashable callables have no twin
         protocols.twins[f] = call
-    except TypeError:
-        pass
     _known[id(f)] = call
     return call
 

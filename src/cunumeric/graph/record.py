@@ -77,8 +77,8 @@ def _operand(v: Any) -> Any:
 
 
 def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
-    """A node of `row` on operands (see `_operands`), and whether some operand's memory is exposed; _No where the call is
-    NumPy's. Nothing is entered into the window."""
+    """A node of `row` on operands (see `_operands`), and whether some operand's memory is exposed; _No where the call
+    is NumPy's. Nothing is entered into the window."""
     signature = []
     shape: tuple[int, ...] = ()
     waits = False
@@ -317,6 +317,8 @@ def cast(x: Any, dtype: Any, casting: str) -> Any:
     except TypeError:
         return NotImplemented
     a = x._a
+    if casting not in ("no", "equiv", "safe", "same_kind", "unsafe"):
+        return NotImplemented
     if not _ready() or to.kind not in elementwise.KINDS or not to.isnative or a.ndim == 0:
         return NotImplemented
     if a.dtype.kind not in elementwise.KINDS or (a.dtype.kind == "c" and to.kind != "c"):
@@ -360,7 +362,9 @@ def setitem(x: Any, key: Any, value: Any) -> bool:
             a = x._a
             if type(a) is Node:
                 a = window.place(x)
-            destination = a[key] if type(key) is tuple and Ellipsis in key else a[(*key, ...) if type(key) is tuple else (key, ...)]
+            # With an ellipsis an index of integers names a view too, not an element.
+            keys = key if type(key) is tuple else (key,)
+            destination = a[keys if Ellipsis in keys else (*keys, ...)]
             return _store(destination, a, *_operands((value,)))
     except (_No, IndexError):
         return False

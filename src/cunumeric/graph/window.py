@@ -53,7 +53,7 @@ _exposed: dict[int, weakref.ref] = {}
 _sequence = 0
 _running = False
 # Set by the engine: runs the recorded work and gives every live node its memory.
-run: Callable[[list[Node | Store], Reduction | None], None]
+run: Callable[[list[Node | Store], Reduction | None], None] = None  # type: ignore[assignment]
 
 
 def sequence() -> int:
@@ -217,4 +217,6 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=lambda: lock.acquire(), after_in_parent=lambda: lock.release(), after_in_child=_after_fork)
+    os.register_at_fork(
+        before=lambda: lock.acquire(), after_in_parent=lambda: lock.release(), after_in_child=_after_fork
+    )

@@ -43,7 +43,7 @@ class RandomState(_RandomState):  # type: ignore[valid-type,misc]
     __doc__ = np.random.RandomState.__doc__
 
     def __reduce__(self):
-        rebuild, _, state = super().__reduce__()
+        _, _, state = super().__reduce__()
         return _random_state, (), state
 
 

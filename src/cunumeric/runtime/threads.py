@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _thread
 import gc
+import itertools
 import os
 import signal
 import threading
@@ -135,4 +136,4 @@ def split(n: int, parts: int) -> list[tuple[int, int]]:
     """`n` items as at most `parts` contiguous, nearly equal, non-empty ranges."""
     parts = max(1, min(parts, n))
     edges = [n * k // parts for k in range(parts + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))

@@ -489,6 +489,7 @@ def _run_delayed(
         ring = [runner.buffers[slot], *_ring(part, size)]
         first, last = runs[part]
         before: tuple[int, int, np.ndarray] | None = None
+        before_buffer = ring[0]
         with state():
             for k in range(first, last):
                 lead, lo, hi = tiling.tiles[k]

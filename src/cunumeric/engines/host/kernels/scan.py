@@ -15,8 +15,7 @@ import math
 
 import numpy as np
 
-from cunumeric.runtime import memory
-from cunumeric.runtime import threads
+from cunumeric.runtime import memory, threads
 
 from .support import INTEGERS, NUMBERS, crew, normal_axis, plain, run, run_blocks, writable
 

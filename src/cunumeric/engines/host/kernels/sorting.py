@@ -14,8 +14,7 @@ import math
 
 import numpy as np
 
-from cunumeric.runtime import memory
-from cunumeric.runtime import threads
+from cunumeric.runtime import memory, threads
 
 from .gather import getitem_mask
 from .support import INTEGERS, NUMBERS, REALS, crew, normal_axis, plain, run, run_blocks
