@@ -12,6 +12,7 @@ user's finaliser on a worker, which would wait for locks that the caller of the 
 from __future__ import annotations
 
 import _thread
+import contextlib
 import gc
 import itertools
 import os
@@ -31,6 +32,7 @@ class _Worker:
         self.done.acquire()
         self.body: Callable[[int], None] | None = None
         self.part = 0
+        self.finished = True
         self.error: BaseException | None = None
         threading.Thread(target=self._loop, name=f"cunumeric-{number}", daemon=True).start()
 
@@ -42,7 +44,22 @@ class _Worker:
             except BaseException as error:
                 self.error = error
             self.body = None
-            self.done.release()
+            self.finished = True
+            with contextlib.suppress(RuntimeError):  # nobody waits: see `wait`
+                self.done.release()
+
+    def wait(self) -> BaseException | None:
+        """Wait for the body to end, whatever is raised meanwhile by a signal handler; returns that, or None.
+
+        `finished` is what counts; the lock only wakes the waiter, and may be left free by an exception that came
+        between waking and looking."""
+        raised: BaseException | None = None
+        while not self.finished:
+            try:
+                self.done.acquire()
+            except BaseException as error:
+                raised = error
+        return raised
 
 
 class _Team:
@@ -60,7 +77,7 @@ class _Team:
                 self.workers.append(_Worker(len(self.workers) + 1))
             crew = self.workers[: parts - 1]
             for part, worker in enumerate(crew, 1):
-                worker.body, worker.part, worker.error = body, part, None
+                worker.body, worker.part, worker.error, worker.finished = body, part, None, False
                 worker.start.release()
             error: BaseException | None = None
             try:
@@ -68,8 +85,7 @@ class _Team:
             except BaseException as caught:
                 error = caught
             for worker in crew:
-                worker.done.acquire()
-                error = error or worker.error
+                error = worker.wait() or error or worker.error
                 worker.error = None
         finally:
             self.busy.release()

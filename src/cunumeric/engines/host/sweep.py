@@ -27,6 +27,7 @@ from ...runtime.settings import settings
 
 # Below this many elements in all, waking another thread costs more than it brings.
 _PARALLEL_FROM = 1 << 16
+_TILES_MOST = 1 << 16
 _ALIGN = 64
 
 
@@ -264,6 +265,7 @@ class _Tiling:
         self.rows = max(1, tile // max(row, 1))
         if sweep.delayed:
             self.rows = max(self.rows, sweep.delayed)
+        self.rows = max(self.rows, -(-(high - low) // _TILES_MOST))
         self.capacity = self.rows * row
         bands = [(i, min(i + self.rows, high)) for i in range(low, high, self.rows)]
         if self.axis == 0:
