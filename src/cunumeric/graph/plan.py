@@ -227,6 +227,8 @@ def statements(pending: list[Node | Store], reduction: Reduction | None) -> list
         _need(reduction.source)
         if type(reduction.source) is Node and reduction.source.hazard < _END:
             crossed.add(id(reduction.source))
+        if reduction.temporary and type(reduction.source) is Node and reduction.source.hazard == _END:
+            live = [node for node in live if node is not reduction.source]
     keep = {id(node) for node in live}
     for node in nodes:
         if node.needed and node.place is None and (id(node) in keep or id(node) in crossed):

@@ -37,7 +37,8 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     heard: list[tuple[Any, str, str]] = []
     for sweep in found:
         window.counters.sweeps += 1
-        _run_sweep(sweep, heard)
+        if not _run_simple(sweep):
+            _run_sweep(sweep, heard)
     for p in pending:
         if type(p) is Node and p.place is not None and p.handle is not None:
             x = p.handle()
@@ -48,6 +49,19 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
         if (id(errors), flag) not in told:
             told.add((id(errors), flag))
             errors.hear(flag, name)
+
+
+def _run_simple(sweep: Sweep) -> bool:
+    """A lone small copy or fill, such as a boundary row, needs no program."""
+    statement = sweep.statements[0]
+    source, to = statement.source, statement.destination
+    if len(sweep.statements) != 1 or to is None or type(source) is Node or to.a.size > _PARALLEL_FROM:
+        return False
+    value = source.a if type(source) is Leaf else source
+    if value.dtype != to.a.dtype:
+        return False
+    np.copyto(to.a, value)
+    return True
 
 
 # -- translation -------------------------------------------------------------------------------------------------------
