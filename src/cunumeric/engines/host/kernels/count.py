@@ -19,7 +19,7 @@ BLOCK = 65536
 # More bins than this, and the partial counts of the blocks no longer fit the cache.
 MOST_BINS = 8192
 # The same for `bincount`, where a thread keeps one array of counts: more bins than elements of its block.
-COUNT_LEAST = 131072
+COUNT_LEAST = 262144
 COUNT_BLOCK = 131072
 
 _SOURCES = INTEGERS + REALS

@@ -59,13 +59,16 @@ def _result_dtype(ufunc: np.ufunc, dtype: np.dtype, wanted: object) -> np.dtype 
 
 
 def _splits(ufunc: np.ufunc, dtype: np.dtype) -> bool:
-    """Whether parts of one lane may be combined: exactly, or at least as accurately as a running sum."""
+    """Whether parts of one lane may be combined, exactly or at least as accurately as a running sum, to any gain.
+
+    Floating-point products overflow and underflow by their order. NumPy adds up integers, and combines their bits, at
+    memory's speed.
+    """
     if ufunc is np.add:
-        return dtype.char in _SUMS
-    if ufunc is np.multiply:
-        # Floating-point products overflow and underflow by their order.
-        return dtype.char in INTEGERS
-    return ufunc is not np.logical_xor and dtype.char not in "eFD"
+        return dtype.char in "fdFD"
+    if ufunc in _EXTREMA:
+        return dtype.char not in "eFD"
+    return ufunc is np.logical_and or ufunc is np.logical_or
 
 
 def _edges(n: int, parts: int) -> list[int]:
