@@ -17,6 +17,7 @@ def low_thresholds(monkeypatch):
     monkeypatch.setattr(scan, "LEAST", 4)
     monkeypatch.setattr(scan, "BLOCK", 16)
     monkeypatch.setattr(scan, "ROW", 5)
+    monkeypatch.setattr(scan, "ROWS_LEAST", 20)
 
 
 def data(rng, shape, dtype):
