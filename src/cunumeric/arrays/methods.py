@@ -290,7 +290,7 @@ for _name in (
     "__array_wrap__", "__setstate__", "__sizeof__", "__contains__", "__bool__", "__int__", "__float__", "__complex__",
     "__index__", "__format__", "__delitem__", "__str__", "__repr__",
 ):  # fmt: skip
-    _kernel = getattr(kernels, _name, None)
+    _kernel = vars(kernels).get(_name)
     if _kernel is not None:
         _kernel_method(_name, _kernel)
     else:

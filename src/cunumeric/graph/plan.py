@@ -11,6 +11,7 @@ are used.
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -61,6 +62,16 @@ def address(a: np.ndarray) -> int:
 def overlap(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether the extents of two views in memory meet."""
     return np.may_share_memory(a, b)
+
+
+def row_stride(a: np.ndarray) -> int:
+    """Bytes from row to row of memory that `a` shows; 0 where rows are not disjoint runs in ascending order."""
+    span = a.itemsize
+    for n, s in zip(a.shape[1:], a.strides[1:], strict=True):
+        if s < 0:
+            return 0
+        span += (n - 1) * s
+    return a.strides[0] if a.strides[0] >= span else 0
 
 
 # -- dead memory -------------------------------------------------------------------------------------------------------
@@ -137,7 +148,7 @@ def _forward(copy: Store, readers: list[tuple[Node, Leaf]]) -> bool:
 
 def _same_part(part: np.ndarray, whole: np.ndarray, other: np.ndarray) -> np.ndarray | None:
     """The view of `other` that `part` is of `whole` (C-contiguous, same shape); None where no slices say it."""
-    if part.ndim != whole.ndim:
+    if part.ndim != whole.ndim or part.dtype != whole.dtype:
         return None
     offset = address(part) - address(whole)
     index = []
@@ -238,7 +249,7 @@ class _Access:
         self.base = 0
         # Views that do not run along the frame's rows (broadcast over them) have no row.
         along = a.ndim == len(statement.shape) and a.ndim > 0 and a.shape[0] == statement.shape[0]
-        self.stride = a.strides[0] if along else 0
+        self.stride = row_stride(a) if along else 0
         self.row = (address(a) - address(leaf.owner)) // self.stride if self.stride > 0 else 0
 
 
@@ -274,8 +285,8 @@ def sweeps(found: list[Statement]) -> list[Sweep]:
     for statement in found:
         leaves, _ = _reads(statement, done)
         statement.reads = leaves
-        delay = _self_overlap(statement)
-        if open_ is not None and delay == 0 and _join(open_, statement, accesses):
+        delay, meets = _self_overlap(statement)
+        if open_ is not None and delay == 0 and _join(open_, statement, accesses, meets):
             open_.statements.append(statement)
         else:
             open_ = Sweep(statement)
@@ -284,8 +295,8 @@ def sweeps(found: list[Statement]) -> list[Sweep]:
                 # No order of tiles gives NumPy's result: compute into memory of its own, then copy.
                 result.append(_detour(statement))
                 leaves = statement.reads
-            elif delay > 0:
-                open_.delayed, open_.rows_only = delay, True
+            else:
+                open_.delayed, open_.rows_only = delay, meets
             result.append(open_)
         for leaf in leaves:
             _enter(accesses, leaf, statement, writes=False)
@@ -302,26 +313,42 @@ def _enter(accesses: dict[int, list[_Access]], leaf: Leaf, statement: Statement,
     accesses.setdefault(id(leaf.owner), []).append(access)
 
 
-def _self_overlap(statement: Statement) -> int:
-    """How the statement's reads meet its own destination: 0 not, or in the same rows; n > 0 up to n rows away; -1 in
-    a way that needs a copy."""
+def _row_size(shape: tuple[int, ...]) -> int:
+    return math.prod(shape[1:])
+
+
+def _wide(shape: tuple[int, ...]) -> bool:
+    """Whether rows are so long that tiles of whole rows would not stay in cache."""
+    return _row_size(shape) > 8 * settings.tile
+
+
+def _self_overlap(statement: Statement) -> tuple[int, bool]:
+    """How the statement's reads meet its own destination: up to how many rows away (-1: in a way that needs a copy),
+    and whether at all other than element for element."""
     to = statement.destination
     if to is None:
-        return 0
-    delay = 0
+        return 0, False
+    delay, meets = 0, False
     d = to.a
     for leaf in statement.reads:
         if leaf.owner is not to.owner or not overlap(leaf.a, d):
             continue
         a = leaf.a
-        if a.shape != d.shape or a.strides != d.strides or (d.ndim and d.strides[0] <= 0):
-            return -1
+        stride = row_stride(d)
+        if a.shape != d.shape or a.strides != d.strides:
+            return -1, True
+        if address(a) == address(d):
+            continue
+        if stride <= 0:
+            return -1, True
         home = address(leaf.owner)
-        shift = abs((address(a) - home) // d.strides[0] - (address(d) - home) // d.strides[0])
-        if d.ndim == 1 and address(a) != address(d) and (address(a) - address(d)) % d.strides[0]:
+        shift = abs((address(a) - home) // stride - (address(d) - home) // stride)
+        if d.ndim == 1 and (address(a) - address(d)) % d.strides[0]:
             continue  # interleaved elements never meet
-        delay = max(delay, shift)
-    return delay
+        delay, meets = max(delay, shift), True
+    if meets and _wide(statement.shape):
+        return -1, True
+    return delay, meets
 
 
 def _detour(statement: Statement) -> Sweep:
@@ -339,11 +366,11 @@ def _detour(statement: Statement) -> Sweep:
     return Sweep(first)
 
 
-def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]]) -> bool:
+def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]], rows_only: bool) -> bool:
     """Whether the statement can run in the sweep; sets its base."""
     base: int | None = None
     frame = sweep.statements[0]
-    rows_only = sweep.rows_only
+    rows_only = rows_only or sweep.rows_only
     if sweep.statements[-1].reduction is not None or (statement.reduction is not None and not _sums_whole(statement)):
         return False
     mine = [(leaf, False) for leaf in statement.reads]
@@ -374,13 +401,8 @@ def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]]
     if statement.shape != frame.shape or base != 0 or rows_only:
         if len(statement.shape) != len(frame.shape):
             return False
-        # Tiles hold whole rows now: give up where a row is much more than a tile.
-        for s in (frame, statement):
-            row = 1
-            for n in s.shape[1:]:
-                row *= n
-            if row > 8 * settings.tile:
-                return False
+        if _wide(frame.shape) or _wide(statement.shape):
+            return False
         rows_only = True
     sweep.rows_only = rows_only
     statement.base = base

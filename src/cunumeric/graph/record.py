@@ -50,30 +50,34 @@ def _descending(a: np.ndarray) -> bool:
     return True
 
 
+def _operands(args: tuple) -> list[Any]:
+    """Arguments as nodes, NumPy arrays, or Python or NumPy scalars; _No for anything else."""
+    for v in args:
+        # Whatever must run first runs before any operand is looked at: running turns nodes into memory.
+        t = type(v)
+        if t is nd:
+            window.expose(v)  # the user holds it, and can write it past us
+        elif t is ndarray and window.pending and v._a.ndim == 0 and window.touched(v._a):
+            window.flush()
+    return [_operand(v) for v in args]
+
+
 def _operand(v: Any) -> Any:
-    """An argument as a node, a NumPy array, or a Python or NumPy scalar; _No for anything else."""
     t = type(v)
     if t is ndarray:
         a = v._a
-        if type(a) is nd and a.ndim == 0:
-            if window.pending and window.touched(a):
-                window.flush()
-            return a.copy()
-        return a
-    if t in _WEAK:
+        return a.copy() if type(a) is nd and a.ndim == 0 else a
+    if t in _WEAK or t is nd:
         return v
     if t is bool:
         return np.bool_(v)
-    if t is nd:
-        window.expose(v)  # the user holds it, and can write it past us
-        return v
     if isinstance(v, _NUMBERS):
         return v
     raise _No
 
 
 def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
-    """A node of `row` on operands (see `_operand`), and whether some operand's memory is exposed; _No where the call is
+    """A node of `row` on operands (see `_operands`), and whether some operand's memory is exposed; _No where the call is
     NumPy's. Nothing is entered into the window."""
     signature = []
     shape: tuple[int, ...] = ()
@@ -98,9 +102,8 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
                 except ValueError:
                     raise _No from None
     size = math.prod(shape)
-    if size < settings.record_min or size == 0:
-        if not (waits or _any_waits(values)) or size == 0 or not shape:
-            raise _No
+    if size == 0 or not shape or (size < settings.record_min and not (waits or _any_waits(values))):
+        raise _No
     dtypes = resolve(row, tuple(signature))
     if dtypes is None:
         raise _No
@@ -175,7 +178,7 @@ def elementwise_call(row: Row, args: tuple) -> Any:
         return NotImplemented
     try:
         with window.lock:
-            node, exposed = _build(row, [_operand(v) for v in args])
+            node, exposed = _build(row, _operands(args))
             x = _stands_for(node)
             _finish(exposed)
             return x
@@ -225,8 +228,7 @@ def _into(row: Row, args: tuple, out: Any) -> bool | Any:
     """`row` on `args`, stored in the array `out`: True, or NotImplemented."""
     try:
         with window.lock:
-            values = [_operand(v) for v in args]
-            node, exposed = _build(row, values)
+            node, exposed = _build(row, _operands(args))
             target = out._a
             if node.shape != target.shape or not np.can_cast(node.dtype, target.dtype, "same_kind"):
                 return NotImplemented
@@ -323,7 +325,7 @@ def cast(x: Any, dtype: Any, casting: str) -> Any:
         return NotImplemented
     try:
         with window.lock:
-            node, exposed = _build(CAST if to != a.dtype else COPY, [_operand(x)])
+            node, exposed = _build(CAST if to != a.dtype else COPY, _operands((x,)))
             node.dtype, node.itemsize = to, to.itemsize
             node.nbytes = node.size * to.itemsize
             y = _stands_for(node)
@@ -359,7 +361,7 @@ def setitem(x: Any, key: Any, value: Any) -> bool:
             if type(a) is Node:
                 a = window.place(x)
             destination = a[key] if type(key) is tuple and Ellipsis in key else a[(*key, ...) if type(key) is tuple else (key, ...)]
-            return _store(destination, a, _operand(value))
+            return _store(destination, a, *_operands((value,)))
     except (_No, IndexError):
         return False
 
@@ -373,7 +375,7 @@ def fill(x: Any, value: Any) -> bool:
             a = x._a
             if type(a) is Node:
                 a = window.place(x)
-            v = _operand(value)
+            (v,) = _operands((value,))
             return type(v) is not nd and type(v) is not Node and _store(a, a, v)
     except _No:
         return False
@@ -467,10 +469,10 @@ def _accumulator(ufunc: np.ufunc, dtype: np.dtype) -> np.dtype:
 
 def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> Any:
     """`ufunc.reduce(x, axis)` with everything recorded run before it, in one sweep where it fits; raises _No."""
-    v = _operand(x)
+    (v,) = _operands((x,))
     if type(v) is not Node and (type(v) is not nd or v.ndim == 0):
         raise _No
-    if v.dtype.kind not in elementwise.KINDS or not v.dtype.isnative or v.dtype == np.float16 or v.size == 0:
+    if v.dtype.kind not in elementwise.KINDS or not v.dtype.isnative or v.dtype == np.float16 or not v.size:
         raise _No
     if type(v) is nd and (v.size < settings.record_min or not _descending(v) or not v.flags.aligned):
         raise _No

@@ -248,7 +248,7 @@ class _Tiling:
 
     def __init__(self, program: _Program, sweep: Sweep) -> None:
         statements = sweep.statements
-        shape = statements[0].shape
+        shape = program.blocks[0].shape
         reduction = statements[-1].reduction
         self.axis = 0
         tile = settings.tile
@@ -319,15 +319,17 @@ class _Runner:
         self.buffers = _buffers(part, program.slot_bytes, capacity)
         self.shaped: dict[int, tuple[int, ...]] = {}
 
-    def tile(self, lead: tuple[int, ...], lo: int, hi: int) -> None:
-        """Compute one tile."""
+    def tile(self, lead: tuple[int, ...], lo: int, hi: int) -> bool:
+        """Compute one tile; whether the last block has rows in it."""
         registers = self.registers
+        ran = False
         for block in self.program.blocks:
             first, last = lo, hi
             if not lead:
                 rows = block.shape[0]
                 first, last = max(lo - block.base, 0), min(hi - block.base, rows)
-                if first >= last:
+                ran = first < last
+                if not ran:
                     continue
             shape = block.shape
             axis = len(lead)
@@ -350,6 +352,7 @@ class _Runner:
                     registers[register] = self.buffers[slot][: size * dtype.itemsize].view(dtype).reshape(part)
             for kernel, getter in block.program:
                 kernel(*getter(registers))
+        return ran or bool(lead)
 
 
 def _flatten(program: _Program) -> None:
@@ -422,8 +425,7 @@ def _run_sweep(sweep: Sweep, heard: list[tuple[Any, str, str]]) -> None:
         n = len(tiles)
         with state():
             while (k := turn()) < n:
-                runner.tile(*tiles[k])
-                if reducer is not None:
+                if runner.tile(*tiles[k]) and reducer is not None:
                     reducer.tile(runner.registers, k)
 
     threads.run(body, parts)
@@ -459,10 +461,12 @@ class _Reducer:
         reducing = self.reduction
         if self.rows:
             reducing.value = self.out
-        elif len(self.partials) == 1:
-            reducing.value = self.partials[0]
+            return
+        partials = [p for p in self.partials if p is not None]  # tiles outside the reduced rows have none
+        if len(partials) == 1:
+            reducing.value = partials[0]
         else:
-            reducing.value = reducing.ufunc.reduce(np.array(self.partials), axis=0, dtype=reducing.dtype)
+            reducing.value = reducing.ufunc.reduce(np.array(partials), axis=0, dtype=reducing.dtype)
 
 
 def _run_delayed(

@@ -1,2 +1,67 @@
-def sort_into(*a, **k): return NotImplemented
-def getitem(*a): return NotImplemented
+"""Parallel kernels for what NumPy does with one thread.
+
+Each takes plain `np.ndarray`s and NumPy's own arguments, and either gives NumPy's result, bit for bit, or returns
+`NotImplemented` before anything has changed: the case is not supported, too small to win, or an error or a warning
+that NumPy itself has to report. The caller then calls NumPy.
+"""
+
+from .count import bincount, digitize, histogram
+from .gather import (
+    compress,
+    flatnonzero,
+    getitem_index,
+    getitem_mask,
+    nonzero,
+    put,
+    setitem_index,
+    setitem_mask,
+    take,
+    where3,
+)
+from .random import random_into, uniform_into
+from .scan import accumulate, cumprod, cumsum
+from .select import argmax, argmin
+from .sorting import argpartition, argsort, partition, searchsorted, sort, sort_into, unique
+from .transforms import fft, fft2, fftn, ifft, ifft2, ifftn, irfft, irfft2, irfftn, rfft, rfft2, rfftn
+
+__all__ = [
+    "accumulate",
+    "argmax",
+    "argmin",
+    "argpartition",
+    "argsort",
+    "bincount",
+    "compress",
+    "cumprod",
+    "cumsum",
+    "digitize",
+    "fft",
+    "fft2",
+    "fftn",
+    "flatnonzero",
+    "getitem_index",
+    "getitem_mask",
+    "histogram",
+    "ifft",
+    "ifft2",
+    "ifftn",
+    "irfft",
+    "irfft2",
+    "irfftn",
+    "nonzero",
+    "partition",
+    "put",
+    "random_into",
+    "rfft",
+    "rfft2",
+    "rfftn",
+    "searchsorted",
+    "setitem_index",
+    "setitem_mask",
+    "sort",
+    "sort_into",
+    "take",
+    "uniform_into",
+    "unique",
+    "where3",
+]

@@ -1,0 +1,330 @@
+"""Gather and scatter: `take`, `a[index]`, `a[mask]`, their assignments, `nonzero`, `compress`, three-operand `where`.
+
+Work is dealt in blocks whose index stays in the core's cache between the bounds check and the gather.
+`np.take(..., out=, mode='wrap')` is NumPy's fastest gather (`mode='raise'` buffers its output), so bounds are checked
+first; 'wrap' then does exactly what negative indices mean.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cunumeric.runtime import memory
+
+from .support import INTEGERS, crew, normal_axis, plain, run_blocks, writable
+
+# Elements of a block, and the fewest elements for which a thread is worth starting.
+BLOCK = 32768
+TAKE_LEAST = 65536
+MASK_LEAST = 32768
+WHERE_LEAST = 131072
+NONZERO_LEAST = 524288
+SET_LEAST = 131072
+
+_INTP = np.dtype(np.intp)
+
+
+def _index(index: object) -> bool:
+    """Whether NumPy takes `index` as positions and every value of its dtype fits intp."""
+    return plain(index, INTEGERS) and index.dtype.char not in "LQ"  # type: ignore[attr-defined]
+
+
+def _gather(rows: np.ndarray, index: np.ndarray, out: np.ndarray, mode: str, parts: int) -> bool:
+    """`out[k] = rows[index[k]]`; False when a position is out of bounds (`out` is then in part written)."""
+    n = len(rows)
+    outside: list[int] = []
+    check = mode == "raise"
+    contiguous = rows.flags.c_contiguous
+
+    def body(start: int, stop: int) -> None:
+        block = index[start:stop]
+        if check and (outside or block.min() < -n or block.max() >= n):
+            outside.append(start)
+        elif contiguous:
+            np.take(rows, block.astype(_INTP, copy=False), 0, out[start:stop], "wrap" if check else mode)
+        else:
+            # np.take would first copy the whole of `rows`.
+            out[start:stop] = rows[block]
+
+    width = max(1, out.size // max(1, len(out)))
+    run_blocks(body, len(index), max(1, BLOCK // width), parts)
+    return not outside
+
+
+def _inside(index: np.ndarray, n: int, parts: int) -> bool:
+    """Whether every position of the 1-D `index` is one of `n`."""
+    outside: list[int] = []
+
+    def body(start: int, stop: int) -> None:
+        block = index[start:stop]
+        if outside or block.min() < -n or block.max() >= n:
+            outside.append(start)
+
+    run_blocks(body, len(index), BLOCK, parts)
+    return not outside
+
+
+def take(a, indices, axis=None, out=None, mode="raise"):
+    """`np.take(a, indices, axis, out, mode)` for C-contiguous `a` and an array of positions."""
+    if not (plain(a) and _index(indices) and a.flags.c_contiguous and a.ndim and a.size):
+        return NotImplemented
+    if mode not in ("raise", "wrap", "clip"):
+        return NotImplemented
+    if axis is None:
+        a, axis = a.reshape(-1), 0
+    axis = normal_axis(axis, a.ndim)
+    if axis is None:
+        return NotImplemented
+    shape = a.shape[:axis] + indices.shape + a.shape[axis + 1 :]
+    before = int(np.prod(a.shape[:axis], dtype=object))
+    index = indices.reshape(-1)
+    parts = crew(before * index.size * int(np.prod(a.shape[axis + 1 :], dtype=object)), TAKE_LEAST)
+    if parts == 1:
+        return NotImplemented
+    if out is not None and not (
+        writable(out, shape, a.dtype, a, indices) and (mode != "raise" or _inside(index, a.shape[axis], parts))
+    ):
+        return NotImplemented
+    if out is None:
+        result = memory.empty(shape, a.dtype)
+    else:
+        result = out
+    if before == 1:
+        rows = a.reshape(a.shape[axis], -1) if a.ndim > axis + 1 else a.reshape(-1)
+        flat = result.reshape(index.size, *rows.shape[1:])
+        return result if _gather(rows, index, flat, mode, parts) else NotImplemented
+    if mode == "raise":
+        if out is None and not _inside(index, a.shape[axis], parts):
+            return NotImplemented
+        mode = "wrap"
+    index = index.astype(_INTP, copy=False)
+    source = a.reshape(before, a.shape[axis], -1)
+    target = result.reshape(before, index.size, -1)
+
+    def body(start: int, stop: int) -> None:
+        np.take(source[start:stop], index, 1, target[start:stop], mode)
+
+    run_blocks(body, before, max(1, BLOCK // (target.shape[1] * target.shape[2])), parts)
+    return result
+
+
+def getitem_index(a, index):
+    """`a[index]` for one array of positions along the first axis."""
+    if not (plain(a) and _index(index) and index.ndim and index.flags.c_contiguous and a.size):
+        return NotImplemented
+    if not (a.ndim == 1 or (a.ndim and a.flags.c_contiguous)):
+        return NotImplemented
+    width = a.size // len(a)
+    parts = crew(index.size * width, TAKE_LEAST)
+    if parts == 1:
+        return NotImplemented
+    result = memory.empty(index.shape + a.shape[1:], a.dtype)
+    rows = a if a.ndim == 1 else a.reshape(len(a), width)
+    flat = result.reshape(index.size, *rows.shape[1:])
+    return result if _gather(rows, index.reshape(-1), flat, "raise", parts) else NotImplemented
+
+
+def _offsets(mask: np.ndarray, size: int) -> list[int]:
+    """How many True come before each block of `size`, and the total last."""
+    offsets = [0]
+    for start in range(0, len(mask), size):
+        offsets.append(offsets[-1] + int(np.count_nonzero(mask[start : start + size])))
+    return offsets
+
+
+def _mask_rows(a: np.ndarray, mask: object) -> tuple[np.ndarray, np.ndarray] | None:
+    """`a` as rows (elements when the mask covers every axis) and the mask as 1-D, where no copy is needed."""
+    if not (plain(a) and plain(mask, "?") and a.flags.c_contiguous and mask.flags.c_contiguous):  # type: ignore
+        return None
+    if mask.ndim == 0 or a.shape[: mask.ndim] != mask.shape or not a.size:  # type: ignore[attr-defined]
+        return None
+    flat = mask.reshape(-1)  # type: ignore[attr-defined]
+    rows = a.reshape(-1) if a.ndim == mask.ndim else a.reshape(flat.size, -1)  # type: ignore[attr-defined]
+    return rows, flat
+
+
+def getitem_mask(a, mask):
+    """`a[mask]` for a boolean mask over the leading axes.
+
+    NumPy tests each element of the mask in turn; finding the positions first, a block at a time, has no branch to
+    mispredict and wins on one thread too.
+    """
+    pair = _mask_rows(a, mask)
+    if pair is None or a.size < 2 * MASK_LEAST or mask.size < 2:
+        return NotImplemented
+    rows, flat = pair
+    width = rows.size // len(rows)
+    size = max(1, BLOCK // width)
+    offsets = _offsets(flat, size)
+    result = memory.empty((offsets[-1], *a.shape[mask.ndim :]), a.dtype)
+    target = result.reshape(offsets[-1], *rows.shape[1:])
+
+    def body(start: int, stop: int) -> None:
+        low, high = offsets[start // size], offsets[start // size + 1]
+        if high - low == stop - start:
+            target[low:high] = rows[start:stop]
+        elif high > low:
+            np.take(rows[start:stop], np.flatnonzero(flat[start:stop]), 0, target[low:high], "wrap")
+
+    run_blocks(body, len(rows), size, crew(a.size, MASK_LEAST))
+    return result
+
+
+def compress(condition, a, axis=None, out=None):
+    """`np.compress` along the first axis (or of a flat array) for a boolean condition as long as that axis."""
+    if not (plain(a) and plain(condition, "?") and condition.ndim == 1 and a.ndim and out is None):
+        return NotImplemented
+    if axis is None and a.flags.c_contiguous:
+        a = a.reshape(-1)
+    elif axis is None or normal_axis(axis, a.ndim) != 0:
+        return NotImplemented
+    if crew(a.size, MASK_LEAST) == 1:
+        return NotImplemented
+    return getitem_mask(a, condition)
+
+
+def flatnonzero(a):
+    """`np.flatnonzero(a)` for C-contiguous `a`."""
+    if not (plain(a) and a.flags.c_contiguous):
+        return NotImplemented
+    parts = crew(a.size, NONZERO_LEAST)
+    if parts == 1:
+        return NotImplemented
+    flat = a.reshape(-1)
+    if flat.dtype.char != "?":
+        # One pass of comparisons, after which counting and finding are both many times faster.
+        truth = memory.empty(flat.shape, np.dtype(bool))
+        numbers = flat
+
+        def test(start: int, stop: int) -> None:
+            np.not_equal(numbers[start:stop], 0, out=truth[start:stop])
+
+        run_blocks(test, flat.size, BLOCK, parts)
+        flat = truth
+    offsets = _offsets(flat, BLOCK)
+    result = memory.empty((offsets[-1],), _INTP)
+
+    def body(start: int, stop: int) -> None:
+        low, high = offsets[start // BLOCK], offsets[start // BLOCK + 1]
+        np.add(np.flatnonzero(flat[start:stop]), start, out=result[low:high])
+
+    run_blocks(body, flat.size, BLOCK, parts)
+    return result
+
+
+def nonzero(a):
+    """`a.nonzero()`: 1-D; for more axes NumPy's result is one block of rows, which is left to it."""
+    if not (plain(a) and a.ndim == 1):
+        return NotImplemented
+    found = flatnonzero(a)
+    return found if found is NotImplemented else (found,)
+
+
+def _constant(value: object, dtype: np.dtype) -> np.ndarray | None:
+    """`value` as a 0-d array of `dtype`, where NumPy would cast it without a word."""
+    if type(value) not in (bool, int, float, complex) and not isinstance(value, np.generic):
+        return None
+    try:
+        with np.errstate(all="raise"):
+            exact = np.asarray(value)
+            if exact.dtype.kind not in "biufc" or (exact.dtype.kind == "c" and dtype.kind != "c"):
+                return None
+            constant = np.empty((), dtype)
+            constant[()] = value
+            return constant
+    except Exception:
+        return None
+
+
+def setitem_index(a, index, value):
+    """`a[index] = value` for a scalar value, where the order of the writes does not matter. None when done."""
+    if not (plain(a) and a.ndim == 1 and a.flags.writeable and a.size and _index(index)):
+        return NotImplemented
+    if np.may_share_memory(a, index):
+        return NotImplemented
+    parts = crew(index.size, SET_LEAST)
+    constant = _constant(value, a.dtype)
+    if parts == 1 or constant is None or not index.flags.c_contiguous:
+        return NotImplemented
+    flat = index.reshape(-1)
+    if not _inside(flat, a.size, parts):
+        return NotImplemented
+
+    def body(start: int, stop: int) -> None:
+        a[flat[start:stop]] = constant
+
+    run_blocks(body, flat.size, BLOCK, parts)
+    return None
+
+
+def put(a, ind, v, mode="raise"):
+    """`np.put(a, ind, v)` for a scalar `v` and C-contiguous `a`. None when done."""
+    if mode != "raise" or not (plain(a) and a.flags.c_contiguous and a.ndim):
+        return NotImplemented
+    return setitem_index(a.reshape(-1), ind, v)
+
+
+def setitem_mask(a, mask, value):
+    """`a[mask] = value` for a scalar, or for a 1-D array of `a`'s dtype with one value for each True.
+
+    None when done. Wins on one thread too: see `getitem_mask`.
+    """
+    pair = _mask_rows(a, mask)
+    if pair is None or a.ndim != mask.ndim or a.size < 2 * MASK_LEAST or not a.flags.writeable:
+        return NotImplemented
+    if np.may_share_memory(a, mask):
+        return NotImplemented
+    flat, chosen = pair
+    offsets = None
+    constant = _constant(value, a.dtype)
+    if constant is None:
+        if not (plain(value) and value.ndim == 1 and value.dtype == a.dtype) or np.may_share_memory(a, value):
+            return NotImplemented
+        offsets = _offsets(chosen, BLOCK)
+        if offsets[-1] != value.size:
+            return NotImplemented
+
+    def body(start: int, stop: int) -> None:
+        where = np.flatnonzero(chosen[start:stop])
+        if offsets is None:
+            flat[start:stop][where] = constant
+        else:
+            block = start // BLOCK
+            flat[start:stop][where] = value[offsets[block] : offsets[block + 1]]
+
+    run_blocks(body, flat.size, BLOCK, crew(a.size, MASK_LEAST))
+    return None
+
+
+def where3(condition, x, y):
+    """`np.where(condition, x, y)` for a C-contiguous boolean condition and branches that are scalars or like it."""
+    if not (plain(condition, "?") and condition.flags.c_contiguous):
+        return NotImplemented
+    parts = crew(condition.size, WHERE_LEAST)
+    if parts == 1:
+        return NotImplemented
+    branches = []
+    for branch in (x, y):
+        if plain(branch) and branch.shape == condition.shape and branch.flags.c_contiguous:
+            branches.append(branch.reshape(-1))
+        elif type(branch) not in (bool, int, float, complex) and not isinstance(branch, np.generic):
+            return NotImplemented
+        else:
+            branches.append(branch)
+    flat = condition.reshape(-1)
+    first, second = (b[:1] if type(b) is np.ndarray else b for b in branches)
+    try:
+        with np.errstate(all="raise"):
+            dtype = np.where(flat[:1], first, second).dtype
+    except Exception:
+        return NotImplemented
+    if dtype.char not in "?" + INTEGERS + "efdFD":
+        return NotImplemented
+    result = memory.empty(condition.shape, dtype)
+    target = result.reshape(-1)
+
+    def body(start: int, stop: int) -> None:
+        first, second = (b[start:stop] if type(b) is np.ndarray else b for b in branches)
+        target[start:stop] = np.where(flat[start:stop], first, second)
+
+    return result if run_blocks(body, flat.size, BLOCK, parts) else NotImplemented

@@ -1,0 +1,158 @@
+import numpy as np
+import pytest
+
+from cunumeric.engines.host.kernels import sorting
+
+from .compare import assert_same, check, layout
+
+DTYPES = ["?", "i1", "u2", "i4", "u8", "i8", "f2", "f4", "f8", "c8", "c16"]
+KINDS = [None, "quicksort", "heapsort", "mergesort", "stable", "wrong", 3]
+
+
+@pytest.fixture(autouse=True)
+def low_thresholds(monkeypatch):
+    for name in ("LONG_LEAST", "LANES_LEAST", "SEARCH_LEAST", "UNIQUE_LEAST"):
+        monkeypatch.setattr(sorting, name, 4)
+    monkeypatch.setattr(sorting, "BLOCK", 64)
+    monkeypatch.setattr(sorting, "SAMPLES", 8)
+
+
+def data(rng, shape, dtype, pattern="random"):
+    size = int(np.prod(shape))
+    if pattern == "random":
+        a = rng.integers(-100, 100, size).astype("f8")
+    elif pattern == "few":
+        a = rng.integers(0, 2, size) * 3.0
+    elif pattern == "equal":
+        a = np.full(size, 5.0)
+    elif pattern == "sorted":
+        a = np.arange(size, dtype="f8") - size // 2
+    elif pattern == "reversed":
+        a = size // 2 - np.arange(size, dtype="f8")
+    else:
+        a = rng.choice([-0.0, 0.0, 1.0, np.nan, -np.inf, np.inf], size)
+    if np.dtype(dtype).kind in "biu":
+        a = np.nan_to_num(a, posinf=99, neginf=-99).astype("i8")
+    if np.dtype(dtype).kind == "c":
+        a = a + 1j * rng.integers(-2, 2, size)
+    return a.astype(dtype).reshape(shape)
+
+
+PATTERNS = ["random", "few", "equal", "sorted", "reversed", "special"]
+
+
+def by_value(kernel, reference, *args, **kwargs):
+    """As `check`, where equal values may differ in their bits."""
+    try:
+        expected = reference(*args, **kwargs)
+    except Exception:
+        assert kernel(*args, **kwargs) is NotImplemented
+        return NotImplemented
+    ours = kernel(*args, **kwargs)
+    if ours is not NotImplemented:
+        assert (ours.dtype, ours.shape, layout(ours)) == (expected.dtype, expected.shape, layout(expected))
+        np.testing.assert_array_equal(ours, expected)
+    return ours
+
+
+def sorted_in_place(sort):
+    def function(a, *args, **kwargs):
+        a = a.copy(order="K")
+        result = sort(a, *args, **kwargs)
+        return result if result is NotImplemented else a
+
+    return function
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_sort_one_lane(rng, team, dtype, pattern):
+    for size in (0, 1, 3, 7, 8, 9, 50, 500, 1001):
+        a = data(rng, size, dtype, pattern)
+        for source in (a, a[::-1], a.reshape(-1, 1), a.reshape(1, -1)):
+            for kind in KINDS:
+                compare = check if kind in ("stable", "mergesort") else by_value
+                before = source.copy()
+                compare(sorting.sort, np.sort, source, -1, kind)
+                compare(sorting.sort, np.sort, source, None, kind)
+                compare(sorting.sort, np.sort, source, 0, kind)
+                assert_same(np.ascontiguousarray(source), np.ascontiguousarray(before))
+                compare(sorted_in_place(sorting.sort_into), sorted_in_place(np.ndarray.sort), source, 0, kind)
+        check(sorting.sort, np.sort, a, stable=True)
+        by_value(sorting.sort, np.sort, a, stable=False)
+        check(sorting.sort, np.sort, a, kind="stable", stable=True)
+        for kind in ("stable", "mergesort"):
+            check(sorting.argsort, np.argsort, a, -1, kind)
+            check(sorting.argsort, np.argsort, a.reshape(-1, 1), None, kind)
+    if np.dtype(dtype).itemsize > 2:
+        assert (sorting.sort(a) is NotImplemented) == (team == 1)
+        assert (sorting.argsort(a, stable=True) is NotImplemented) == (team == 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_sort_lanes(rng, team, dtype, pattern):
+    for shape in [(9, 11), (4, 5, 6), (30, 2), (2, 300), (0, 3), (3, 0), (3, 1)]:
+        a = data(rng, shape, dtype, pattern)
+        for source in (a, a.T, a[::-1]):
+            for axis in range(-len(shape), len(shape) + 1):
+                for kind in (None, "stable"):
+                    compare = check if kind == "stable" else by_value
+                    compare(sorting.sort, np.sort, source, axis, kind)
+                    compare(sorted_in_place(sorting.sort_into), sorted_in_place(np.ndarray.sort), source, axis, kind)
+                    check(sorting.argsort, np.argsort, source, axis, kind)
+                for kth in (0, 1, -1, 2, 200, [0, 1]):
+                    check(sorting.partition, np.partition, source, kth, axis)
+                    check(sorting.argpartition, np.argpartition, source, kth, axis)
+    for kernel in (sorting.sort, sorting.argsort):
+        assert (kernel(data(rng, (9, 11), dtype)) is NotImplemented) == (team == 1)
+
+
+def test_in_place_keeps_what_it_refuses(rng):
+    a = data(rng, 100, "f8")
+    a.flags.writeable = False
+    assert sorting.sort_into(a) is NotImplemented
+    b = data(rng, 100, "f8")
+    before = b.copy()
+    for arguments in ({"axis": 1}, {"kind": "wrong"}, {"axis": None}):
+        assert sorting.sort_into(b, **arguments) is NotImplemented
+        assert_same(b, before)
+    for odd in (b.astype(">f8"), b.astype(object), b.view(np.recarray), b.tolist()):
+        for kernel in (sorting.sort, sorting.sort_into, sorting.argsort, sorting.unique):
+            assert kernel(odd) is NotImplemented
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("other", ["i4", "u1", "f4", "f8", "c16"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_searchsorted(rng, team, dtype, other, pattern):
+    for size in (0, 1, 50):
+        order = data(rng, size, dtype, pattern)
+        a = np.sort(order)
+        for shape in (0, 3, 200, (9, 11)):
+            v = data(rng, shape, other, pattern)
+            for side in ("left", "right", "middle"):
+                check(sorting.searchsorted, np.searchsorted, a, v, side)
+                check(sorting.searchsorted, np.searchsorted, a[::-1], v, side)
+                sorter = np.argsort(order)
+                check(sorting.searchsorted, np.searchsorted, order, v, side, sorter)
+                check(sorting.searchsorted, np.searchsorted, order, v, side, sorter[:-1])
+                check(sorting.searchsorted, np.searchsorted, order, v, side, sorter + 1)
+    assert (sorting.searchsorted(a, v) is NotImplemented) == (team == 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_unique(rng, dtype, pattern):
+    for shape in (0, 1, 3, 8, 50, 1000, (9, 11)):
+        a = data(rng, shape, dtype, pattern)
+        for equal_nan in (True, False):
+            by_value(sorting.unique, np.unique, a, equal_nan=equal_nan)
+        for arguments in ({"return_index": True}, {"return_counts": True}, {"axis": 0}, {"sorted": False}):
+            assert sorting.unique(a, **arguments) is NotImplemented
+    if np.dtype(dtype).kind == "i":
+        limits = np.iinfo(dtype)
+        wide = rng.integers(limits.min, limits.max, 300, dtype=dtype, endpoint=True)
+        check(sorting.unique, np.unique, wide)
+        check(sorting.unique, np.unique, np.full(300, limits.min, dtype), taken=True)
+        check(sorting.unique, np.unique, np.full(300, limits.max, dtype), taken=True)
