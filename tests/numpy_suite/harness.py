@@ -26,9 +26,7 @@ import importlib.machinery
 import importlib.util
 import json
 import re
-import signal
 import sys
-import threading
 import types
 from pathlib import Path
 
@@ -522,14 +520,11 @@ class Results:
 # Guard against hangs
 
 
-class TestTookTooLong(BaseException):
-    """Raised inside a test past its time; not an Exception, so that no ``except Exception`` of a test swallows it."""
-
-    __test__ = False
-
-
 class Guard:
-    """Ends a test that hangs: by an exception first, by ending the worker when the hang is outside Python.
+    """Ends the worker whose test hangs; pytest-xdist counts the test as failed and goes on with a new worker.
+
+    An exception raised into the test would be kinder, but it can strike inside a lock of the package under test and
+    leave all later tests waiting.
 
     Args:
         seconds: time one test may take.
@@ -540,28 +535,11 @@ class Guard:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item, nextitem):
-        # xdist replaces a worker that ended and counts the test it ran as failed.
-        faulthandler.dump_traceback_later(2 * self.seconds, exit=True, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(self.seconds, exit=True, file=sys.__stderr__)
         try:
             return (yield)
         finally:
             faulthandler.cancel_dump_traceback_later()
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self, item):
-        if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
-            return (yield)
-
-        def give_up(number, frame):
-            raise TestTookTooLong(f"took more than {self.seconds:g} s")
-
-        before = signal.signal(signal.SIGALRM, give_up)
-        signal.setitimer(signal.ITIMER_REAL, self.seconds)
-        try:
-            return (yield)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -226,7 +226,7 @@ def compare(config: str, passing: list[str], args: argparse.Namespace) -> bool:
             why = uncollected.get(test.partition("::")[0])
             failed[test] = f"not collected: {why}" if why else "not collected under this id"
         elif line["outcome"] != "passed":
-            failed[test] = line.get("error") or line["outcome"]
+            failed[test] = re.sub(r"worker 'gw\d+' crashed.*", "crashed, or hung", line.get("error") or line["outcome"])
     print(f"\nconfiguration {config}: {time.monotonic() - started:.0f} s")
     print(f"{'folder':<22}{'NumPy':>8}{'ours':>8}{'':>9}")
     counts = collections.Counter(_folder(test) for test in passing)
