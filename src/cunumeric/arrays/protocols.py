@@ -94,7 +94,11 @@ def _struct(self: Any) -> Any:
 ndarray.__array_struct__ = property(_struct, doc=nd.__array_struct__.__doc__)  # type: ignore[attr-defined]
 ndarray.__array_priority__ = 0.0  # type: ignore[attr-defined]
 ndarray.__class_getitem__ = classmethod(lambda cls, item: nd[item])  # type: ignore[attr-defined]
-ndarray.__array_finalize__ = nd.__array_finalize__  # type: ignore[attr-defined]
+
+
+@method
+def __array_finalize__(self, obj):
+    return None
 
 
 def _buffer(self, flags: int, /) -> memoryview:
