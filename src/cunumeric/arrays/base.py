@@ -11,6 +11,7 @@ or a node: an operation recorded and not yet run. Every other file of this packa
 from __future__ import annotations
 
 import types
+import weakref
 from operator import is_
 from typing import Any
 
@@ -179,6 +180,7 @@ def wrap(r: Any) -> Any:
     return r
 
 
+_OBJECT = np.dtype(object)
 # Results of these types hold no memory of an argument.
 _DETACHED = frozenset({type(None), bool, int, float, complex, str, bytes, tuple, list, np.dtype}) | {
     t for t in np.sctypeDict.values() if isinstance(t, type) and t is not np.void
@@ -211,6 +213,12 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
                 return a[0]  # out=(x,)
         if parent is not None:
             return view_of(parent, r)
+        if r.dtype is _OBJECT:
+            hand_out_elements(args)
+        if _handed:
+            x = taken_back(r)
+            if x is not None:
+                return x
         x = new(ndarray)
         x._a = r
         x._b = None
@@ -229,10 +237,28 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
     return wrap(r)
 
 
-def calling(f: Any) -> Any:
-    """`f` of NumPy as a function on our arrays."""
+# Our arrays by the identity of NumPy's, for memory that was handed out and may come back as a result.
+_handed: dict[int, weakref.ref] = {}
 
-    def call(*args, **kwargs):
-        return wrap_from(f(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
 
-    return call
+def hand_out(x: ndarray, a: np.ndarray) -> None:
+    """`a`, which is the inner array of `x`, goes out of our hands; should it come back, it is `x` again."""
+    window.expose(a)
+    key = id(a)
+    _handed[key] = weakref.ref(x, lambda _: _handed.pop(key, None))
+
+
+def taken_back(a: np.ndarray) -> ndarray | None:
+    """The array of ours that was handed out as `a`, if it is still there."""
+    reference = _handed.get(id(a))
+    x = None if reference is None else reference()
+    return x if x is not None and x._a is a else None
+
+
+def hand_out_elements(values: Any) -> None:
+    """Arrays of ours in a list that became elements of an object array."""
+    for v in values:
+        if type(v) is ndarray:
+            hand_out(v, host(v))
+        elif type(v) in _NESTED and (len(v) <= _SEARCHED or type(v[0]) is ndarray or type(v[0]) in _NESTED):
+            hand_out_elements(v)

@@ -11,7 +11,8 @@ from ..engines.host import kernels
 from ..graph import record, window
 from ..ops import elementwise
 from ..runtime.settings import settings
-from .base import array_of, host, nd, ndarray, strip, strip_keywords, wrap_from
+from .base import array_of, nd, ndarray, strip, strip_keywords, wrap_from
+from .calls import again, call
 
 
 class UfuncType(type):
@@ -51,13 +52,16 @@ class ufunc(metaclass=UfuncType):
                     break
                 inner.append(a)
             else:
-                r = self._kernel(*inner)
+                try:
+                    r = self._kernel(*inner)
+                except (TypeError, ValueError) as error:
+                    r = again(error, self._kernel, args, kwargs)
                 return array_of(r) if type(r) is nd else wrap_from(r, args, kwargs)
         if self._row is not None:
             r = record.ufunc_call(self._row, args, kwargs)
             if r is not NotImplemented:
                 return r
-        return wrap_from(self._kernel(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+        return call(self._kernel, args, kwargs)
 
     def outer(self, *args, **kwargs):
         return wrap_from(self._kernel.outer(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
@@ -83,9 +87,7 @@ class ufunc(metaclass=UfuncType):
         return wrap_from(self._kernel.reduceat(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
 
     def at(self, a, *args):
-        if not isinstance(a, ndarray):
-            raise TypeError("first operand must be array")
-        self._kernel.at(host(a), *[strip(v) for v in args])
+        self._kernel.at(strip(a), *[strip(v) for v in args])
 
     def __repr__(self) -> str:
         return repr(self._kernel)
