@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,9 @@ class _IteratorType(type):
     def __instancecheck__(cls, x: Any) -> bool:
         return isinstance(x, np.nditer)
 
-    def __getattr__(cls, name: str) -> Any:
-        return getattr(np.nditer, name)
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        return inspect.signature(np.nditer)
 
 
 class nditer(metaclass=_IteratorType):
@@ -62,5 +64,8 @@ class nditer(metaclass=_IteratorType):
         return r
 
 
+for _name, _member in vars(np.nditer).items():
+    if not _name.startswith("__"):
+        setattr(nditer, _name, _member)
 for _class in (vectorize, nditer):
     _class.__doc__ = getattr(np, _class.__name__).__doc__

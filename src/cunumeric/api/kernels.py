@@ -47,4 +47,3 @@ def _refused(args: list, named: dict[str, Any]) -> bool:
 
 for _name in __all__:
     globals()[_name] = with_kernel(getattr(kernels, _name), getattr(np, _name))
-

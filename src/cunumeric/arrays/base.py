@@ -10,6 +10,7 @@ or a node: an operation recorded and not yet run. Every other file of this packa
 
 from __future__ import annotations
 
+import functools
 import types
 import weakref
 from operator import is_
@@ -33,7 +34,8 @@ class ArrayType(type):
     def __new__(mcs, name, bases, namespace, **keywords):
         if not bases:
             return super().__new__(mcs, name, bases, namespace)
-        real = tuple(Hosted if type(base) is ArrayType else base for base in bases)
+        host = Overriding if "__array_ufunc__" in namespace else Hosted
+        real = tuple(host if type(base) is ArrayType else base for base in bases)
         return types.new_class(name, real, keywords, lambda body: body.update(namespace))
 
     def __instancecheck__(cls, x: Any) -> bool:
@@ -77,9 +79,38 @@ class Hosted(nd):
     def nonzero(self):
         return wrap(nd.nonzero(self))
 
+    def __init_subclass__(cls, **keywords):
+        super().__init_subclass__(**keywords)
+        if cls.__module__ == "cunumeric":
+            return
+        for special in ("__array_ufunc__", "__array_wrap__") if issubclass(cls, Overriding) else ("__array_wrap__",):
+            if isinstance(vars(cls).get(special), types.FunctionType):
+                setattr(cls, special, _given_ours(vars(cls)[special]))
+
     view.__doc__ = nd.view.__doc__
     nonzero.__doc__ = nd.nonzero.__doc__
     __array_wrap__.__doc__ = nd.__array_wrap__.__doc__
+
+
+class Overriding(Hosted):
+    """The base of subclasses with an `__array_ufunc__`: theirs gets our arrays, and hands them up to this one."""
+
+    __module__ = "cunumeric"
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        kernel = getattr(ufunc, "_kernel", ufunc)
+        return wrap(nd.__array_ufunc__(self, kernel, method, *[strip(v) for v in inputs], **strip_keywords(kwargs)))
+
+
+def _given_ours(special: Any) -> Any:
+    """The `__array_ufunc__` or `__array_wrap__` of a subclass, whose writer expects arrays of ours among the
+    arguments."""
+
+    @functools.wraps(special)
+    def call(self, *args, **kwargs):
+        return special(self, *[wrap(a) for a in args], **{k: wrap(v) for k, v in kwargs.items()})
+
+    return call
 
 
 def array_of(a: np.ndarray) -> ndarray:
@@ -187,6 +218,11 @@ _DETACHED = frozenset({type(None), bool, int, float, complex, str, bytes, tuple,
 }
 
 
+def _outs(kwargs: dict[str, Any]) -> tuple:
+    out = kwargs.get("out")
+    return out if type(out) is tuple else (out,)
+
+
 def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
     """`wrap`, where `r` came of a call with `args`: an argument that NumPy handed back is the same object again, a
     view knows whose memory it shows, and memory that now lives in a foreign object too counts as exposed."""
@@ -200,11 +236,7 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
                 inner = a._a
                 if inner is r:
                     return a
-                if (
-                    parent is None
-                    and base is not None
-                    and (base is inner or (base is inner.base and type(base) is nd))
-                ):
+                if parent is None and base is not None and (base is inner or (base is inner.base and type(base) is nd)):
                     parent = a
             elif ta is nd:
                 if r is a or (base is not None and (base is a or base is a.base)):
@@ -226,8 +258,13 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
     if t is tuple:
         outs = kwargs.get("out") if kwargs else None
         if type(outs) is tuple and len(outs) == len(r):
-            return tuple([wrap(e) if o is None else o for e, o in zip(r, outs, strict=True)])
+            return tuple([o if type(o) is ndarray and o._a is e else wrap(e) for e, o in zip(r, outs, strict=True)])
         return tuple([wrap_from(e, args, kwargs) for e in r])
+    if t is ndarray:  # what an override returned
+        for a in args if not kwargs else (*args, *_outs(kwargs)):
+            if type(a) is ndarray and a._a is r._a:
+                return a
+        return r
     if t not in _DETACHED:
         for a in args if not kwargs else (*args, *kwargs.values()):
             if type(a) is ndarray:
@@ -255,10 +292,12 @@ def taken_back(a: np.ndarray) -> ndarray | None:
     return x if x is not None and x._a is a else None
 
 
-def hand_out_elements(values: Any) -> None:
+def hand_out_elements(values: Any, depth: int = 0) -> None:
     """Arrays of ours in a list that became elements of an object array."""
+    if depth > _DEEPEST:
+        return
     for v in values:
         if type(v) is ndarray:
             hand_out(v, host(v))
         elif type(v) in _NESTED and (len(v) <= _SEARCHED or type(v[0]) is ndarray or type(v[0]) in _NESTED):
-            hand_out_elements(v)
+            hand_out_elements(v, depth + 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import _NESTED, nd, ndarray, strip, strip_keywords, wrap_from
+from .base import _NESTED, hand_out, host, nd, ndarray, strip, strip_keywords, wrap, wrap_from
 
 # NumPy's function -> ours; filled where the namespaces are assembled.
 twins: dict[Callable, Callable] = {}
@@ -55,8 +55,26 @@ def _converted(v: Any) -> Any:
         return t([_converted(e) for e in v])
     if t is ndarray or isinstance(v, (nd, np.generic, type)) or not hasattr(t, "__array__"):
         return strip(v)
-    a = v.__array__()
-    return strip(a) if type(a) is ndarray else v
+    return _Converted(v)
+
+
+class _Converted:
+    """Stands for an object whose `__array__` gives arrays of ours: its `__array__` gives NumPy's."""
+
+    def __init__(self, of: Any) -> None:
+        self._of = of
+
+    def __array__(self, *args, **kwargs):
+        a = self._of.__array__(*args, **kwargs)
+        if type(a) is ndarray:
+            hand_out(a, host(a))
+        return strip(a)
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._of, name)
+        if name != "__array_wrap__":
+            return member
+        return lambda *args: member(*[wrap(a) for a in args])
 
 
 def _overridden(error: Exception, ours: Any, args: tuple, kwargs: dict[str, Any]) -> Any:

@@ -6,6 +6,8 @@ node without running it, are recorded themselves, or have a parallel kernel.
 
 from __future__ import annotations
 
+import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 
 from ..engines.host import kernels
 from ..graph import record, window
+from ..graph.node import owner_of
 from ..runtime.memory import Lease
 from ..runtime.settings import settings
 from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from
@@ -146,6 +149,9 @@ class flatiter(metaclass=_FlatType):
 
     def __setitem__(self, key, value):
         self._flat[strip(key)] = strip(value)
+
+    def __delitem__(self, key):
+        raise TypeError("Cannot delete iterator elements")
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -311,10 +317,21 @@ def sort(self, axis=-1, kind=None, order=None, *, stable=None):
 
 
 @method
-def resize(self, *args, refcheck=True):
+def resize(self, *args, refcheck=True, **kwargs):
     a = host(self)
     if type(self) is not ndarray:
         nd.resize(a, *args, refcheck=refcheck)
+        return
+    if kwargs:
+        raise TypeError(f"resize() got an unexpected keyword argument {next(iter(kwargs))!r}")
+    if not isinstance(refcheck, (int, np.bool_)):
+        raise TypeError(f"an integer is required, not {type(refcheck).__name__}")
+    target = np.empty(0, np.uint8)
+    target.resize(*args, refcheck=False)  # raises for what is no shape
+    if target.size == a.size and a.flags.c_contiguous and a.flags.writeable:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            a.shape = target.shape
         return
     # The inner array has references that are ours, not the user's, and shelved memory cannot grow in place:
     # resize a copy that owns its memory, then take it.
@@ -329,7 +346,15 @@ def resize(self, *args, refcheck=True):
         raise ValueError("resize only works on single-segment arrays")
     own = np.array(a, order="K", copy=True)
     own.resize(*args, refcheck=False)
+    if window.is_exposed(owner_of(a)):
+        key = id(self)
+        kept = _resized.setdefault(key, (weakref.ref(self, lambda _: _resized.pop(key, None)), []))
+        kept[1].append(a)
     self._a = own
+
+
+# Memory that was exposed before its array was resized lives as long as the array: a buffer may show it.
+_resized: dict[int, tuple[weakref.ref, list]] = {}
 
 
 @method

@@ -75,16 +75,18 @@ def __dlpack_device__(self):
 def _told(dtype: np.dtype, how: str) -> bool:
     """Whether a buffer's format, or an interface's description, tells all of `dtype`. NumPy asks for these before
     `__array__`, and would lose what they cannot say: units of time, padding, titles, sub-arrays, variable strings."""
-    if dtype.kind in "biufcSU":
+    if dtype.kind in "biufcSUO":
         return True
-    if dtype.kind in "OT" or (dtype.kind in "mM" and how == "buffer"):
+    if dtype.kind == "T" or (dtype.kind in "mM" and how == "buffer"):
         return False
+    if dtype.names is None:
+        return True  # void
     try:
         if how == "buffer":
             text = memoryview(np.empty(1, dtype)).format
             return np.dtype(_internal._dtype_from_pep3118(text)) == dtype
         description = np.empty(0, dtype).__array_interface__["descr"]
-        return dtype.kind in "mM" or (dtype.names is not None and np.dtype(description) == dtype)
+        return bool(np.dtype(description) == dtype)
     except Exception:  # NumPy's parsers raise what they like
         return False
 
@@ -141,16 +143,23 @@ def _install_buffer_slot() -> None:
     get_buffer.argtypes = [ctypes.py_object, ctypes.c_void_p, ctypes.c_int]
     signature = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p, ctypes.c_int)
 
+    word = ctypes.sizeof(ctypes.c_void_p)
+
     @signature
     def slot(x, view, flags):
         try:
-            get_buffer(_showing(x), view, flags)
+            a = _showing(x)
+            get_buffer(a, view, flags)
         except BaseException:
             return -1
+        if type(x) is ndarray and type(a) is nd:  # the buffer is one of `x`, which holds `a`
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(x))
+            ctypes.c_void_p.from_address(view + word).value = id(x)
+            ctypes.pythonapi.Py_DecRef(ctypes.py_object(a))
         return 0
 
+    # Py_buffer.obj is the second field.
     # PyTypeObject.tp_as_buffer is the 19th pointer-sized field after the head of a variable-size object.
-    word = ctypes.sizeof(ctypes.c_void_p)
     head = object.__basicsize__ + word
     fields = (
         "name basicsize itemsize dealloc vectorcall getattr setattr async repr number sequence mapping hash call "

@@ -25,9 +25,21 @@ class UfuncType(type):
         return c is cls or issubclass(c, np.ufunc)
 
 
-class ufunc(metaclass=UfuncType):
-    """One of NumPy's universal functions, on our arrays."""
+class _Documentation:
+    """`__doc__` of the class and of each function: NumPy's, unless somebody sets another."""
 
+    def __get__(self, f: Any, kind: type) -> Any:
+        return np.ufunc.__doc__ if f is None else f.__dict__.get("__doc__", f._kernel.__doc__)
+
+    def __set__(self, f: Any, text: Any) -> None:
+        f.__dict__["__doc__"] = text
+
+    def __delete__(self, f: Any) -> None:
+        del f.__dict__["__doc__"]
+
+
+class ufunc(metaclass=UfuncType):
+    __doc__ = _Documentation()  # type: ignore[assignment]
     __module__ = "cunumeric"
 
     __slots__ = ("__dict__", "_kernel", "_row")
@@ -36,7 +48,6 @@ class ufunc(metaclass=UfuncType):
         self._kernel = kernel
         self._row = elementwise.row(kernel)
         self.__name__ = self.__qualname__ = kernel.__name__
-        self.__doc__ = kernel.__doc__
         self.__wrapped__ = kernel  # inspect.signature follows it
 
     def __call__(self, *args, **kwargs):
@@ -104,6 +115,14 @@ class ufunc(metaclass=UfuncType):
 
 def _delegate(name: str) -> Any:
     """A member of NumPy's ufunc, read from the kernel."""
+    numpys = getattr(np.ufunc, name, None)
+    if callable(numpys):
+
+        def member(self, *args, **kwargs):
+            return wrap_from(getattr(self._kernel, name)(*args, **kwargs), args, kwargs)
+
+        member.__name__, member.__doc__, member.__wrapped__ = name, numpys.__doc__, numpys  # type: ignore[attr-defined]
+        return member
     documentation = getattr(getattr(np.ufunc, name, None), "__doc__", None)
     return property(lambda self: getattr(self._kernel, name), doc=documentation)
 
@@ -112,7 +131,8 @@ for _name in dir(np.ufunc):
     if not hasattr(ufunc, _name):
         setattr(ufunc, _name, _delegate(_name))
 for _name in ("outer", "reduce", "accumulate", "reduceat", "at"):
-    getattr(ufunc, _name).__doc__ = getattr(np.ufunc, _name).__doc__
+    _method, _numpys = getattr(ufunc, _name), getattr(np.ufunc, _name)
+    _method.__doc__, _method.__wrapped__ = _numpys.__doc__, _numpys
 
 
 @functools.cache
