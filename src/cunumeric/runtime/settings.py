@@ -4,7 +4,7 @@
 |---|---|---|
 | `CUNUMERIC_NUM_THREADS` | threads that run sweeps and parallel kernels | cores this process may use |
 | `LEGATE_CONFIG` | Legate's flags; of them `--cpus N` sets the same number | |
-| `CUNUMERIC_TILE` | elements in a tile of a sweep | 16384 |
+| `CUNUMERIC_TILE` | elements in a tile of a sweep | 32768 |
 | `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 65536 |
 | `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 400 |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
@@ -53,7 +53,7 @@ def _threads() -> int:
 @dataclass
 class Settings:
     threads: int = field(default_factory=_threads)
-    tile: int = field(default_factory=lambda: _integer("CUNUMERIC_TILE", 16384, 1))
+    tile: int = field(default_factory=lambda: _integer("CUNUMERIC_TILE", 32768, 1))
     record_min: int = field(default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", 65536, 0))
     kernel_min: int = 16384  # elements from which a parallel kernel is asked at all
     window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 400, 1))
