@@ -40,6 +40,7 @@ class Counters:
     def __init__(self) -> None:
         self.flushes = 0
         self.sweeps = 0
+        self.plans = 0
         self.recorded = 0
         self.written_bytes = 0
 
@@ -220,7 +221,8 @@ def _linger(node: Node) -> None:
     stack: list[Any] = [node]
     while stack:
         n = stack.pop()
-        if type(n) is Node and n.place is None and n.seq not in chain:
+        if type(n) is Node and n.seq not in chain:
+            n.args = tuple([arg.place if type(arg) is Node and arg.place is not None else arg for arg in n.args])
             chain[n.seq] = n
             stack.extend(n.args)
     for seq in sorted(chain):
