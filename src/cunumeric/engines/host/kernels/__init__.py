@@ -5,19 +5,9 @@ Each takes plain `np.ndarray`s and NumPy's own arguments, and either gives NumPy
 that NumPy itself has to report. The caller then calls NumPy.
 """
 
+from .choose import where3
 from .count import bincount, digitize, histogram
-from .gather import (
-    compress,
-    flatnonzero,
-    getitem_index,
-    getitem_mask,
-    nonzero,
-    put,
-    setitem_index,
-    setitem_mask,
-    take,
-    where3,
-)
+from .gather import compress, flatnonzero, getitem_index, getitem_mask, nonzero, put, setitem_index, setitem_mask, take
 from .random import random_into, uniform_into
 from .scan import accumulate, cumprod, cumsum
 from .select import argmax, argmin

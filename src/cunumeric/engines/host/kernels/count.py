@@ -76,10 +76,15 @@ def bincount(x, weights=None, minlength=0):
         total = np.zeros(minlength, np.intp)
         for start in starts:
             block = x[start : start + COUNT_BLOCK]
-            if unfit or block.min() < 0 or block.max() >= MOST_COUNTS:
+            if unfit or block.max() >= MOST_COUNTS:
                 unfit.append(start)
                 return
-            counts = np.bincount(block, minlength=total.size)
+            try:
+                counts = np.bincount(block, minlength=total.size)
+            except ValueError:
+                # A negative number.
+                unfit.append(start)
+                return
             counts[: total.size] += total
             total = counts
         sums.append(total)
