@@ -54,7 +54,7 @@ class Form:
                 errors = p.errors
                 key.append((p.row, refs, p.shape, p.dtype, p.alive(), errors and errors.kinds))
             else:
-                key.append((number(p.destination), number(p.source)))
+                key.append((number(p.destination), number(p.source), p.fresh))
         if reduction is not None:
             r = reduction
             key.append((r.ufunc, number(r.source), r.axes, r.dtype, r.temporary, r.errors and r.errors.kinds))

@@ -85,9 +85,10 @@ class Node:
 class Store:
     """`destination[...] = source`, in its place in the program's order."""
 
-    __slots__ = ("destination", "seq", "source")
+    __slots__ = ("destination", "fresh", "seq", "source")
 
-    def __init__(self, destination: Leaf, source: Any, seq: int) -> None:
+    def __init__(self, destination: Leaf, source: Any, seq: int, fresh: bool) -> None:
+        self.fresh = fresh  # the destination is memory made for the source
         self.destination = destination
         self.source = source  # Node, Leaf or constant
         self.seq = seq

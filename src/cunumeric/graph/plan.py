@@ -196,16 +196,37 @@ def _need(node: Any) -> None:
                 stack.extend(n.args)
 
 
+def _homes(stores: list[Store]) -> tuple[list[Store], list[Statement]]:
+    """A node for which memory was made, and which nothing else writes, has its value there from the start: stores that
+    are not such, and statements for those that are, at the nodes' own places in the order."""
+    others: list[Store] = []
+    found: list[Statement] = []
+    for store in stores:
+        node = store.source
+        alone = store.fresh and len(window.memory[id(store.destination.owner)].stores) == 1
+        if alone and type(node) is Node and node.place is None:
+            node.place = store.destination
+            found.append(Statement(node, node.place, node.seq))
+        else:
+            others.append(store)
+    return others, found
+
+
 def statements(pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> list[Statement]:
     """What has to run, in the program's order. Nodes that get memory are given it here (`place`)."""
     nodes = [p for p in pending if type(p) is Node]
     stores = [p for p in pending if type(p) is Store]
     if stores:
         stores = _prune(stores, nodes, dead)
-    crossed = _hazards(nodes) if stores else set()
-    if not stores:
+    stores, found = _homes(stores)
+    crossed = _hazards(nodes) if stores or found else set()
+    if not stores and not found:
         for node in nodes:
             node.hazard, node.needed = _END, False
+    for statement in found:
+        statement.source.needed = True
+        for arg in statement.source.args:
+            _need(arg)
     for store in stores:
         _need(store.source)
         source = store.source
@@ -214,7 +235,6 @@ def statements(pending: list[Node | Store], reduction: Reduction | None, dead: s
     live = [node for node in nodes if node.alive()]
     for node in live:
         _need(node)
-    found: list[Statement] = []
     if reduction is not None:
         _need(reduction.source)
         if type(reduction.source) is Node and reduction.source.hazard < _END:

@@ -6,7 +6,7 @@
 | `LEGATE_CONFIG` | Legate's flags; of them `--cpus N` sets the same number | |
 | `CUNUMERIC_TILE` | elements in a tile of a sweep | 32768 |
 | `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 65536 |
-| `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 400 |
+| `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 200 |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
 """
 
@@ -56,7 +56,7 @@ class Settings:
     tile: int = field(default_factory=lambda: _integer("CUNUMERIC_TILE", 32768, 1))
     record_min: int = field(default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", 65536, 0))
     kernel_min: int = 16384  # elements from which a parallel kernel is asked at all
-    window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 400, 1))
+    window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 200, 1))
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))
 
 

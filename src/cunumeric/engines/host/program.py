@@ -40,6 +40,8 @@ class Table:
 
     def place(self, number: int, node: Node) -> None:
         assert node.place is not None
+        if id(node.place.a) in self.numbers:
+            return  # memory that the window has given it already
         self._add(node.place.a, ("node", number, (node.shape, node.dtype)))
 
     def _add(self, a: np.ndarray, maker: tuple[str, Any, Any]) -> int:
