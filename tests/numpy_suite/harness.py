@@ -25,6 +25,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import os
 import re
 import sys
 import types
@@ -408,7 +409,9 @@ def in_share(test: str, share: float) -> bool:
 class Selection:
     """Leaves out what `excluded.txt` names and what is not in the share or the list asked for."""
 
-    def __init__(self, excluded: dict[str, str], share: float, only: str | None, done: str | None):
+    def __init__(
+        self, excluded: dict[str, str], share: float = 1.0, only: str | None = None, done: str | None = None
+    ):
         self.share = share
         self.done = set(Path(done).read_text(encoding="utf-8").splitlines()) if done else set()
         self.only = re.compile(only) if only else None
@@ -418,16 +421,20 @@ class Selection:
             "|".join(re.escape(p).replace(r"\*", ".*") + r"(\[.*)?\Z" for p in excluded if "::" in p) or r"(?!)"
         )
 
+    def leaves_out(self, test: str) -> bool:
+        """Whether `excluded.txt` names `test` or its file."""
+        file = test.partition("::")[0]
+        return self.tests.match(test) is not None or any(fnmatch.fnmatch(file, pattern) for pattern in self.files)
+
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         if collection_path.suffix != ".py":
             return None
-        name = collection_path.relative_to(NUMPY_ROOT).as_posix()
-        return True if any(fnmatch.fnmatch(name, pattern) for pattern in self.files) else None
+        return True if self.leaves_out(collection_path.relative_to(NUMPY_ROOT).as_posix()) else None
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         kept, left_out = [], []
         for item in items:
-            wanted = not self.tests.match(item.nodeid) and in_share(item.nodeid, self.share)
+            wanted = not self.leaves_out(item.nodeid) and in_share(item.nodeid, self.share)
             wanted = wanted and item.nodeid not in self.done
             wanted = wanted and (self.only is None or self.only.search(item.nodeid) is not None)
             (kept if wanted else left_out).append(item)
@@ -532,10 +539,17 @@ class Guard:
 
     def __init__(self, seconds: float):
         self.seconds = seconds
+        if hasattr(os, "register_at_fork"):
+            # A process that a test forked and that hangs holds the worker's pipes, and pytest-xdist would wait for
+            # their end after the worker is gone.
+            os.register_at_fork(after_in_child=self.start)
+
+    def start(self) -> None:
+        faulthandler.dump_traceback_later(self.seconds, exit=True, file=sys.__stderr__)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item, nextitem):
-        faulthandler.dump_traceback_later(self.seconds, exit=True, file=sys.__stderr__)
+        self.start()
         try:
             return (yield)
         finally:
