@@ -1,7 +1,8 @@
-"""NumPy's time beside ours for every parallel kernel: `PYTHONPATH=src python benchmarks/kernels.py [--scale S] [name ...]`.
+"""NumPy's time beside ours for every parallel kernel: `python benchmarks/kernels.py [--scale S] [name ...]`.
 
 The two alternate, and the medians count: other work on the machine then meets both alike. "one" is our kernel with a
-single thread; a dash means that it leaves the case to NumPy.
+single thread; a dash means that it leaves the case to NumPy. "work" is our processor time, of all threads, over
+NumPy's: the number of threads divided by it is the ratio that idle cores would give.
 """
 
 from __future__ import annotations
@@ -98,26 +99,29 @@ def main() -> None:
     arguments = parser.parse_args()
     team = settings.threads
     print(f"{arguments.scale * 4:g}M elements, {team} threads")
-    print(f"{'function':20s} {'NumPy ms':>10s} {'ours ms':>10s} {'ratio':>7s} {'one':>7s}")
+    print(f"{'function':20s} {'NumPy ms':>10s} {'ours ms':>10s} {'ratio':>7s} {'one':>7s} {'work':>7s}")
     for name, ours, numpys in cases(arguments.scale):
         if arguments.names and not any(part in name for part in arguments.names):
             continue
         times: dict[str, list[float]] = {"numpy": [], "ours": [], "one": []}
+        work: dict[str, list[float]] = {"numpy": [], "ours": [], "one": []}
         for turn in range(arguments.repeat + 1):
             for who, function, threads in (("numpy", numpys, team), ("ours", ours, team), ("one", ours, 1)):
                 settings.threads = threads
-                start = time.perf_counter()
+                start, spent = time.perf_counter(), time.process_time()
                 result = function()
+                end, spent = time.perf_counter(), time.process_time() - spent
                 # The first turn warms memory and caches.
                 if turn and result is not NotImplemented:
-                    times[who].append(time.perf_counter() - start)
+                    times[who].append(end - start)
+                    work[who].append(spent)
                 del result
         settings.threads = team
         middle = {who: statistics.median(found) * 1e3 if found else None for who, found in times.items()}
-        ratio, one = (
-            f"{middle['numpy'] / middle[who]:.2f}" if middle[who] else "–" for who in ("ours", "one")
-        )  # fmt: skip
-        print(f"{name:20s} {middle['numpy']:10.2f} {middle['ours'] or float('nan'):10.2f} {ratio:>7s} {one:>7s}")
+        ratio, one = (f"{middle['numpy'] / middle[who]:.2f}" if middle[who] else "–" for who in ("ours", "one"))
+        spent = f"{statistics.median(work['ours']) / statistics.median(work['numpy']):.2f}" if work["ours"] else "–"
+        ours_ms = f"{middle['ours']:.2f}" if middle["ours"] else "–"
+        print(f"{name:20s} {middle['numpy']:10.2f} {ours_ms:>10s} {ratio:>7s} {one:>7s} {spent:>7s}")
 
 
 if __name__ == "__main__":

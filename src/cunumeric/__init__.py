@@ -11,12 +11,15 @@ import importlib as _importlib
 
 import numpy as _numpy
 
+from .api import creation as _creation
 from .api import indexing_tricks as _indexing_tricks
+from .api import kernels as _kernels
+from .api import recorded as _recorded
 from .api.build import fill as _fill
-from .arrays import indexing as _indexing
-from .arrays import operators as _operators
-from .arrays.base import ndarray
-from .arrays.ufunc import ufunc
+from .arrays import indexing as _indexing  # noqa: F401  (attaches to the class)
+from .arrays import operators as _operators  # noqa: F401  (attaches to the class)
+from .arrays.base import ndarray  # noqa: F401
+from .arrays.ufunc import ufunc  # noqa: F401
 from .control import eager, synchronize
 from .runtime.version import VERSION as _version
 
@@ -25,7 +28,7 @@ _SUBMODULES = frozenset(
     "typing version".split()
 )
 
-__all__ = _fill(globals(), _numpy, (_indexing_tricks,))
+__all__ = _fill(globals(), _numpy, (_creation, _indexing_tricks, _kernels, _recorded))
 __all__ += ["eager", "synchronize"]
 __version__ = _version
 

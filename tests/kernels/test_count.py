@@ -12,6 +12,7 @@ def low_thresholds(monkeypatch):
     monkeypatch.setattr(count, "COUNT_LEAST", 4)
     monkeypatch.setattr(sorting, "SEARCH_LEAST", 4)
     monkeypatch.setattr(count, "COUNT_BLOCK", 64)
+    monkeypatch.setattr(count, "MOST_COUNTS", 64)
 
 
 @pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i4", "u4", "i8", "u8", "f8"])

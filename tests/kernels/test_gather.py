@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from cunumeric.engines.host.kernels import gather
+from cunumeric.runtime.settings import settings
 
 from .compare import assert_same, check
 
@@ -10,7 +11,7 @@ DTYPES = ["?", "i1", "u2", "i4", "u8", "f2", "f4", "f8", "c8", "c16"]
 
 @pytest.fixture(autouse=True)
 def low_thresholds(monkeypatch):
-    for name in ("TAKE_LEAST", "MASK_LEAST", "WHERE_LEAST", "NONZERO_LEAST", "SET_LEAST"):
+    for name in ("TAKE_LEAST", "MASK_LEAST", "WHERE_LEAST", "NONZERO_LEAST", "SET_LEAST", "EASY_MASK_LEAST"):
         monkeypatch.setattr(gather, name, 4)
     monkeypatch.setattr(gather, "BLOCK", 16)
 
@@ -80,7 +81,9 @@ def test_getitem_index(rng, team, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("density", [0, 0.1, 0.5, 0.9, 1])
-def test_masks(rng, dtype, density):
+def test_masks(rng, team, dtype, density):
+    if team == 3:
+        settings.threads = 4
     for shape in [(100,), (10, 7), (10, 2, 3), (3,), (0,), (50, 2)]:
         a = data(rng, shape, dtype)
         for mask_shape in {shape, shape[:1], (4,)}:
@@ -97,7 +100,11 @@ def test_masks(rng, dtype, density):
                 check_set(gather.setitem_mask, a, mask, data(rng, np.count_nonzero(mask), dtype))
                 check_set(gather.setitem_mask, a, mask, data(rng, 3, dtype))
     a = data(rng, (100,), dtype)
-    check(gather.getitem_mask, lambda a, m: a[m], a, rng.random(100) < density, taken=True)
+    half = np.arange(100) % 2 == 0
+    check(gather.getitem_mask, lambda a, m: a[m], a, half, taken=True)
+    # Blocks of every density.
+    check(gather.getitem_mask, lambda a, m: a[m], a, np.sort(half), taken=True)
+    check_set(gather.setitem_mask, a, np.sort(half), 1)
 
 
 def check_set(kernel, a, index, value):
@@ -144,7 +151,10 @@ def test_nonzero(rng, team, dtype):
             check(gather.flatnonzero, np.flatnonzero, source)
             check(gather.nonzero, lambda a: a.nonzero(), source)
     a = data(rng, (100,), dtype)
-    assert (gather.nonzero(a) is NotImplemented) == (team == 1)
+    assert (gather.nonzero(a) is NotImplemented) == (team == 1 or dtype == "?")
+    settings.threads = 4
+    assert gather.nonzero(a) is not NotImplemented
+    check(gather.nonzero, lambda a: a.nonzero(), a)
 
 
 def test_where(rng, team):

@@ -6,6 +6,7 @@ result wrapped, NumPy's class where it works on our arrays as it is, or the very
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import types
@@ -16,6 +17,10 @@ import numpy as np
 from ..arrays import protocols, ufunc
 from ..arrays.base import nd, ndarray, strip, strip_keywords, wrap_from
 
+_LAZY = frozenset(
+    "char core ctypeslib dtypes emath exceptions f2py fft lib linalg ma matlib polynomial random rec strings testing "
+    "typing".split()
+)
 _FUNCTIONS = (
     types.FunctionType,
     types.BuiltinFunctionType,
@@ -45,10 +50,8 @@ def dress(call: Any, f: Any, module: str) -> Any:
     call.__module__ = module
     if not hasattr(call, "__wrapped__"):
         call.__wrapped__ = f
-    try:
+    with contextlib.suppress(TypeError):  # unhashable callables have no twin
         protocols.twins[f] = call
-    except TypeError:
-        pass
     _known[id(f)] = call
     return call
 
@@ -90,8 +93,10 @@ def fill(namespace: dict[str, Any], source: types.ModuleType, chapters: tuple[ty
         for name in chapter.__all__:
             own[name] = getattr(chapter, name)
     for name in names:
-        if name in namespace:
+        if name in namespace and not isinstance(namespace[name], types.ModuleType):
             continue
+        if name not in vars(source) and name in _LAZY:
+            continue  # a submodule that NumPy imports when it is first used; so do we
         value = getattr(source, name)
         if isinstance(value, types.ModuleType):
             continue  # submodules are modules of ours

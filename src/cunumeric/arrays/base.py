@@ -128,7 +128,7 @@ def strip(v: Any) -> Any:
 
 
 def strip_keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
-    for k, v in kwargs.items():
+    for v in kwargs.values():
         if type(v) is ndarray or type(v) in _NESTED or type(v) is ArrayType:
             return {k: strip(v) for k, v in kwargs.items()}
     return kwargs

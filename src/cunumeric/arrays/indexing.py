@@ -52,8 +52,8 @@ def __getitem__(self, key):
                 break
     elif t is ndarray or t is list:
         key = strip(key)
-        if a.size >= settings.record_min or (t is ndarray and key.size >= settings.record_min):
-            r = kernels.getitem(a, key)
+        if t is ndarray and key.size >= settings.kernel_min:
+            r = (kernels.getitem_mask if key.dtype == bool else kernels.getitem_index)(a, key)
             if r is not NotImplemented:
                 return wrap_from(r, (self,))
     r = a[key]
@@ -78,7 +78,12 @@ def __setitem__(self, key, value):
         if record.setitem(self, key, value):
             return
         a = host(self)
-    a[strip(key)] = strip(value)
+    key, value = strip(key), strip(value)
+    if type(key) is nd and key.size >= settings.kernel_min:
+        store = kernels.setitem_mask if key.dtype == bool else kernels.setitem_index
+        if store(a, key, value) is not NotImplemented:
+            return
+    a[key] = value
 
 
 __getitem__.__doc__ = nd.__getitem__.__doc__

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..engines.host import kernels
-from ..runtime.memory import Lease
 from ..graph import record, window
+from ..runtime.memory import Lease
 from ..runtime.settings import settings
 from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from
 
@@ -201,7 +201,8 @@ for _name in ("sum", "prod", "min", "max", "mean", "any", "all", "std", "var"):
 
 @method
 def astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True):
-    if type(self) is ndarray and order == "K" and copy is True and (window.pending or self._a.size >= settings.record_min):
+    plain = type(self) is ndarray and order == "K" and copy is True
+    if plain and (window.pending or self._a.size >= settings.record_min):
         r = record.cast(self, dtype, casting)
         if r is not NotImplemented:
             return r
@@ -266,6 +267,12 @@ def setflags(self, write=None, align=None, uic=None):
     nd.setflags(host(self), write, align, uic)
 
 
+def _worth(a: np.ndarray, args: list) -> bool:
+    """Whether a parallel kernel is worth asking."""
+    least = settings.kernel_min
+    return a.size >= least or any(type(v) is nd and v.size >= least for v in args)
+
+
 def _kernel_method(name: str, kernel: Callable) -> None:
     """A method with a parallel kernel, which answers NotImplemented where NumPy's own is as good."""
     numpys = getattr(nd, name)
@@ -274,7 +281,7 @@ def _kernel_method(name: str, kernel: Callable) -> None:
         a = host(self)
         given = [strip(v) for v in args]
         named = strip_keywords(kwargs)
-        r = kernel(a, *given, **named) if type(a) is nd and a.size >= settings.record_min else NotImplemented
+        r = kernel(a, *given, **named) if type(a) is nd and _worth(a, given) else NotImplemented
         if r is NotImplemented:
             r = numpys(a, *given, **named)
         return wrap_from(r, (self, *args), kwargs)

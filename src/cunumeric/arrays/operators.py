@@ -42,15 +42,14 @@ def _binary(symbol: str, kernel: np.ufunc, python: Callable, reflected: bool) ->
                     x._b = None
                     return x
                 return r
-        elif t in _SCALARS:
-            if not _pending and a.size < settings.record_min:
-                r = python(other, a) if reflected else python(a, other)
-                if type(r) is nd:
-                    x = new(ndarray)
-                    x._a = r
-                    x._b = None
-                    return x
-                return r
+        elif t in _SCALARS and not _pending and a.size < settings.record_min:
+            r = python(other, a) if reflected else python(a, other)
+            if type(r) is nd:
+                x = new(ndarray)
+                x._a = r
+                x._b = None
+                return x
+            return r
         if row is not None:
             r = record.operator(row, self, other, reflected)
             if r is not NotImplemented:

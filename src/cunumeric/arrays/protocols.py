@@ -22,6 +22,9 @@ from .methods import method
 twins: dict[Callable, Callable] = {}
 
 
+_PLAIN = frozenset({nd, int, float, complex, bool, np.float64, np.float32, np.int64, np.bool_, np.complex128})
+
+
 @method
 def __array__(self, dtype=None, *, copy=None):
     a = host(self)
@@ -33,9 +36,8 @@ def __array__(self, dtype=None, *, copy=None):
 
 @method
 def __array_ufunc__(self, ufunc, how, *inputs, **kwargs):
-    if how == "__call__" and all(type(x) is ndarray or isinstance(x, (nd, np.generic, int, float, complex)) for x in inputs):
-        if all(type(x) is not nd and (type(x) is ndarray or not isinstance(x, nd)) for x in inputs):
-            return _ufunc.of(ufunc)(*inputs, **kwargs)
+    if how == "__call__" and all(type(x) is ndarray or type(x) in _PLAIN for x in inputs):
+        return _ufunc.of(ufunc)(*inputs, **kwargs)
     given, named = [strip(x) for x in inputs], strip_keywords(kwargs)
     return wrap_from(getattr(ufunc, how)(*given, **named), inputs, kwargs)
 
@@ -122,8 +124,10 @@ def _install_buffer_slot() -> None:
     # PyTypeObject.tp_as_buffer is the 19th pointer-sized field after the head of a variable-size object.
     word = ctypes.sizeof(ctypes.c_void_p)
     head = object.__basicsize__ + word
-    fields = ("name basicsize itemsize dealloc vectorcall getattr setattr async repr number sequence mapping hash call "
-              "str getattro setattro as_buffer").split()  # fmt: skip
+    fields = (
+        "name basicsize itemsize dealloc vectorcall getattr setattr async repr number sequence mapping hash call "
+        "str getattro setattro as_buffer"
+    ).split()
     procs = ctypes.c_void_p.from_address(id(ndarray) + head + word * fields.index("as_buffer"))
     ctypes.c_void_p.from_address(procs.value).value = ctypes.cast(slot, ctypes.c_void_p).value
     ndarray._buffer_slot = slot  # type: ignore[attr-defined]  # keeps the callback alive

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engines.host import kernels
 from ..graph import record, window
 from ..ops import elementwise
 from ..runtime.settings import settings
@@ -69,8 +70,14 @@ class ufunc(metaclass=UfuncType):
         given = (array, *args)
         return wrap_from(self._kernel.reduce(*[strip(a) for a in given], **strip_keywords(kwargs)), given, kwargs)
 
-    def accumulate(self, *args, **kwargs):
-        return wrap_from(self._kernel.accumulate(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+    def accumulate(self, array, *args, **kwargs):
+        given = [strip(a) for a in (array, *args)]
+        named = strip_keywords(kwargs)
+        if type(given[0]) is nd and given[0].size >= settings.kernel_min:
+            r = kernels.accumulate(self._kernel, *given, **named)
+            if r is not NotImplemented:
+                return wrap_from(r, (array, *args), kwargs)
+        return wrap_from(self._kernel.accumulate(*given, **named), (array, *args), kwargs)
 
     def reduceat(self, *args, **kwargs):
         return wrap_from(self._kernel.reduceat(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
@@ -95,7 +102,8 @@ class ufunc(metaclass=UfuncType):
 
 def _delegate(name: str) -> Any:
     """A member of NumPy's ufunc, read from the kernel."""
-    return property(lambda self: getattr(self._kernel, name), doc=getattr(getattr(np.ufunc, name, None), "__doc__", None))
+    documentation = getattr(getattr(np.ufunc, name, None), "__doc__", None)
+    return property(lambda self: getattr(self._kernel, name), doc=documentation)
 
 
 for _name in dir(np.ufunc):

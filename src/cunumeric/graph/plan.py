@@ -59,6 +59,11 @@ def address(a: np.ndarray) -> int:
     return a.__array_interface__["data"][0]
 
 
+def same_view(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two views show the same elements in the same places."""
+    return address(a) == address(b) and a.strides == b.strides and a.shape == b.shape and a.dtype == b.dtype
+
+
 def overlap(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether the extents of two views in memory meet."""
     return np.may_share_memory(a, b)
@@ -122,7 +127,7 @@ def _prune(stores: list[Store], nodes: list[Node]) -> list[Store]:
 
 
 def _forward(copy: Store, readers: list[tuple[Node, Leaf]]) -> bool:
-    """Let the readers of a dead copy read the original; False (and nothing changed) where that would not be the same."""
+    """Let the readers of a dead copy read the original; False, and nothing changed, where that is not the same."""
     original: Leaf = copy.source
     whole = copy.destination.a
     if original.a.shape != whole.shape or original.a.dtype != whole.dtype or whole is not copy.destination.owner:
@@ -222,6 +227,8 @@ def statements(pending: list[Node | Store], reduction: Reduction | None) -> list
         _need(reduction.source)
         if type(reduction.source) is Node and reduction.source.hazard < _END:
             crossed.add(id(reduction.source))
+        if reduction.temporary and type(reduction.source) is Node and reduction.source.hazard == _END:
+            live = [node for node in live if node is not reduction.source]
     keep = {id(node) for node in live}
     for node in nodes:
         if node.needed and node.place is None and (id(node) in keep or id(node) in crossed):
@@ -392,7 +399,7 @@ def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]]
                 base = wanted
             elif base != wanted:
                 return False
-            if address(leaf.a) != address(other.a) or leaf.a.strides != other.a.strides or leaf.a.shape != other.a.shape:
+            if not same_view(leaf.a, other.a):
                 rows_only = True
     if base is None:
         if statement.shape != frame.shape:

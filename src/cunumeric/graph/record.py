@@ -8,6 +8,7 @@ operations that could warn where warnings cannot be deferred (`warning`).
 from __future__ import annotations
 
 import math
+import sys
 import weakref
 from types import EllipsisType, NoneType
 from typing import Any
@@ -77,8 +78,8 @@ def _operand(v: Any) -> Any:
 
 
 def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
-    """A node of `row` on operands (see `_operands`), and whether some operand's memory is exposed; _No where the call is
-    NumPy's. Nothing is entered into the window."""
+    """A node of `row` on operands (see `_operands`), and whether some operand's memory is exposed; _No where the call
+    is NumPy's. Nothing is entered into the window."""
     signature = []
     shape: tuple[int, ...] = ()
     waits = False
@@ -169,6 +170,9 @@ def _finish(exposed: bool) -> None:
 
 
 def _ready() -> bool:
+    if window._lingering is not None:
+        with window.lock:
+            window._drop_lingering()
     return not settings.eager and not window.busy()
 
 
@@ -317,6 +321,8 @@ def cast(x: Any, dtype: Any, casting: str) -> Any:
     except TypeError:
         return NotImplemented
     a = x._a
+    if casting not in ("no", "equiv", "safe", "same_kind", "unsafe"):
+        return NotImplemented
     if not _ready() or to.kind not in elementwise.KINDS or not to.isnative or a.ndim == 0:
         return NotImplemented
     if a.dtype.kind not in elementwise.KINDS or (a.dtype.kind == "c" and to.kind != "c"):
@@ -360,7 +366,9 @@ def setitem(x: Any, key: Any, value: Any) -> bool:
             a = x._a
             if type(a) is Node:
                 a = window.place(x)
-            destination = a[key] if type(key) is tuple and Ellipsis in key else a[(*key, ...) if type(key) is tuple else (key, ...)]
+            # With an ellipsis an index of integers names a view too, not an element.
+            keys = key if type(key) is tuple else (key,)
+            destination = a[keys if Ellipsis in keys else (*keys, ...)]
             return _store(destination, a, *_operands((value,)))
     except (_No, IndexError):
         return False
@@ -467,8 +475,14 @@ def _accumulator(ufunc: np.ufunc, dtype: np.dtype) -> np.dtype:
     return dtype
 
 
-def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, dtype: Any = None) -> Any:
-    """`ufunc.reduce(x, axis)` with everything recorded run before it, in one sweep where it fits; raises _No."""
+# References to an array inside the functions below when nothing but the call on it holds it: the caller's parameter,
+# ours, and the argument of getrefcount. Should another Python count otherwise, only time is lost (`window._linger`).
+_HELD_BY_CALL = 3
+
+
+def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: bool) -> Any:
+    """`ufunc.reduce(x, axis)` with everything recorded run before it, in one sweep where it fits; raises _No.
+    `temporary`: nobody will ask for `x` itself."""
     (v,) = _operands((x,))
     if type(v) is not Node and (type(v) is not nd or v.ndim == 0):
         raise _No
@@ -481,7 +495,7 @@ def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, dtype: Any = None
     axes = _axes(axis, v.ndim)
     if len(axes) not in (v.ndim,) and axes != tuple(range(v.ndim - len(axes), v.ndim)) and axes != (0,):
         raise _No
-    accumulator = _accumulator(ufunc, v.dtype) if dtype is None else np.dtype(dtype)
+    accumulator = _accumulator(ufunc, v.dtype)
     kinds: Any = warning.IGNORE
     if v.dtype.kind in "fc" and ufunc not in (np.logical_or, np.logical_and):
         kinds = warning.kinds_heard()
@@ -493,6 +507,7 @@ def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, dtype: Any = None
     source: Any = v if type(v) is Node else window.leaf(v)
     reduction = Reduction(ufunc, source, axes, accumulator)
     reduction.seq = window.sequence()
+    reduction.temporary = temporary
     if kinds:
         reduction.errors = warning.Ear(kinds)
     window.flush(reduction)
@@ -506,6 +521,7 @@ def method_reduction(name: str, x: Any, args: tuple, kwargs: dict[str, Any]) -> 
     """`x.sum(axis, dtype, out, keepdims)` and its like; NotImplemented where it is NumPy's."""
     if not _ready():
         return NotImplemented
+    temporary = sys.getrefcount(x) <= _HELD_BY_CALL
     axis, keepdims, ddof = None, False, 0
     if args:
         if len(args) > 1:
@@ -525,8 +541,8 @@ def method_reduction(name: str, x: Any, args: tuple, kwargs: dict[str, Any]) -> 
     try:
         with window.lock:
             if name in _UFUNC_OF:
-                return _as_array(reduce(_UFUNC_OF[name], x, axis, keepdims))
-            return _moment(name, x, axis, keepdims, ddof)
+                return _as_array(reduce(_UFUNC_OF[name], x, axis, keepdims, temporary))
+            return _moment(name, x, axis, keepdims, ddof, temporary)
     except _No:
         return NotImplemented
 
@@ -537,10 +553,11 @@ def reduction_call(ufunc: np.ufunc, x: Any, args: tuple, kwargs: dict[str, Any])
         return NotImplemented
     if not window.pending and x._a.size < settings.record_min:
         return NotImplemented
+    temporary = sys.getrefcount(x) <= _HELD_BY_CALL
     axis = args[0] if args else kwargs.get("axis", 0)
     try:
         with window.lock:
-            return _as_array(reduce(ufunc, x, axis, bool(kwargs.get("keepdims", False))))
+            return _as_array(reduce(ufunc, x, axis, bool(kwargs.get("keepdims", False)), temporary))
     except _No:
         return NotImplemented
 
@@ -554,7 +571,7 @@ def _as_array(value: Any) -> Any:
     return x
 
 
-def _moment(name: str, x: Any, axis: Any, keepdims: bool, ddof: int) -> Any:
+def _moment(name: str, x: Any, axis: Any, keepdims: bool, ddof: int, temporary: bool) -> Any:
     """Mean, variance and standard deviation by NumPy's own formulas: the sum over the count; the sum of squared
     distances from the mean over the count less `ddof`."""
     dtype = x._a.dtype
@@ -569,16 +586,16 @@ def _moment(name: str, x: Any, axis: Any, keepdims: bool, ddof: int) -> Any:
     if source is NotImplemented:
         raise _No
     if name == "mean":
-        return _as_array(_over(reduce(np.add, source, axis, keepdims), count))
+        return _as_array(_over(reduce(np.add, source, axis, keepdims, temporary or source is not x), count))
     if source is x and type(x._a) is Node:
         window.place(x)  # it is read twice
-    mean = _over(reduce(np.add, source, axis, True), count)
+    mean = _over(reduce(np.add, source, axis, True, False), count)
     distance = elementwise_call(elementwise.row(np.subtract), (source, _as_array(mean)))  # type: ignore[arg-type]
     if distance is NotImplemented:
         raise _No
     squares = elementwise_call(elementwise.row(np.multiply), (distance, distance))  # type: ignore[arg-type]
     del distance
-    value = _over(reduce(np.add, squares, axis, keepdims), count - ddof)
+    value = _over(reduce(np.add, squares, axis, keepdims, True), count - ddof)
     if name == "std":
         value = np.sqrt(value)
     return _as_array(value)

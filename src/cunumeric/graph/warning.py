@@ -55,7 +55,8 @@ def kinds_heard() -> frozenset[str] | None:
         kinds = _last[1]
     else:
         said = np.geterr()
-        kinds = frozenset(k for k, v in said.items() if v == "warn") if set(said.values()) <= {"warn", "ignore"} else None
+        told = frozenset(k for k, v in said.items() if v == "warn")
+        kinds = told if set(said.values()) <= {"warn", "ignore"} else None
         _last = (state, kinds)
     if not kinds:
         return kinds

@@ -50,10 +50,11 @@ memory: dict[int, Traffic] = {}
 counters = Counters()
 _leaves: dict[int, Leaf] = {}
 _exposed: dict[int, weakref.ref] = {}
+_lingering: Node | None = None
 _sequence = 0
 _running = False
 # Set by the engine: runs the recorded work and gives every live node its memory.
-run: Callable[[list[Node | Store], Reduction | None], None]
+run: Callable[[list[Node | Store], Reduction | None], None] = None  # type: ignore[assignment]
 
 
 def sequence() -> int:
@@ -133,6 +134,10 @@ def _references(a: np.ndarray) -> int:
 def note(node: Node) -> None:
     """Enter a node; its leaves are read from now on."""
     counters.recorded += 1
+    _enter(node)
+
+
+def _enter(node: Node) -> None:
     for arg in node.args:
         if type(arg) is Leaf:
             traffic_of(arg.owner).readers.append((node, arg))
@@ -199,8 +204,35 @@ def flush(reduction: Reduction | None = None) -> None:
             raise
         else:
             forget()
+            if reduction is not None and type(reduction.source) is Node:
+                _linger(reduction.source)
         finally:
             _running = False
+
+
+def _linger(node: Node) -> None:
+    """The source of a reduction was taken for a temporary and given no memory. Should its array live on after all, the
+    node waits in the next window like any other; `note` drops it when the array has died."""
+    global _lingering
+    if node.place is not None or not node.alive():
+        return
+    chain: dict[int, Node] = {}
+    stack: list[Any] = [node]
+    while stack:
+        n = stack.pop()
+        if type(n) is Node and n.place is None and n.seq not in chain:
+            chain[n.seq] = n
+            stack.extend(n.args)
+    for seq in sorted(chain):
+        _enter(chain[seq])
+    _lingering = node
+
+
+def _drop_lingering() -> None:
+    global _lingering
+    node, _lingering = _lingering, None
+    if node is not None and not node.alive():
+        forget()  # nothing was recorded since
 
 
 def forget() -> None:
@@ -217,4 +249,6 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=lambda: lock.acquire(), after_in_parent=lambda: lock.release(), after_in_child=_after_fork)
+    os.register_at_fork(
+        before=lambda: lock.acquire(), after_in_parent=lambda: lock.release(), after_in_child=_after_fork
+    )

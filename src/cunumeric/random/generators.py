@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from ..arrays.base import strip, strip_keywords, wrap_from
+from ..arrays.base import array_of, strip, strip_keywords, wrap_from
+from ..engines.host.kernels import random as kernel
+from ..runtime import memory
+from ..runtime.settings import settings
 
 
 def _giving_ours(base: type) -> dict[str, Any]:
@@ -32,6 +36,26 @@ _RandomState = type("_RandomState", (np.random.RandomState,), _giving_ours(np.ra
 class Generator(_Generator):  # type: ignore[valid-type,misc]
     __doc__ = np.random.Generator.__doc__
 
+    def random(self, size=None, dtype=np.float64, out=None):
+        if out is None and dtype is np.float64 and size is not None:
+            dims = (size,) if isinstance(size, (int, np.integer)) else tuple(size)
+            if math.prod(dims) >= settings.kernel_min:
+                found = kernel.random_into(np.random.Generator(self.bit_generator), memory.empty(dims, np.dtype(dtype)))
+                if found is not NotImplemented:
+                    return array_of(found)
+        return super().random(size, dtype, out)
+
+    def uniform(self, low=0.0, high=1.0, size=None):
+        if size is not None:
+            dims = (size,) if isinstance(size, (int, np.integer)) else tuple(size)
+            if math.prod(dims) >= settings.kernel_min:
+                found = kernel.uniform_into(
+                    np.random.Generator(self.bit_generator), memory.empty(dims, np.dtype(np.float64)), low, high
+                )
+                if found is not NotImplemented:
+                    return array_of(found)
+        return super().uniform(low, high, size)
+
     def spawn(self, n_children):
         return [Generator(g.bit_generator) for g in super().spawn(n_children)]
 
@@ -43,7 +67,7 @@ class RandomState(_RandomState):  # type: ignore[valid-type,misc]
     __doc__ = np.random.RandomState.__doc__
 
     def __reduce__(self):
-        rebuild, _, state = super().__reduce__()
+        _, _, state = super().__reduce__()
         return _random_state, (), state
 
 

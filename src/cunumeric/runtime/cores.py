@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
 
 
 def _cgroup_quota() -> float:
     """CPU quota of the control group in cores (v2, then v1); infinity where none is set or it cannot be read."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
+        quota, period = _read("/sys/fs/cgroup/cpu.max").split()[:2]
         return math.inf if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):
         pass
     try:
-        base = Path("/sys/fs/cgroup/cpu")
-        quota_us = int((base / "cpu.cfs_quota_us").read_text())
-        return math.inf if quota_us <= 0 else quota_us / int((base / "cpu.cfs_period_us").read_text())
+        quota_us = int(_read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
+        return math.inf if quota_us <= 0 else quota_us / int(_read("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
     except (OSError, ValueError):
         return math.inf
 

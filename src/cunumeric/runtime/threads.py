@@ -12,7 +12,9 @@ user's finaliser on a worker, which would wait for locks that the caller of the 
 from __future__ import annotations
 
 import _thread
+import contextlib
 import gc
+import itertools
 import os
 import signal
 import threading
@@ -30,6 +32,7 @@ class _Worker:
         self.done.acquire()
         self.body: Callable[[int], None] | None = None
         self.part = 0
+        self.finished = True
         self.error: BaseException | None = None
         threading.Thread(target=self._loop, name=f"cunumeric-{number}", daemon=True).start()
 
@@ -41,7 +44,22 @@ class _Worker:
             except BaseException as error:
                 self.error = error
             self.body = None
-            self.done.release()
+            self.finished = True
+            with contextlib.suppress(RuntimeError):  # nobody waits: see `wait`
+                self.done.release()
+
+    def wait(self) -> BaseException | None:
+        """Wait for the body to end, whatever is raised meanwhile by a signal handler; returns that, or None.
+
+        `finished` is what counts; the lock only wakes the waiter, and may be left free by an exception that came
+        between waking and looking."""
+        raised: BaseException | None = None
+        while not self.finished:
+            try:
+                self.done.acquire()
+            except BaseException as error:
+                raised = error
+        return raised
 
 
 class _Team:
@@ -59,7 +77,7 @@ class _Team:
                 self.workers.append(_Worker(len(self.workers) + 1))
             crew = self.workers[: parts - 1]
             for part, worker in enumerate(crew, 1):
-                worker.body, worker.part, worker.error = body, part, None
+                worker.body, worker.part, worker.error, worker.finished = body, part, None, False
                 worker.start.release()
             error: BaseException | None = None
             try:
@@ -67,8 +85,7 @@ class _Team:
             except BaseException as caught:
                 error = caught
             for worker in crew:
-                worker.done.acquire()
-                error = error or worker.error
+                error = worker.wait() or error or worker.error
                 worker.error = None
         finally:
             self.busy.release()
@@ -135,4 +152,4 @@ def split(n: int, parts: int) -> list[tuple[int, int]]:
     """`n` items as at most `parts` contiguous, nearly equal, non-empty ranges."""
     parts = max(1, min(parts, n))
     edges = [n * k // parts for k in range(parts + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))

@@ -27,6 +27,7 @@ from ...runtime.settings import settings
 
 # Below this many elements in all, waking another thread costs more than it brings.
 _PARALLEL_FROM = 1 << 16
+_TILES_MOST = 1 << 16
 _ALIGN = 64
 
 
@@ -36,7 +37,8 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     heard: list[tuple[Any, str, str]] = []
     for sweep in found:
         window.counters.sweeps += 1
-        _run_sweep(sweep, heard)
+        if not _run_simple(sweep):
+            _run_sweep(sweep, heard)
     for p in pending:
         if type(p) is Node and p.place is not None and p.handle is not None:
             x = p.handle()
@@ -47,6 +49,19 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
         if (id(errors), flag) not in told:
             told.add((id(errors), flag))
             errors.hear(flag, name)
+
+
+def _run_simple(sweep: Sweep) -> bool:
+    """A lone small copy or fill, such as a boundary row, needs no program."""
+    statement = sweep.statements[0]
+    source, to = statement.source, statement.destination
+    if len(sweep.statements) != 1 or to is None or type(source) is Node or to.a.size > _PARALLEL_FROM:
+        return False
+    value = source.a if type(source) is Leaf else source
+    if value.dtype != to.a.dtype:
+        return False
+    np.copyto(to.a, value)
+    return True
 
 
 # -- translation -------------------------------------------------------------------------------------------------------
@@ -264,6 +279,7 @@ class _Tiling:
         self.rows = max(1, tile // max(row, 1))
         if sweep.delayed:
             self.rows = max(self.rows, sweep.delayed)
+        self.rows = max(self.rows, -(-(high - low) // _TILES_MOST))
         self.capacity = self.rows * row
         bands = [(i, min(i + self.rows, high)) for i in range(low, high, self.rows)]
         if self.axis == 0:
@@ -489,6 +505,7 @@ def _run_delayed(
         ring = [runner.buffers[slot], *_ring(part, size)]
         first, last = runs[part]
         before: tuple[int, int, np.ndarray] | None = None
+        before_buffer = ring[0]
         with state():
             for k in range(first, last):
                 lead, lo, hi = tiling.tiles[k]

@@ -3,6 +3,8 @@
 Each takes plain `np.ndarray`s and NumPy's own arguments, and either gives NumPy's result, bit for bit, or returns
 `NotImplemented` before anything has changed: the case is not supported, too small to win, or an error or a warning
 that NumPy itself has to report. The caller then calls NumPy.
+
+`random` is not imported here: it needs `numpy.random`, which NumPy itself imports only when it is used.
 """
 
 from .count import bincount, digitize, histogram
@@ -18,7 +20,6 @@ from .gather import (
     take,
     where3,
 )
-from .random import random_into, uniform_into
 from .scan import accumulate, cumprod, cumsum
 from .select import argmax, argmin
 from .sorting import argpartition, argsort, partition, searchsorted, sort, sort_into, unique
@@ -51,7 +52,6 @@ __all__ = [
     "nonzero",
     "partition",
     "put",
-    "random_into",
     "rfft",
     "rfft2",
     "rfftn",
@@ -61,7 +61,6 @@ __all__ = [
     "sort",
     "sort_into",
     "take",
-    "uniform_into",
     "unique",
     "where3",
 ]

@@ -18,9 +18,10 @@ LEAST = 32768
 BLOCK = 65536
 # More bins than this, and the partial counts of the blocks no longer fit the cache.
 MOST_BINS = 8192
-# The same for `bincount`, where a thread keeps one array of counts: more bins than elements of its block.
-COUNT_LEAST = 131072
+# The same for `bincount`, where every block is added to the counts of its thread.
+COUNT_LEAST = 262144
 COUNT_BLOCK = 131072
+MOST_COUNTS = 16384
 
 _SOURCES = INTEGERS + REALS
 
@@ -65,7 +66,7 @@ def bincount(x, weights=None, minlength=0):
     if weights is not None or not plain(x, INTEGERS) or x.ndim != 1 or x.dtype.char in "LQ":
         return NotImplemented
     parts = crew(x.size, COUNT_LEAST)
-    if parts == 1 or type(minlength) is not int or not 0 <= minlength <= COUNT_BLOCK:
+    if parts == 1 or type(minlength) is not int or not 0 <= minlength <= MOST_COUNTS:
         return NotImplemented
     starts = iter(range(0, x.size, COUNT_BLOCK))
     sums: list[np.ndarray] = []
@@ -75,7 +76,7 @@ def bincount(x, weights=None, minlength=0):
         total = np.zeros(minlength, np.intp)
         for start in starts:
             block = x[start : start + COUNT_BLOCK]
-            if unfit or block.min() < 0 or block.max() > COUNT_BLOCK:
+            if unfit or block.min() < 0 or block.max() >= MOST_COUNTS:
                 unfit.append(start)
                 return
             counts = np.bincount(block, minlength=total.size)

@@ -16,9 +16,13 @@ from .support import INTEGERS, crew, normal_axis, plain, run_blocks, writable
 # Elements of a block, and the fewest elements for which a thread is worth starting.
 BLOCK = 32768
 TAKE_LEAST = 65536
-MASK_LEAST = 32768
+MASK_LEAST = 65536
 WHERE_LEAST = 131072
-NONZERO_LEAST = 524288
+NONZERO_LEAST = 262144
+# NumPy tests a mask element by element, which is slow where the branch is mispredicted: between these densities.
+SPARSE, DENSE = 0.07, 0.85
+# Outside of them it runs at memory's speed: only four threads or more are worth starting, for so many elements each.
+EASY_MASK_LEAST = 1_000_000
 SET_LEAST = 131072
 
 _INTP = np.dtype(np.intp)
@@ -143,14 +147,33 @@ def _mask_rows(a: np.ndarray, mask: object) -> tuple[np.ndarray, np.ndarray] | N
     return rows, flat
 
 
+def _mask_crew(elements: int, flat: np.ndarray) -> int:
+    """Threads for reading or writing `elements` under the mask; 0 means: leave it to NumPy."""
+    if elements < MASK_LEAST or flat.size < 2:
+        return 0
+    sample = flat[:: max(1, flat.size // 1024)]
+    density = np.count_nonzero(sample) / sample.size
+    if SPARSE < density < DENSE:
+        # Positions have no branch to mispredict, and win on one thread too, unless rows are long.
+        parts = crew(elements, MASK_LEAST)
+        return parts if parts > 1 or elements < 16 * flat.size else 0
+    parts = crew(elements, EASY_MASK_LEAST)
+    return parts if parts >= 4 and density else 0
+
+
+def _positions_win(chosen: int, length: int) -> bool:
+    """Whether a block is read faster through the positions of its True than by its mask."""
+    return SPARSE * length < chosen < DENSE * length
+
+
 def getitem_mask(a, mask):
     """`a[mask]` for a boolean mask over the leading axes.
 
-    NumPy tests each element of the mask in turn; finding the positions first, a block at a time, has no branch to
-    mispredict and wins on one thread too.
+    Each block by the way that is faster for its density.
     """
     pair = _mask_rows(a, mask)
-    if pair is None or a.size < 2 * MASK_LEAST or mask.size < 2:
+    parts = 0 if pair is None else _mask_crew(a.size, pair[1])
+    if pair is None or not parts:
         return NotImplemented
     rows, flat = pair
     width = rows.size // len(rows)
@@ -163,10 +186,12 @@ def getitem_mask(a, mask):
         low, high = offsets[start // size], offsets[start // size + 1]
         if high - low == stop - start:
             target[low:high] = rows[start:stop]
-        elif high > low:
+        elif _positions_win(high - low, stop - start):
             np.take(rows[start:stop], np.flatnonzero(flat[start:stop]), 0, target[low:high], "wrap")
+        elif high > low:
+            target[low:high] = rows[start:stop][flat[start:stop]]
 
-    run_blocks(body, len(rows), size, crew(a.size, MASK_LEAST))
+    run_blocks(body, len(rows), size, parts)
     return result
 
 
@@ -188,7 +213,8 @@ def flatnonzero(a):
     if not (plain(a) and a.flags.c_contiguous):
         return NotImplemented
     parts = crew(a.size, NONZERO_LEAST)
-    if parts == 1:
+    # NumPy finds the positions in booleans at a rate that two threads, which must count first, do not reach.
+    if parts == 1 or (a.dtype.char == "?" and parts < 4):
         return NotImplemented
     flat = a.reshape(-1)
     if flat.dtype.char != "?":
@@ -267,32 +293,34 @@ def put(a, ind, v, mode="raise"):
 def setitem_mask(a, mask, value):
     """`a[mask] = value` for a scalar, or for a 1-D array of `a`'s dtype with one value for each True.
 
-    None when done. Wins on one thread too: see `getitem_mask`.
+    None when done.
     """
     pair = _mask_rows(a, mask)
-    if pair is None or a.ndim != mask.ndim or a.size < 2 * MASK_LEAST or not a.flags.writeable:
+    if pair is None or a.ndim != mask.ndim or not a.flags.writeable:
+        return NotImplemented
+    parts = _mask_crew(a.size, pair[1])
+    if not parts:
         return NotImplemented
     if np.may_share_memory(a, mask):
         return NotImplemented
     flat, chosen = pair
-    offsets = None
     constant = _constant(value, a.dtype)
-    if constant is None:
-        if not (plain(value) and value.ndim == 1 and value.dtype == a.dtype) or np.may_share_memory(a, value):
-            return NotImplemented
-        offsets = _offsets(chosen, BLOCK)
-        if offsets[-1] != value.size:
-            return NotImplemented
+    if constant is None and not (
+        plain(value) and value.ndim == 1 and value.dtype == a.dtype and not np.may_share_memory(a, value)
+    ):
+        return NotImplemented
+    offsets = _offsets(chosen, BLOCK)
+    if constant is None and offsets[-1] != value.size:
+        return NotImplemented
 
     def body(start: int, stop: int) -> None:
-        where = np.flatnonzero(chosen[start:stop])
-        if offsets is None:
-            flat[start:stop][where] = constant
-        else:
-            block = start // BLOCK
-            flat[start:stop][where] = value[offsets[block] : offsets[block + 1]]
+        low, high = offsets[start // BLOCK], offsets[start // BLOCK + 1]
+        where = chosen[start:stop]
+        if _positions_win(high - low, stop - start):
+            where = np.flatnonzero(where)
+        flat[start:stop][where] = value[low:high] if constant is None else constant
 
-    run_blocks(body, flat.size, BLOCK, crew(a.size, MASK_LEAST))
+    run_blocks(body, flat.size, BLOCK, parts)
     return None
 
 

@@ -13,7 +13,7 @@ from cunumeric.runtime import threads
 from .support import crew, plain, run
 
 # Doubles for which a thread is worth starting: cloning a generator costs as much as drawing thousands.
-LEAST = 65536
+LEAST = 131072
 BLOCK = 16384
 
 _GENERATORS = (np.random.PCG64, np.random.PCG64DXSM)

@@ -15,16 +15,16 @@ import math
 
 import numpy as np
 
-from cunumeric.runtime import memory
-from cunumeric.runtime import threads
+from cunumeric.runtime import memory, threads
 
 from .support import INTEGERS, NUMBERS, crew, normal_axis, plain, run, run_blocks, writable
 
 # Elements for which a thread is worth starting, and those of a block that passes through scratch.
 LEAST = 65536
 BLOCK = 8192
-# Along an axis that is not the last, a row of a block: shorter ones cost more in calls than they save.
+# Along an axis that is not the last: shorter rows, and smaller arrays, cost more in calls than they save.
 ROW = 512
+ROWS_LEAST = 16384
 # The rate of reductions to that of scans: how the array is cut when one worker does both.
 REDUCTION_COST = 0.12
 
@@ -59,13 +59,16 @@ def _result_dtype(ufunc: np.ufunc, dtype: np.dtype, wanted: object) -> np.dtype 
 
 
 def _splits(ufunc: np.ufunc, dtype: np.dtype) -> bool:
-    """Whether parts of one lane may be combined: exactly, or at least as accurately as a running sum."""
+    """Whether parts of one lane may be combined, exactly or at least as accurately as a running sum, to any gain.
+
+    Floating-point products overflow and underflow by their order. NumPy adds up integers, and combines their bits, at
+    memory's speed.
+    """
     if ufunc is np.add:
-        return dtype.char in _SUMS
-    if ufunc is np.multiply:
-        # Floating-point products overflow and underflow by their order.
-        return dtype.char in INTEGERS
-    return ufunc is not np.logical_xor and dtype.char not in "eFD"
+        return dtype.char in "fdFD"
+    if ufunc in _EXTREMA:
+        return dtype.char not in "eFD"
+    return ufunc is np.logical_and or ufunc is np.logical_or
 
 
 def _edges(n: int, parts: int) -> list[int]:
@@ -169,7 +172,7 @@ def accumulate(ufunc, a, axis=0, dtype=None, out=None):
         return result if done else NotImplemented
     source_shape = (before, a.shape[axis], after)
     # NumPy's complex product of rows fuses a multiplication and an addition, its scan does not.
-    by_rows = after >= ROW and a.size >= LEAST and not (ufunc is np.multiply and result_dtype.kind == "c")
+    by_rows = after >= ROW and a.size >= ROWS_LEAST and not (ufunc is np.multiply and result_dtype.kind == "c")
     if not by_rows and min(parts, before) == 1:
         return NotImplemented
     result = memory.empty(a.shape, result_dtype) if out is None else out

@@ -9,7 +9,7 @@ from cunumeric.runtime import threads
 from .support import INTEGERS, REALS, crew, plain, run
 
 # Bytes for which a thread is worth starting: below, all of it is read faster than a thread wakes up.
-LEAST = 4 * 1024 * 1024
+LEAST = 8 * 1024 * 1024
 
 
 def _position(method: str, better, a, axis, out, keepdims):

@@ -14,16 +14,15 @@ import math
 
 import numpy as np
 
-from cunumeric.runtime import memory
-from cunumeric.runtime import threads
+from cunumeric.runtime import memory, threads
 
 from .gather import getitem_mask
 from .support import INTEGERS, NUMBERS, REALS, crew, normal_axis, plain, run, run_blocks
 
 # Elements for which a thread is worth starting: one long lane, many lanes, needles to be searched.
-LONG_LEAST = 32768
+LONG_LEAST = 65536
 LANES_LEAST = 8192
-SEARCH_LEAST = 8192
+SEARCH_LEAST = 16384
 UNIQUE_LEAST = 4096
 # Elements of a block of lanes or needles.
 BLOCK = 16384
@@ -209,9 +208,7 @@ def _long_argsort(a: np.ndarray, parts: int) -> np.ndarray:
     result = memory.empty(a.shape, _INTP)
 
     def merge(part: int) -> None:
-        spans = [
-            slice(edges[k][0] + cuts[part][k], edges[k][0] + cuts[part + 1][k]) for k in range(parts)
-        ]
+        spans = [slice(edges[k][0] + cuts[part][k], edges[k][0] + cuts[part + 1][k]) for k in range(parts)]
         found = np.concatenate([values[span] for span in spans]).argsort(kind="stable")
         before = np.concatenate([order[span] for span in spans])
         np.take(before, found, 0, result[starts[part] : starts[part + 1]], "wrap")

@@ -14,10 +14,11 @@ from cunumeric.runtime import memory
 
 from .support import INTEGERS, crew, normal_axis, plain, run_blocks, writable
 
-# Elements of a block of contiguous lanes and of strided ones, and elements for which a thread is worth starting.
+# Elements of a block of contiguous lanes, and elements for which a thread is worth starting.
 BLOCK = 16384
-STRIDED_BLOCK = 16384
-LEAST = 16384
+LEAST = 32768
+# Strided lanes in a block: a few cache lines of each row.
+LANES = 16
 
 _NORMS = (None, "backward", "ortho", "forward")
 _SOURCES = "?" + INTEGERS + "fdFD"
@@ -58,23 +59,31 @@ def _along(name: str, a: np.ndarray, n: int, axis: int, norm, out: np.ndarray, p
         return run_blocks(lanes, before, size, parts)
 
     source, target = a.reshape(before, m, after), out.reshape(before, n_out, after)
-    size = min(max(4, STRIDED_BLOCK // longest), after)
+    size = min(LANES, after)
     across = -(-after // size)
+    # Rows that are a multiple of a page apart meet in the same few sets of the cache, and reading down a column evicts
+    # them before the next column comes: the rows of the block are then copied together first.
+    staged = after * a.itemsize % 4096 == 0
 
-    def columns(start: int, stop: int) -> None:
+    def strided(start: int, stop: int) -> None:
+        stage = np.empty((m, size), a.dtype) if staged else None
         gathered = np.empty((size, m), a.dtype)
-        transformed = np.empty((size, n_out), out.dtype)
+        transformed = gathered if m == n_out and a.dtype == out.dtype else np.empty((size, n_out), out.dtype)
         for block in range(start, stop):
             outer, inner = divmod(block, across)
             inner *= size
             width = min(size, after - inner)
-            gathered[:width] = source[outer, :, inner : inner + width].T
+            columns = source[outer, :, inner : inner + width]
+            if stage is not None:
+                stage[:, :width] = columns
+                columns = stage[:, :width]
+            gathered[:width] = columns.T
             transform(gathered[:width], n, -1, norm, transformed[:width])
             target[outer, :, inner : inner + width] = transformed[:width].T
 
     total = before * across
     # Several blocks a turn where blocks are small, for the sake of the scratch.
-    return run_blocks(columns, total, max(1, min(BLOCK // (size * longest), -(-total // parts))), parts)
+    return run_blocks(strided, total, max(1, min(BLOCK // (size * longest), -(-total // parts))), parts)
 
 
 def _run(steps: list[tuple[str, object, int]], a, norm, out):

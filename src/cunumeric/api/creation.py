@@ -1,0 +1,54 @@
+"""Arrays from nothing: large ones on memory whose pages are mapped already (`runtime.memory`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..arrays.base import array_of, strip, strip_keywords, wrap_from
+from ..runtime import memory
+
+__all__ = ["empty", "full", "ones"]
+
+
+def _warm(shape: Any, dtype: Any, order: str) -> np.ndarray | None:
+    """Memory from the shelf, where the call is plain and large; None where it is NumPy's."""
+    if order != "C":
+        return None
+    try:
+        dims = (shape,) if type(shape) is int else tuple(shape) if type(shape) in (tuple, list) else None
+        dtype = np.dtype(dtype)
+    except TypeError:
+        return None
+    if dims is None or dtype.hasobject or not all(type(n) is int and n >= 0 for n in dims):
+        return None
+    size = dtype.itemsize
+    for n in dims:
+        size *= n
+    return memory.empty(dims, dtype) if memory.SHELVED_FROM <= size < 1 << 40 else None
+
+
+def empty(shape, dtype=float, order="C", **kwargs):
+    a = _warm(shape, dtype, order) if not kwargs else None
+    if a is not None:
+        return array_of(a)
+    return wrap_from(np.empty(strip(shape), dtype, order, **strip_keywords(kwargs)), ())
+
+
+def ones(shape, dtype=None, order="C", **kwargs):
+    a = _warm(shape, float if dtype is None else dtype, order) if not kwargs else None
+    if a is not None and a.dtype.kind in "biufc":
+        a.fill(1)
+        return array_of(a)
+    return wrap_from(np.ones(strip(shape), dtype, order, **strip_keywords(kwargs)), ())
+
+
+def full(shape, fill_value, dtype=None, order="C", **kwargs):
+    if not kwargs and dtype is None and type(fill_value) in (int, float, bool):
+        dtype = np.array(fill_value).dtype
+    a = _warm(shape, dtype, order) if not kwargs and dtype is not None else None
+    if a is not None and a.dtype.kind in "biufc":
+        np.copyto(a, strip(fill_value), casting="unsafe")
+        return array_of(a)
+    return wrap_from(np.full(strip(shape), strip(fill_value), dtype, order, **strip_keywords(kwargs)), ())

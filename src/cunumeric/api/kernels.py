@@ -1,0 +1,46 @@
+"""Functions with a parallel kernel on the host: the kernel where it answers, NumPy otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..arrays.base import nd, strip, strip_keywords, wrap_from
+from ..engines.host import kernels
+from ..runtime.settings import settings
+
+__all__ = [
+    "argmax", "argmin", "argpartition", "argsort", "bincount", "compress", "cumprod", "cumsum", "digitize",
+    "flatnonzero", "histogram", "nonzero", "partition", "searchsorted", "sort", "take", "unique",
+]  # fmt: skip
+
+
+def with_kernel(kernel: Callable, numpys: Callable) -> Callable:
+    """`numpys` on our arrays, with `kernel` tried first where some array is large."""
+
+    def call(*args, **kwargs):
+        given = [strip(a) for a in args]
+        named = strip_keywords(kwargs)
+        r: Any = NotImplemented
+        limit = settings.kernel_min
+        for v in given:
+            if type(v) is nd and v.size >= limit:
+                r = kernel(*given, **named) if not _refused(given, named) else NotImplemented
+                break
+        if r is NotImplemented:
+            r = numpys(*given, **named)
+        return wrap_from(r, args, kwargs)
+
+    return call
+
+
+def _refused(args: list, named: dict[str, Any]) -> bool:
+    """Kernels take NumPy's exact arrays, not subclasses, which have rules of their own."""
+    return any(isinstance(v, nd) and type(v) is not nd for v in args)
+
+
+for _name in __all__:
+    globals()[_name] = with_kernel(getattr(kernels, _name), getattr(np, _name))
+

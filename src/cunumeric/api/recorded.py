@@ -1,0 +1,91 @@
+"""Functions that are recorded like the operators: `where`, `clip`, `round`, `copy`, and the reductions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..arrays.base import nd, ndarray, strip, strip_keywords, wrap_from
+from ..engines.host import kernels
+from ..graph import record, window
+from ..ops import elementwise
+from ..runtime.settings import settings
+
+__all__ = [
+    "all", "amax", "amin", "any", "around", "clip", "copy", "max", "mean", "min", "prod", "round", "std", "sum", "var",
+    "where",
+]  # fmt: skip
+
+
+def _large(x: Any) -> bool:
+    return type(x) is ndarray and (bool(window.pending) or x._a.size >= settings.record_min)
+
+
+def _reduction(name: str, numpys: Any) -> Any:
+    method = getattr(nd, name)
+
+    def call(a, *args, **kwargs):
+        if _large(a):
+            r = record.method_reduction(name, a, args, kwargs)
+            if r is not NotImplemented:
+                return r
+        if type(a) is ndarray and len(args) <= 1 and not kwargs:
+            return wrap_from(method(strip(a), *args), (a,))
+        return wrap_from(numpys(strip(a), *[strip(v) for v in args], **strip_keywords(kwargs)), (a, *args), kwargs)
+
+    return call
+
+
+for _name in ("sum", "prod", "min", "max", "mean", "any", "all", "std", "var"):
+    globals()[_name] = _reduction(_name, getattr(np, _name))
+amin = _reduction("min", np.amin)
+amax = _reduction("max", np.amax)
+
+
+def where(condition, *branches):
+    if len(branches) == 2:
+        if _large(condition):
+            r = record.where(condition, *branches)
+            if r is not NotImplemented:
+                return r
+        c, x, y = strip(condition), strip(branches[0]), strip(branches[1])
+        r = kernels.where3(c, x, y) if type(c) is nd and c.size >= settings.kernel_min else NotImplemented
+        return wrap_from(np.where(c, x, y) if r is NotImplemented else r, (condition, *branches))
+    c = strip(condition)
+    if not branches and type(c) is nd and c.size >= settings.kernel_min:
+        r = kernels.nonzero(c)
+        if r is not NotImplemented:
+            return wrap_from(r, (condition,))
+    return wrap_from(np.where(c, *[strip(b) for b in branches]), (condition, *branches))
+
+
+_CLIP = elementwise.CLIP
+_RINT = elementwise.row(np.rint)
+
+
+def clip(a, *args, **kwargs):
+    if _large(a) and len(args) == 2 and not kwargs and args[0] is not None and args[1] is not None:
+        r = record.elementwise_call(_CLIP, (a, *args))
+        if r is not NotImplemented:
+            return r
+    return wrap_from(np.clip(strip(a), *[strip(v) for v in args], **strip_keywords(kwargs)), (a, *args), kwargs)
+
+
+def round(a, decimals=0, out=None):
+    if _large(a) and decimals == 0 and out is None and a._a.dtype.kind == "f":
+        r = record.elementwise_call(_RINT, (a,))  # type: ignore[arg-type]
+        if r is not NotImplemented:
+            return r
+    return wrap_from(np.round(strip(a), decimals, strip(out)), (a, out))
+
+
+around = round
+
+
+def copy(a, order="K", subok=False):
+    if _large(a):
+        r = record.copy(a, order)
+        if r is not NotImplemented:
+            return r
+    return wrap_from(np.copy(strip(a), order, subok), (a,))
