@@ -120,8 +120,10 @@ def is_private_module(name: str) -> bool:
     parent, _, leaf = name.rpartition(".")
     try:
         found = getattr(importlib.import_module(parent), leaf, None)
-        # A function can hide the module it comes from (numpy._core.printoptions).
-        return isinstance(found, types.ModuleType) if found is not None else importlib.util.find_spec(name) is not None
+        if found is None:
+            return importlib.util.find_spec(name) is not None
+        # A function can hide the module it comes from (numpy._core.printoptions), and numpy.lib.math is Python's.
+        return isinstance(found, types.ModuleType) and found.__name__.startswith("numpy.")
     except (ImportError, ValueError):
         return False
 
