@@ -25,8 +25,10 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import math
 import os
 import re
+import signal
 import sys
 import types
 from pathlib import Path
@@ -543,15 +545,12 @@ class Guard:
         self.seconds = seconds
         if hasattr(os, "register_at_fork"):
             # A process that a test forked and that hangs holds the worker's pipes, and pytest-xdist would wait for
-            # their end after the worker is gone.
-            os.register_at_fork(after_in_child=self.start)
-
-    def start(self) -> None:
-        faulthandler.dump_traceback_later(self.seconds, exit=True, file=sys.__stderr__)
+            # their end after the worker is gone. Not faulthandler: in a child it waits for a thread that is not there.
+            os.register_at_fork(after_in_child=lambda: signal.alarm(math.ceil(seconds)))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item, nextitem):
-        self.start()
+        faulthandler.dump_traceback_later(self.seconds, exit=True, file=sys.__stderr__)
         try:
             return (yield)
         finally:
