@@ -67,17 +67,33 @@ static inline PyObject *wrap(PyObject *r, PyObject *owner)
 
 /* -- operators ---------------------------------------------------------------------------------------------------- */
 
-#define BINARY(NAME, CALL)                                       \
-    static binaryfunc before_##NAME;                             \
-    static PyObject *fast_##NAME(PyObject *l, PyObject *r)       \
-    {                                                            \
-        if (!waiting()) {                                        \
+/* The Python methods, as slots would call them: ours on the left, or reflected. (The slots that were there before
+ * cannot be called: they look for themselves in the type first.) */
+typedef struct {
+    PyObject *straight, *reflected;
+} Methods;
+
+static PyObject *in_python(const Methods *m, PyObject *l, PyObject *r)
+{
+    int left = Py_TYPE(l) == array_type;
+    return PyObject_CallFunctionObjArgs(left ? m->straight : m->reflected, left ? l : r, left ? r : l, NULL);
+}
+
+/* NumPy lets other threads run meanwhile, and one of them may give an array of ours another inner array. */
+#define HOLD(CALL) Py_INCREF(a); Py_INCREF(b); CALL; Py_DECREF(a); Py_DECREF(b);
+
+#define BINARY(NAME, CALL)                                        \
+    static Methods python_##NAME;                                 \
+    static PyObject *fast_##NAME(PyObject *l, PyObject *r)        \
+    {                                                             \
+        if (!waiting()) {                                         \
             PyObject *a = operand(l), *b = a ? operand(r) : NULL; \
-            if (b != NULL) {                                     \
-                return wrap(CALL, Py_None);                      \
-            }                                                    \
-        }                                                        \
-        return before_##NAME(l, r);                              \
+            if (b != NULL) {                                      \
+                HOLD(PyObject *done = CALL)                       \
+                return wrap(done, Py_None);                       \
+            }                                                     \
+        }                                                         \
+        return in_python(&python_##NAME, l, r);                   \
     }
 
 BINARY(add, PyNumber_Add(a, b))
@@ -93,16 +109,20 @@ BINARY(lshift, PyNumber_Lshift(a, b))
 BINARY(rshift, PyNumber_Rshift(a, b))
 BINARY(matrix_multiply, PyNumber_MatrixMultiply(a, b))
 
-static ternaryfunc before_power;
+static Methods python_power;
 static PyObject *fast_power(PyObject *l, PyObject *r, PyObject *m)
 {
-    if (m == Py_None && !waiting()) {
+    if (m != Py_None) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    if (!waiting()) {
         PyObject *a = operand(l), *b = a ? operand(r) : NULL;
         if (b != NULL) {
-            return wrap(PyNumber_Power(a, b, Py_None), Py_None);
+            HOLD(PyObject *done = PyNumber_Power(a, b, Py_None))
+            return wrap(done, Py_None);
         }
     }
-    return before_power(l, r, m);
+    return in_python(&python_power, l, r);
 }
 
 #define INPLACE(NAME, CALL)                                      \
@@ -112,7 +132,7 @@ static PyObject *fast_power(PyObject *l, PyObject *r, PyObject *m)
         if (!waiting() && Py_TYPE(l) == array_type) {            \
             PyObject *a = small(l), *b = a ? operand(r) : NULL;  \
             if (b != NULL) {                                     \
-                PyObject *done = CALL;                           \
+                HOLD(PyObject *done = CALL)                      \
                 if (done == NULL) {                              \
                     return NULL;                                 \
                 }                                                \
@@ -133,9 +153,10 @@ INPLACE(true_divide, PyNumber_InPlaceTrueDivide(a, b))
     static PyObject *fast_##NAME(PyObject *x)                    \
     {                                                            \
         if (!waiting() && Py_TYPE(x) == array_type) {            \
-            PyObject *a = small(x);                              \
+            PyObject *a = small(x), *b = Py_None;                \
             if (a != NULL) {                                     \
-                return wrap(CALL, Py_None);                      \
+                HOLD(PyObject *done = CALL)                      \
+                return wrap(done, Py_None);                      \
             }                                                    \
         }                                                        \
         return before_##NAME(x);                                 \
@@ -151,7 +172,8 @@ static PyObject *fast_compare(PyObject *l, PyObject *r, int op)
     if (!waiting() && Py_TYPE(l) == array_type) {
         PyObject *a = small(l), *b = a ? operand(r) : NULL;
         if (b != NULL) {
-            return wrap(PyObject_RichCompare(a, b, op), Py_None);
+            HOLD(PyObject *done = PyObject_RichCompare(a, b, op))
+            return wrap(done, Py_None);
         }
     }
     return before_compare(l, r, op);
@@ -179,27 +201,43 @@ static int basic_index(PyObject *key)
     return 1;
 }
 
-static binaryfunc before_subscript;
+static PyObject *python_getitem;
 static PyObject *fast_subscript(PyObject *x, PyObject *key)
 {
     if (!waiting() && Py_TYPE(x) == array_type && basic_index(key)) {
-        PyObject *a = FIELD(x, at_a);
+        PyObject *a = FIELD(x, at_a), *b = Py_None;
         if (a != NULL && PyArray_CheckExact(a)) {
-            PyObject *r = PyObject_GetItem(a, key);
+            HOLD(PyObject *r = PyObject_GetItem(a, key))
             PyObject *owner = FIELD(x, at_b);
             return wrap(r, owner == NULL || owner == Py_None ? x : owner);
         }
     }
-    return before_subscript(x, key);
+    return PyObject_CallFunctionObjArgs(python_getitem, x, key, NULL);
 }
+
+/* `__getitem__` itself: the interpreter calls one that is a Python function without asking the slot. */
+static PyObject *getitem(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    if (n != 2) {
+        PyErr_Format(PyExc_TypeError, "expected 1 argument, got %zd", n - 1);
+        return NULL;
+    }
+    return fast_subscript(args[0], args[1]);
+}
+
+static PyMethodDef getitem_method = {
+    "__getitem__", (PyCFunction)(void (*)(void))getitem, METH_FASTCALL,
+    "__getitem__($self, key, /)\n--\n\nReturn self[key].",
+};
 
 static objobjargproc before_assign;
 static int fast_assign(PyObject *x, PyObject *key, PyObject *value)
 {
     if (value != NULL && !waiting() && Py_TYPE(x) == array_type && basic_index(key)) {
-        PyObject *a = small(x), *v = a ? operand(value) : NULL;
-        if (v != NULL) {
-            return PyObject_SetItem(a, key, v);
+        PyObject *a = small(x), *b = a ? operand(value) : NULL;
+        if (b != NULL) {
+            HOLD(int done = PyObject_SetItem(a, key, b))
+            return done;
         }
     }
     return before_assign(x, key, value);
@@ -221,13 +259,21 @@ static PyObject *fast_call(PyObject *f, PyObject *args, PyObject *kwargs)
             }
         }
         if (kernel != NULL && k == n) {
+            for (k = 0; k < n; k++) {
+                Py_INCREF(inner[k]);
+            }
             PyObject *r = PyObject_Vectorcall(kernel, inner, n, NULL);
             /* A ufunc with an output among its arguments gives that very array back. */
-            for (k = 0; r != NULL && k < n; k++) {
+            PyObject *given = NULL;
+            for (k = 0; k < n; k++) {
                 if (r == inner[k] && PyArray_CheckExact(r)) {
-                    Py_DECREF(r);
-                    return Py_NewRef(PyTuple_GET_ITEM(args, k));
+                    given = PyTuple_GET_ITEM(args, k);
                 }
+                Py_DECREF(inner[k]);
+            }
+            if (given != NULL) {
+                Py_DECREF(r);
+                return Py_NewRef(given);
             }
             if (r == NULL || !PyTuple_CheckExact(r)) {
                 return wrap(r, Py_None);
@@ -264,6 +310,19 @@ static Py_ssize_t offset_of(PyObject *type, const char *name)
     return offset;
 }
 
+static int keep(PyObject *type, const char *straight, const char *reflected, Methods *m)
+{
+    m->straight = PyObject_GetAttrString(type, straight);
+    m->reflected = PyObject_GetAttrString(type, reflected);
+    return m->straight == NULL || m->reflected == NULL;
+}
+
+#define TAKE_BINARY(NAME, PYTHON)                                              \
+    if (keep(arrays, "__" PYTHON "__", "__r" PYTHON "__", &python_##NAME)) {   \
+        return NULL;                                                           \
+    }                                                                          \
+    n->nb_##NAME = fast_##NAME;
+
 #define TAKE(SLOT, NAME)            \
     before_##NAME = (SLOT);         \
     if (before_##NAME != NULL) {    \
@@ -286,23 +345,32 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     if (at_a < 0 || at_b < 0 || at_kernel < 0) {
         return NULL;
     }
+    python_getitem = PyObject_GetAttrString(arrays, "__getitem__");
+    PyObject *function = PyCFunction_New(&getitem_method, NULL);
+    PyObject *method = function ? PyInstanceMethod_New(function) : NULL;
+    Py_XDECREF(function);
+    if (python_getitem == NULL || method == NULL || PyObject_SetAttrString(arrays, "__getitem__", method) < 0) {
+        Py_XDECREF(method);
+        return NULL;
+    }
+    Py_DECREF(method);
     array_type = (PyTypeObject *)Py_NewRef(arrays);
     ufunc_type = (PyTypeObject *)Py_NewRef(ufuncs);
     pending = Py_NewRef(list);
     PyNumberMethods *n = array_type->tp_as_number;
-    TAKE(n->nb_add, add)
-    TAKE(n->nb_subtract, subtract)
-    TAKE(n->nb_multiply, multiply)
-    TAKE(n->nb_true_divide, true_divide)
-    TAKE(n->nb_floor_divide, floor_divide)
-    TAKE(n->nb_remainder, remainder)
-    TAKE(n->nb_and, and)
-    TAKE(n->nb_or, or)
-    TAKE(n->nb_xor, xor)
-    TAKE(n->nb_lshift, lshift)
-    TAKE(n->nb_rshift, rshift)
-    TAKE(n->nb_matrix_multiply, matrix_multiply)
-    TAKE(n->nb_power, power)
+    TAKE_BINARY(add, "add")
+    TAKE_BINARY(subtract, "sub")
+    TAKE_BINARY(multiply, "mul")
+    TAKE_BINARY(true_divide, "truediv")
+    TAKE_BINARY(floor_divide, "floordiv")
+    TAKE_BINARY(remainder, "mod")
+    TAKE_BINARY(and, "and")
+    TAKE_BINARY(or, "or")
+    TAKE_BINARY(xor, "xor")
+    TAKE_BINARY(lshift, "lshift")
+    TAKE_BINARY(rshift, "rshift")
+    TAKE_BINARY(matrix_multiply, "matmul")
+    TAKE_BINARY(power, "pow")
     TAKE(n->nb_inplace_add, iadd)
     TAKE(n->nb_inplace_subtract, isubtract)
     TAKE(n->nb_inplace_multiply, imultiply)
@@ -311,7 +379,7 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     TAKE(n->nb_absolute, absolute)
     TAKE(n->nb_invert, invert)
     TAKE(array_type->tp_richcompare, compare)
-    TAKE(array_type->tp_as_mapping->mp_subscript, subscript)
+    array_type->tp_as_mapping->mp_subscript = fast_subscript;
     TAKE(array_type->tp_as_mapping->mp_ass_subscript, assign)
     TAKE(ufunc_type->tp_call, call)
     Py_RETURN_NONE;

@@ -8,12 +8,14 @@
 | `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 65536 |
 | `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 200 |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
+| `CUNUMERIC_ACCELERATE` | 0: small operations in Python, also where the C extension is there | 1 |
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .cores import available_cores
@@ -58,6 +60,20 @@ class Settings:
     kernel_min: int = 16384  # elements from which a parallel kernel is asked at all
     window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 200, 1))
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))
+    accelerate: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_ACCELERATE", 1, 0)))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+        for heard in _listeners:
+            heard(name, value)
+
+
+# Called with the name and value of a setting that changes.
+_listeners: list[Callable[[str, object], None]] = []
+
+
+def listen(heard: Callable[[str, object], None]) -> None:
+    _listeners.append(heard)
 
 
 settings = Settings()
