@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime import memory as _memory
 from ..runtime.settings import settings
 from . import window
 from .node import Leaf, Node, Reduction, Store
@@ -244,7 +243,7 @@ def statements(pending: list[Node | Store], reduction: Reduction | None, dead: s
     keep = {id(node) for node in live}
     for node in nodes:
         if node.needed and node.place is None and (id(node) in keep or id(node) in crossed):
-            a = _memory.empty(node.shape, node.dtype)
+            a = np.empty(node.shape, node.dtype)  # stands for memory that each run takes anew
             node.place = Leaf(a, a)
             found.append(Statement(node, node.place, node.seq))
     found += [Statement(s.source, s.destination, s.seq) for s in stores]
@@ -374,7 +373,7 @@ def _detour(statement: Statement) -> Sweep:
     """A sweep that computes the statement's source into memory of its own, from which the statement then copies."""
     source = statement.source
     dtype = source.dtype if type(source) is Node else source.a.dtype
-    a = _memory.empty(statement.shape, dtype)
+    a = np.empty(statement.shape, dtype)
     leaf = Leaf(a, a)
     first = Statement(source, leaf, statement.seq)
     first.reads = statement.reads
