@@ -1,0 +1,15 @@
+"""Every body runs in each set-up."""
+
+import pytest
+
+from .compare import SETUPS, configured
+
+
+@pytest.fixture(params=list(SETUPS))
+def setup(request):
+    """The package in one of the set-ups; its name."""
+    broken, reason = getattr(request.function, "fails_in", ((), ""))
+    if request.param in broken:
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+    with configured(**SETUPS[request.param]):
+        yield request.param

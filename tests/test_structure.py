@@ -1,0 +1,91 @@
+"""The house stands: imports go downward, and no file has grown into two."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import cunumeric
+
+HOUSE = Path(cunumeric.__file__).parent
+# Everything that is not a folder of this list is a namespace, and on top; `control` is part of the one on top of all.
+ORDER = ["runtime", "ops", "graph", "engines", "arrays", "api"]
+TOP = len(ORDER)
+LONGEST = 800
+FILES = sorted(HOUSE.rglob("*.py"))
+
+
+def room(parts: tuple[str, ...]) -> str:
+    """The folder of a module below the package: its first name, or "" for the package itself."""
+    return parts[0] if parts else ""
+
+
+def imported(path: Path) -> set[str]:
+    """The rooms that a file imports from."""
+    package = path.relative_to(HOUSE).parts[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = package[: len(package) - node.level + 1]
+                base += tuple((node.module or "").split(".")) if node.module else ()
+            elif node.module and node.module.split(".")[0] == "cunumeric":
+                base = tuple(node.module.split(".")[1:])
+            else:
+                continue
+            if base:
+                found.add(base[0])
+            else:
+                found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.Import):
+            found.update(
+                ".".join(alias.name.split(".")[1:2]) for alias in node.names if alias.name.split(".")[0] == "cunumeric"
+            )
+    return found
+
+
+def level(name: str) -> int:
+    return ORDER.index(name) if name in ORDER else TOP
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HOUSE)))
+def test_imports_go_downward(path):
+    parts = path.relative_to(HOUSE).parts
+    mine = parts[0] if len(parts) > 1 else ""
+    if mine == "driver":
+        assert imported(path) <= {"runtime", "driver"}
+        return
+    above = {name for name in imported(path) if level(name) > level(mine)}
+    assert not above, f"imports {above} from above"
+    if mine in ORDER:
+        assert "driver" not in imported(path)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HOUSE)))
+def test_no_file_is_two_rooms(path):
+    lines = len(path.read_text().splitlines())
+    assert lines <= LONGEST, f"{lines} lines: split it by what it knows"
+
+
+def test_every_folder_has_its_place():
+    """A new folder below the namespaces has to come into `ORDER`; other folders are NumPy's, or the driver."""
+    import numpy
+
+    folders = {p.parent.name for p in HOUSE.glob("*/__init__.py")}
+    assert not {name for name in folders - set(ORDER) - {"driver"} if not hasattr(numpy, name)}
+
+
+def test_only_numpy_is_needed():
+    """Nothing outside the standard library and NumPy is imported."""
+    import sys
+
+    outside = set()
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            outside.update(name.split(".")[0] for name in names)
+    assert outside - set(sys.stdlib_module_names) <= {"numpy", "cunumeric"}
