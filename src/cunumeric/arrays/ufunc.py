@@ -42,16 +42,17 @@ class ufunc(metaclass=UfuncType):
     __doc__ = _Documentation()  # type: ignore[assignment]
     __module__ = "cunumeric"
 
-    __slots__ = ("__dict__", "_kernel", "_row")
+    __slots__ = ("__dict__", "_kernel", "_nin", "_row")
 
     def __init__(self, kernel: np.ufunc) -> None:
         self._kernel = kernel
+        self._nin = kernel.nin
         self._row = elementwise.row(kernel)
         self.__name__ = self.__qualname__ = kernel.__name__
         self.__wrapped__ = kernel  # inspect.signature follows it
 
     def __call__(self, *args, **kwargs):
-        if not kwargs:
+        if not kwargs and len(args) <= self._nin:
             limit = settings.record_min
             inner = []
             for a in args:
@@ -98,7 +99,7 @@ class ufunc(metaclass=UfuncType):
         return wrap_from(self._kernel.reduceat(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
 
     def at(self, a, *args):
-        self._kernel.at(strip(a), *[strip(v) for v in args])
+        return self._kernel.at(strip(a), *[strip(v) for v in args])
 
     def __repr__(self) -> str:
         return repr(self._kernel)
