@@ -79,8 +79,8 @@ def _told(dtype: np.dtype, how: str) -> bool:
         return True
     if dtype.kind == "T" or (dtype.kind in "mM" and how == "buffer"):
         return False
-    if dtype.names is None:
-        return True  # void
+    if dtype.names is None:  # void
+        return how == "interface"
     try:
         if how == "buffer":
             text = memoryview(np.empty(1, dtype)).format
