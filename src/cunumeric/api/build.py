@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 
 from ..arrays import ufunc
-from ..arrays.base import nd, ndarray
+from ..arrays.base import nd, ndarray, twin_class
 from ..arrays.calls import calling, liking, twins
 
 _LAZY = frozenset(
     "char core ctypeslib dtypes emath exceptions f2py fft lib linalg ma matlib polynomial random rec strings testing "
     "typing".split()
 )
+# NumPy asks for the exact type of these.
+_AS_THEY_ARE = ("matrix", "MaskedConstant")
 _FUNCTIONS = (
     types.FunctionType,
     types.BuiltinFunctionType,
@@ -103,6 +105,9 @@ def twin(value: Any, module: str) -> Any:
         return ours
     if isinstance(value, _FUNCTIONS) or type(value).__name__ == "cython_function_or_method":
         return function(value, module)
+    if isinstance(value, type) and issubclass(value, nd) and value.__name__ not in _AS_THEY_ARE:
+        ours = _known[id(value)] = twin_class(value, module)
+        return ours
     return value
 
 

@@ -13,7 +13,7 @@ from ..arrays.base import strip, strip_keywords, wrap, wrap_from
 __all__ = ["bmat", "c_", "mgrid", "nditer", "ogrid", "r_", "vectorize"]
 
 
-class _Grid:
+class Grid:
     """An object of NumPy that is used by indexing it."""
 
     def __init__(self, source: Any) -> None:
@@ -21,7 +21,7 @@ class _Grid:
         self.__doc__ = source.__doc__
 
     def __getitem__(self, key: Any) -> Any:
-        if type(key) is str and hasattr(self._source, "concatenate"):  # names of the caller's variables
+        if type(key) is str and type(self._source) in _BUILDERS:  # names of the caller's variables
             frame = sys._getframe(1)
             return wrap(bmat(key, frame.f_locals, frame.f_globals))
         return wrap(self._source[strip(key)])
@@ -33,10 +33,11 @@ class _Grid:
         return getattr(self._source, name)
 
 
-r_ = _Grid(np.r_)
-c_ = _Grid(np.c_)
-mgrid = _Grid(np.mgrid)
-ogrid = _Grid(np.ogrid)
+_BUILDERS = (type(np.r_), type(np.c_))
+r_ = Grid(np.r_)
+c_ = Grid(np.c_)
+mgrid = Grid(np.mgrid)
+ogrid = Grid(np.ogrid)
 
 
 def bmat(obj, ldict=None, gdict=None):
@@ -44,7 +45,7 @@ def bmat(obj, ldict=None, gdict=None):
         frame = sys._getframe(1)
         gdict, ldict = frame.f_globals, frame.f_locals
     names = [d and {k: strip(v) for k, v in d.items() if k in obj} for d in (ldict, gdict)]
-    return np.bmat(strip(obj), *names)
+    return wrap(np.bmat(strip(obj), *names))
 
 
 class vectorize(np.vectorize):

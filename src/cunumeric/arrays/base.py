@@ -92,6 +92,48 @@ class Hosted(nd):
     __array_wrap__.__doc__ = nd.__array_wrap__.__doc__
 
 
+class TwinType(type):
+    """Metaclass of our twins of NumPy's own subclasses: what NumPy makes counts as an instance too."""
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return type.__instancecheck__(vars(cls).get("_numpys", cls), x)
+
+    def __subclasscheck__(cls, c: type) -> bool:
+        return type.__subclasscheck__(vars(cls).get("_numpys", cls), c)
+
+
+# NumPy's subclass (matrix, MaskedArray, ...) -> ours, which differs in that it knows our class of arrays.
+_twin_classes: dict[type, type] = {}
+
+
+def twin_class(base: type, module: str) -> type:
+    """Our twin of `base`, one of NumPy's own subclasses of its array class."""
+
+    def view(self, *args, **kwargs):
+        r = base.view(self, *[strip(a) for a in args], **strip_keywords(kwargs))  # type: ignore[attr-defined]
+        ours = any(type(a) is ArrayType for a in (*args, *kwargs.values()))
+        return wrap(r) if ours else r
+
+    view.__doc__ = base.view.__doc__  # type: ignore[attr-defined]
+    body = {"view": view, "__doc__": base.__doc__, "__module__": module, "_numpys": base}
+    if base is np.memmap:
+        body |= {"__array_wrap__": _memmap_wrap, "__getitem__": _memmap_item}
+    _twin_classes[base] = twin = TwinType(base.__name__, (base,), body)
+    return twin
+
+
+def _memmap_wrap(self, array, context=None, return_scalar=False):
+    """A result that shows no part of the file is an array like any other."""
+    if self is array or type(self) is not _twin_classes[np.memmap]:
+        return nd.__array_wrap__(self, array, context)
+    return array[()] if return_scalar else array.view(nd)
+
+
+def _memmap_item(self, key):
+    r = nd.__getitem__(self, strip(key))
+    return wrap(r.view(nd)) if type(r) is _twin_classes[np.memmap] and r._mmap is None else r
+
+
 class Overriding(Hosted):
     """The base of subclasses with an `__array_ufunc__`: theirs gets our arrays, and hands them up to this one."""
 
@@ -208,6 +250,8 @@ def wrap(r: Any) -> Any:
         return [wrap(e) for e in r] if r and type(r[0]) in (nd, tuple, list) else r
     if isinstance(r, tuple) and hasattr(t, "_fields"):
         return t(*[wrap(e) for e in r])
+    if t in _twin_classes:
+        object.__setattr__(r, "__class__", _twin_classes[t])
     return r
 
 

@@ -132,6 +132,8 @@ class flatiter(metaclass=_FlatType):
     def copy(self):
         return wrap(self._flat.copy())
 
+    copy.__wrapped__ = np.flatiter.copy  # type: ignore[attr-defined]
+
     def __array__(self, dtype=None, /, *, copy=None):
         return self._flat.__array__(*(() if dtype is None else (dtype,)))
 
@@ -154,6 +156,7 @@ class flatiter(metaclass=_FlatType):
         raise TypeError("Cannot delete iterator elements")
 
     __hash__ = None  # type: ignore[assignment]
+    __array__.__wrapped__ = np.flatiter.__array__  # type: ignore[attr-defined]
 
 
 def _comparison(name: str) -> None:

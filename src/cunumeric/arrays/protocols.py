@@ -91,9 +91,16 @@ def _told(dtype: np.dtype, how: str) -> bool:
         return False
 
 
+def _named(name: str) -> bool:
+    """Whether the running function names the attribute `name`: then Python code asks for it, and not NumPy's C code
+    on its way to `__array__`."""
+    code = sys._getframe(2).f_code
+    return name in code.co_names or name in code.co_consts
+
+
 def _interface(self: Any) -> Any:
     a = host(self)
-    if not _told(a.dtype, "interface"):
+    if not _told(a.dtype, "interface") and not _named("__array_interface__"):
         raise AttributeError("__array_interface__")
     window.expose(a)
     return a.__array_interface__
@@ -104,7 +111,7 @@ ndarray.__array_interface__ = property(_interface, doc=nd.__array_interface__.__
 
 def _struct(self: Any) -> Any:
     a = host(self)
-    if a.dtype.kind not in "biufc":
+    if a.dtype.kind not in "biufc" and not _named("__array_struct__"):
         raise AttributeError("__array_struct__")
     window.expose(a)
     return a.__array_struct__
