@@ -61,11 +61,15 @@ def __getitem__(self, key):
     if type(r) is nd:
         x = new(ndarray)
         x._a = r
+        if t is not slice and a.dtype is _OBJECT:
+            found = taken_back(r)  # an element that is an array
+            if found is not None:
+                return found
+            if r.base is not a and r.base is not a.base:
+                x._b = None
+                return x
         if r.base is None:
             x._b = None
-            if a.dtype is _OBJECT:  # an element that is an array
-                found = taken_back(r)
-                return x if found is None else found
         else:
             b = self._b
             x._b = self if b is None else b
