@@ -142,6 +142,7 @@ class Program:
         self.out: int | None = None  # delayed: number of the destination
         self.flat = False
         self.runners: dict[int, Any] = {}
+        self.cost = 0  # of an element, in units of an addition
         self.kinds: set[str] = set()
         build = _Builder(self, table)
         for statement in sweep.statements:
@@ -172,6 +173,8 @@ class Program:
         shape = self.blocks[0].shape
         axis = 0
         tile = settings.tile
+        if not self.slot_bytes and tile >= 1024:
+            tile *= 4  # nothing is kept in cache between instructions
         whole_rows = (
             sweep.rows_only or len(self.blocks) > 1 or (reduction is not None and bool(reduction.out_shape))
         )
@@ -276,6 +279,7 @@ class _Builder:
         self, block: Block, kernel: Callable, args: tuple[int, ...], out: int, maker: Any, aliases: bool
     ) -> None:
         number = -1
+        self.program.cost += maker.row.cost if type(maker) is Node else 1
         if type(maker) is Node:
             number = self.table.nodes[id(maker)]
             if maker.errors is not None:
