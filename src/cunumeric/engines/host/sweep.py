@@ -21,6 +21,7 @@ from ...graph.canonical import Form, dead_owners
 from ...graph.node import Leaf, Node, Reduction, Store
 from ...runtime import memory, threads
 from ...runtime.settings import settings
+from . import native
 from .program import Program, Simple, Template
 
 # Below this cost of a sweep, in additions of elements, waking another thread costs more than it brings.
@@ -234,6 +235,9 @@ def _run_sweep(
     n = len(tiles)
     worth = program.capacity * n * (program.cost or 1) >= _PARALLEL_FROM or settings.tile < 1024
     parts = min(threads.count(), n) if worth else 1
+    if program.native is not None:
+        _run_native(program, arrays, form, reduction, heard, parts)
+        return
     state = _listening(program, form, reduction, heard)
     while len(program.runners) < parts:
         program.runners[len(program.runners)] = _Runner(program, len(program.runners))
@@ -264,6 +268,41 @@ def _run_sweep(
     finally:
         for runner in runners:
             runner.release()
+
+
+def _run_native(
+    program: Program,
+    arrays: list[np.ndarray],
+    form: Form,
+    reduction: Reduction | None,
+    heard: list[tuple[Any, str, str]],
+    parts: int,
+) -> None:
+    """The sweep in C: threads share its bands, or, delayed, have a run of rows each."""
+    partials = None
+    if reduction is not None and program.partial is not None:
+        partials = np.empty(-(-(program.high - program.low) // program.rows) if not program.axis else
+                            program.blocks[0].shape[0], reduction.dtype)  # fmt: skip
+    run = program.native.run(arrays, form.constants, partials, parts)
+    threads.run(lambda part: run.work(part, parts), parts)
+    flags, seen = run.finish()
+    if partials is not None and reduction is not None:
+        found = partials[np.frombuffer(seen, bool)]
+        reduction.value = reduction.ufunc.reduce(found, axis=0, dtype=reduction.dtype)
+    if not any(flags):
+        return
+    numbers = program.native_numbers
+    for k, raised in enumerate(flags):
+        if raised:
+            errors = name = None
+            if k < len(numbers):
+                if numbers[k] >= 0:
+                    node = form.nodes[numbers[k]]
+                    errors, name = node.errors, node.row.name
+            elif reduction is not None:
+                errors, name = reduction.errors, "reduce"
+            if errors is not None:
+                heard.extend((errors, flag, name) for bit, flag in native.FLAGS if raised & bit)
 
 
 class _Reducer:
