@@ -193,14 +193,23 @@ def test_astype(np, dtype, n):
 @compared
 def test_files(np):
     x = np.arange(12.0).reshape(3, 4) * 2
-    f, g, h = io.BytesIO(), io.BytesIO(), io.StringIO()
+    f, h = io.BytesIO(), io.StringIO()
     np.save(f, x)
-    np.savez(g, x=x, y=x[0])
     np.savetxt(h, x, fmt="%.3f")
-    for s in (f, g, h):
+    for s in (f, h):
         s.seek(0)
-    z = np.load(g)
-    return [np.load(f), z["x"], z["y"], sorted(z), h.getvalue(), np.loadtxt(h), f.getvalue() == f.getvalue()]
+    return [np.load(f), h.getvalue(), np.loadtxt(h), f.getvalue()]
+
+
+@pytest.mark.xfail(strict=True, reason="the arrays of a .npz file (numpy.lib.npyio.NpzFile) are NumPy's, not ours")
+@compared
+def test_archives(np):
+    f = io.BytesIO()
+    x = np.arange(12.0).reshape(3, 4) * 2
+    np.savez(f, x=x, y=x[0])
+    f.seek(0)
+    z = np.load(f)
+    return [sorted(z), z["x"], z["y"]]
 
 
 @compared

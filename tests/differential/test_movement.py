@@ -2,13 +2,14 @@
 
 import pytest
 
-from .compare import ALL, attempt, compared, for_sizes, misfit, sample
+from .compare import ALL, RECORDED, attempt, compared, fails_in, for_sizes, misfit, sample
 
 ONE = {
     "reshape": "np.reshape(x, (6, 4))", "reshape -1": "x.reshape(-1)", "reshape F": "np.reshape(x, (6, 4), order='F')",
     "reshape copy": "np.reshape(x, (6, 4), copy=True)", "reshape wrong": "x.reshape(5, 5)",
     "reshape args": "x.reshape(2, 3, 4)", "reshape twice -1": "x.reshape(-1, -1)", "ravel": "np.ravel(x)",
-    "ravel F": "x.ravel('F')", "flatten": "x.flatten()", "flatten F": "x.flatten('F')", "T": "x.T", "mT": "x.mT",
+    "ravel F": "x.ravel('F')", "flatten": "x.flatten()", "method reshape F": "x.reshape((6, 4), order='F')",
+    "method reshape copy": "x.reshape((6, 4), copy=True)", "flatten F": "x.flatten('F')", "T": "x.T", "mT": "x.mT",
     "transpose": "np.transpose(x, (1, 0))", "transpose wrong": "x.transpose(0)", "swapaxes": "np.swapaxes(x, 0, 1)",
     "moveaxis": "np.moveaxis(x[None], 0, -1)", "rollaxis": "np.rollaxis(x, 1)", "permute_dims": "np.permute_dims(x)",
     "matrix_transpose": "np.matrix_transpose(x)", "squeeze": "np.squeeze(x[None])", "squeeze wrong": "x.squeeze(0)",
@@ -55,6 +56,12 @@ VIEWS = [
 ]
 
 
+UNRUN = "a method that copies (order='F', copy=True) is taken for a view: the copy is made before the work has run"
+
+
+@fails_in(*RECORDED, name="ravel F", reason=UNRUN)
+@fails_in(*RECORDED, name="method reshape F", reason=UNRUN)
+@fails_in(*RECORDED, name="method reshape copy", reason=UNRUN)
 @pytest.mark.parametrize("name", ONE)
 @compared
 def test_one(np, name):
@@ -129,9 +136,15 @@ def test_resize_in_place(np):
     x.resize(8, refcheck=False)
     y = np.arange(6.0)
     y.resize((2, 2), refcheck=False)
+    return [x, y, misfit(x.resize, "a")]
+
+
+@pytest.mark.xfail(strict=True, reason="ndarray.resize has words of its own, and tells a view 'is referenced'")
+@compared
+def test_resize_refused(np):
     z = np.arange(6.0)
     v = z[1:]
-    return [x, y, attempt(z.resize, 9), attempt(v.resize, 9), misfit(x.resize, "a"), z]
+    return [attempt(z.resize, 9), attempt(v.resize, 9), z]
 
 
 @compared
@@ -146,7 +159,7 @@ def test_attributes_that_are_set(np):
     w.real = 5
     w.imag[1:] = 7
     return [
-        x, y, z, w, attempt(setattr, x, "shape", (5, 5)), attempt(setattr, x, "T", 1), attempt(setattr, x, "spam", 1),
+        x, y, z, w, attempt(setattr, x, "shape", (5, 5)), misfit(setattr, x, "T", 1), attempt(setattr, x, "spam", 1),
         attempt(setattr, x, "flat", range(12)), x, x.strides, x.itemsize, x.nbytes, x.ndim, x.size, x.dtype, x.shape,
         x.flags.c_contiguous, x.T.flags.f_contiguous, x.T.flags.c_contiguous, attempt(getattr, x, "spam"),
         attempt(hash, x), attempt(len, np.array(1)),
