@@ -23,6 +23,8 @@ from .arrays.ufunc import ufunc  # noqa: F401
 from .control import eager, synchronize
 from .runtime.version import VERSION as _version
 
+from .arrays import acceleration as _acceleration  # noqa: F401  # isort: skip  (last: see there)
+
 _SUBMODULES = frozenset(
     "char core ctypeslib dtypes emath exceptions f2py fft lib linalg ma matlib polynomial random rec strings testing "
     "typing version".split()

@@ -11,7 +11,7 @@ DTYPES = ["?", "i1", "u2", "i4", "u8", "f2", "f4", "f8", "c8", "c16"]
 
 @pytest.fixture(autouse=True)
 def low_thresholds(monkeypatch):
-    for name in ("TAKE_LEAST", "MASK_LEAST", "WHERE_LEAST", "NONZERO_LEAST", "SET_LEAST", "EASY_MASK_LEAST"):
+    for name in ("TAKE_LEAST", "MASK_LEAST", "NONZERO_LEAST", "SET_LEAST", "EASY_MASK_LEAST"):
         monkeypatch.setattr(gather, name, 4)
     monkeypatch.setattr(gather, "BLOCK", 16)
 
@@ -155,23 +155,6 @@ def test_nonzero(rng, team, dtype):
     settings.threads = 4
     assert gather.nonzero(a) is not NotImplemented
     check(gather.nonzero, lambda a: a.nonzero(), a)
-
-
-def test_where(rng, team):
-    scalars = [True, 1, 2.5, 1j, 300, -1, 10**30, np.float32(1), np.int8(3), "x", None]
-    for shape in [(100,), (9, 11), (5,), (0,)]:
-        c = rng.random(shape) < 0.5
-        arrays = [data(rng, shape, dtype) for dtype in DTYPES]
-        for x in arrays:
-            for y in [*arrays, *scalars, x[::-1], x.astype(object), x[:1]]:
-                check(gather.where3, np.where, c, x, y)
-                check(gather.where3, np.where, c, y, x)
-        for x in scalars:
-            check(gather.where3, np.where, c, x, 1)
-    c = rng.random(100) < 0.5
-    check(gather.where3, np.where, c, 1, 2.5, taken=team > 1)
-    x = data(rng, 100, "f8")
-    check(gather.where3, np.where, c, x, x + 1, taken=team > 1)
 
 
 def test_left_to_numpy(rng):

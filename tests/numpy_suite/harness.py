@@ -25,7 +25,10 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import math
+import os
 import re
+import signal
 import sys
 import types
 from pathlib import Path
@@ -119,8 +122,10 @@ def is_private_module(name: str) -> bool:
     parent, _, leaf = name.rpartition(".")
     try:
         found = getattr(importlib.import_module(parent), leaf, None)
-        # A function can hide the module it comes from (numpy._core.printoptions).
-        return isinstance(found, types.ModuleType) if found is not None else importlib.util.find_spec(name) is not None
+        if found is None:
+            return importlib.util.find_spec(name) is not None
+        # A function can hide the module it comes from (numpy._core.printoptions), and numpy.lib.math is Python's.
+        return isinstance(found, types.ModuleType) and found.__name__.startswith("numpy.")
     except (ImportError, ValueError):
         return False
 
@@ -408,7 +413,9 @@ def in_share(test: str, share: float) -> bool:
 class Selection:
     """Leaves out what `excluded.txt` names and what is not in the share or the list asked for."""
 
-    def __init__(self, excluded: dict[str, str], share: float, only: str | None, done: str | None):
+    def __init__(
+        self, excluded: dict[str, str], share: float = 1.0, only: str | None = None, done: str | None = None
+    ):
         self.share = share
         self.done = set(Path(done).read_text(encoding="utf-8").splitlines()) if done else set()
         self.only = re.compile(only) if only else None
@@ -418,16 +425,20 @@ class Selection:
             "|".join(re.escape(p).replace(r"\*", ".*") + r"(\[.*)?\Z" for p in excluded if "::" in p) or r"(?!)"
         )
 
+    def leaves_out(self, test: str) -> bool:
+        """Whether `excluded.txt` names `test` or its file."""
+        file = test.partition("::")[0]
+        return self.tests.match(test) is not None or any(fnmatch.fnmatch(file, pattern) for pattern in self.files)
+
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         if collection_path.suffix != ".py":
             return None
-        name = collection_path.relative_to(NUMPY_ROOT).as_posix()
-        return True if any(fnmatch.fnmatch(name, pattern) for pattern in self.files) else None
+        return True if self.leaves_out(collection_path.relative_to(NUMPY_ROOT).as_posix()) else None
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         kept, left_out = [], []
         for item in items:
-            wanted = not self.tests.match(item.nodeid) and in_share(item.nodeid, self.share)
+            wanted = not self.leaves_out(item.nodeid) and in_share(item.nodeid, self.share)
             wanted = wanted and item.nodeid not in self.done
             wanted = wanted and (self.only is None or self.only.search(item.nodeid) is not None)
             (kept if wanted else left_out).append(item)
@@ -532,6 +543,10 @@ class Guard:
 
     def __init__(self, seconds: float):
         self.seconds = seconds
+        if hasattr(os, "register_at_fork"):
+            # A process that a test forked and that hangs holds the worker's pipes, and pytest-xdist would wait for
+            # their end after the worker is gone. Not faulthandler: in a child it waits for a thread that is not there.
+            os.register_at_fork(after_in_child=lambda: signal.alarm(math.ceil(seconds)))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item, nextitem):
@@ -553,7 +568,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--suite-share", type=float, default=1.0, help="share of the tests to run, chosen by their ids")
     group.addoption("--suite-only", default=None, help="regular expression that ids must contain")
     group.addoption("--suite-done", default=None, help="file of ids to leave out, one a line")
-    group.addoption("--suite-timeout", type=float, default=60.0, help="seconds one test may take")
+    group.addoption("--suite-timeout", type=float, default=180.0, help="seconds one test may take")
 
 
 def pytest_configure(config: pytest.Config) -> None:

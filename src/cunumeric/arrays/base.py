@@ -11,6 +11,7 @@ or a node: an operation recorded and not yet run. Every other file of this packa
 from __future__ import annotations
 
 import types
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class ArrayType(type):
     def __new__(mcs, name, bases, namespace, **keywords):
         if not bases:
             return super().__new__(mcs, name, bases, namespace)
-        real = tuple(nd if type(base) is ArrayType else base for base in bases)
+        real = tuple(Hosted if type(base) is ArrayType else base for base in bases)
         return types.new_class(name, real, keywords, lambda body: body.update(namespace))
 
     def __instancecheck__(cls, x: Any) -> bool:
@@ -49,12 +50,35 @@ class ndarray(metaclass=ArrayType):  # the frame; methods are attached by the ot
     _b: ndarray | None  # for a view: the array whose memory it shows
 
     def __new__(cls, *args, **kwargs):
+        given, named = [strip(a) for a in args], strip_keywords(kwargs)
         if cls is not ndarray:
-            return nd.__new__(cls, *map(strip, args), **strip_keywords(kwargs))
-        return wrap(nd.__new__(nd, *map(strip, args), **strip_keywords(kwargs)))
+            return nd.__new__(cls, *given, **named)
+        return wrap_from(nd.__new__(nd, *given, **named), args, kwargs)
 
 
 record.ndarray = ndarray
+
+
+class Hosted(nd):
+    """What a subclass of `ndarray` derives from: NumPy's class, whose C methods do not know our arrays as such."""
+
+    __module__ = "cunumeric"
+
+    def __new__(cls, *args, **kwargs):
+        return nd.__new__(cls, *[strip(a) for a in args], **strip_keywords(kwargs))
+
+    def view(self, *args, **kwargs):
+        return wrap(nd.view(self, *[strip(a) for a in args], **strip_keywords(kwargs)))
+
+    def __array_wrap__(self, *args):
+        return nd.__array_wrap__(self, *[strip(a) for a in args])
+
+    def nonzero(self):
+        return wrap(nd.nonzero(self))
+
+    view.__doc__ = nd.view.__doc__
+    nonzero.__doc__ = nd.nonzero.__doc__
+    __array_wrap__.__doc__ = nd.__array_wrap__.__doc__
 
 
 def array_of(a: np.ndarray) -> ndarray:
@@ -101,12 +125,13 @@ def host(x: Any) -> np.ndarray:
 # Beyond this, a list of plain numbers is not searched for arrays of ours: NumPy finds them by protocol.
 _SEARCHED = 32
 _NESTED = frozenset({list, tuple})
-# filled by the modules above: id(our function, ufunc or class) -> NumPy's
-_numpy_of: dict[int, Any] = {}
+# NumPy's limit of dimensions: what is nested deeper (a list that holds itself) is an error, in NumPy's words.
+_DEEPEST = 64
 
 
-def strip(v: Any) -> Any:
-    """`v` as NumPy may have it: our arrays replaced by NumPy's, in lists, tuples and slices too."""
+def strip(v: Any, depth: int = 0) -> Any:
+    """`v` as NumPy may have it: our arrays replaced by NumPy's, in lists, tuples and slices too. What holds none of
+    ours comes back as the same object: NumPy may write into it."""
     t = type(v)
     if t is ndarray:
         return host(v)
@@ -116,7 +141,10 @@ def strip(v: Any) -> Any:
         for e in v:
             te = type(e)
             if te is ndarray or te in _NESTED or te is slice or te is ArrayType:
-                return t([strip(e) for e in v])
+                if depth > _DEEPEST:
+                    return v
+                inner = [strip(e, depth + 1) for e in v]
+                return v if all(map(is_, inner, v)) else t(inner)
         return v
     if t is slice:
         if type(v.start) is ndarray or type(v.stop) is ndarray or type(v.step) is ndarray:
@@ -163,19 +191,26 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
     t = type(r)
     if t is nd:
         base = r.base
+        parent = None
         for a in args if not kwargs else (*args, *kwargs.values()):
             ta = type(a)
             if ta is ndarray:
                 inner = a._a
                 if inner is r:
                     return a
-                if base is not None and (base is inner or (base is inner.base and type(base) is nd)):
-                    return view_of(a, r)
+                if (
+                    parent is None
+                    and base is not None
+                    and (base is inner or (base is inner.base and type(base) is nd))
+                ):
+                    parent = a
             elif ta is nd:
                 if r is a or (base is not None and (base is a or base is a.base)):
                     window.expose(r)
             elif ta is tuple and len(a) == 1 and type(a[0]) is ndarray and a[0]._a is r:
                 return a[0]  # out=(x,)
+        if parent is not None:
+            return view_of(parent, r)
         x = new(ndarray)
         x._a = r
         x._b = None

@@ -54,6 +54,9 @@ def _binary(symbol: str, kernel: np.ufunc, python: Callable, reflected: bool) ->
             r = record.operator(row, self, other, reflected)
             if r is not NotImplemented:
                 return r
+        if t is not nd and t is not ndarray and isinstance(other, nd):  # a subclass goes first, if it has the operator
+            r = python(other, host(self)) if reflected else python(host(self), other)
+            return wrap_from(r, (self, other))
         return wrap_from(numpys(host(self), strip(other)), (self, other))
 
     method.__name__ = name

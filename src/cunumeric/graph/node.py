@@ -28,14 +28,27 @@ def is_foreign(owner: np.ndarray) -> bool:
     return b is not None and type(b) is not Lease
 
 
+def address(a: np.ndarray) -> int:
+    return a.__array_interface__["data"][0]
+
+
 class Leaf:
     """A view of memory, as one object a window for each NumPy array."""
 
-    __slots__ = ("a", "owner")
+    __slots__ = ("_offset", "a", "origin", "owner")
 
-    def __init__(self, a: np.ndarray, owner: np.ndarray) -> None:
+    def __init__(self, a: np.ndarray, owner: np.ndarray, origin: Any = None) -> None:
         self.a = a
         self.owner = owner
+        self.origin = origin  # (leaf, index) where the plan made this view of another leaf
+        self._offset = -1
+
+    @property
+    def offset(self) -> int:
+        """Bytes from the start of the owner's memory."""
+        if self._offset < 0:
+            self._offset = 0 if self.a is self.owner else address(self.a) - address(self.owner)
+        return self._offset
 
 
 class Node:
@@ -72,9 +85,10 @@ class Node:
 class Store:
     """`destination[...] = source`, in its place in the program's order."""
 
-    __slots__ = ("destination", "seq", "source")
+    __slots__ = ("destination", "fresh", "seq", "source")
 
-    def __init__(self, destination: Leaf, source: Any, seq: int) -> None:
+    def __init__(self, destination: Leaf, source: Any, seq: int, fresh: bool) -> None:
+        self.fresh = fresh  # the destination is memory made for the source
         self.destination = destination
         self.source = source  # Node, Leaf or constant
         self.seq = seq

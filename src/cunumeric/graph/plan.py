@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime import memory as _memory
 from ..runtime.settings import settings
 from . import window
 from .node import Leaf, Node, Reduction, Store
@@ -28,7 +27,7 @@ _END = 1 << 62
 class Statement:
     """One step of a sweep: `source` into `destination`, or into a reduction. `base` is the frame's row of its row 0."""
 
-    __slots__ = ("base", "destination", "reads", "reduction", "seq", "shape", "source")
+    __slots__ = ("apart", "base", "destination", "reads", "reduction", "seq", "shape", "source")
 
     def __init__(self, source: Any, destination: Leaf | None, seq: int, reduction: Reduction | None = None) -> None:
         self.source = source
@@ -41,32 +40,31 @@ class Statement:
             self.shape = source.shape if type(source) is Node else source.a.shape
         self.reads: list[Leaf] = []
         self.base = 0
+        self.apart = False  # meets the sweep's memory in the same rows, but not element for element
 
 
 class Sweep:
     """Statements that run together. `delayed`: the one statement overwrites rows that its later tiles still read.
-    `rows_only`: tiles may not split rows."""
+    `rows_only`: tiles may not split rows. `inward`: a statement reads other elements of the rows that it writes."""
 
-    __slots__ = ("delayed", "rows_only", "statements")
+    __slots__ = ("delayed", "inward", "rows_only", "statements")
 
     def __init__(self, first: Statement) -> None:
         self.statements = [first]
         self.delayed = 0  # rows of delay
+        self.inward = False
         self.rows_only = False
 
 
-def address(a: np.ndarray) -> int:
-    return a.__array_interface__["data"][0]
+def same_view(x: Leaf, y: Leaf) -> bool:
+    """Whether two views of one owner show the same elements in the same places."""
+    a, b = x.a, y.a
+    return x.offset == y.offset and a.strides == b.strides and a.shape == b.shape and a.dtype == b.dtype
 
 
-def same_view(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two views show the same elements in the same places."""
-    return address(a) == address(b) and a.strides == b.strides and a.shape == b.shape and a.dtype == b.dtype
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether the extents of two views in memory meet."""
-    return np.may_share_memory(a, b)
+def overlap(x: Leaf, y: Leaf) -> bool:
+    """Whether the extents of two views of one owner meet."""
+    return x is y or np.may_share_memory(x.a, y.a)
 
 
 def row_stride(a: np.ndarray) -> int:
@@ -82,38 +80,32 @@ def row_stride(a: np.ndarray) -> int:
 # -- dead memory -------------------------------------------------------------------------------------------------------
 
 
-def _dead_owners(stores: list[Store]) -> dict[int, list[Store]]:
-    """Memory that only the window refers to, with the stores into it."""
-    views: dict[int, list[np.ndarray]] = {}
-    for leaf in window._leaves.values():
-        views.setdefault(id(leaf.owner), []).append(leaf.a)
-    found: dict[int, list[Store]] = {}
-    for store in stores:
-        found.setdefault(id(store.destination.owner), []).append(store)
-    return {key: own for key, own in found.items() if _is_dead(own[0].destination.owner, views[key])}
-
-
-def _is_dead(owner: np.ndarray, views: list[np.ndarray]) -> bool:
+def is_dead(views: list[Leaf]) -> bool:
+    """Whether nothing outside the window refers to the memory of these leaves, all there are of one owner."""
+    owner = views[0].owner
     if window.is_exposed(owner):
         return False
-    mine = sum(1 for v in views if v is not owner)
-    for v in views:
-        # list entry, Leaf.a, loop variable, argument; and for the owner what the lines below count
-        if v is not owner and sys.getrefcount(v) != 4:
-            return False
-    leaves = sum(1 for leaf in window._leaves.values() if leaf.owner is owner)
-    listed = len(views) - mine  # the owner itself as a leaf: Leaf.a and the list entry
-    # argument of getrefcount, parameter `owner`, Traffic.owner, Leaf.owner of each leaf, base of each view
-    expected = 3 + leaves + mine + 2 * listed
-    return sys.getrefcount(owner) <= expected
+    mine = 0
+    for leaf in views:
+        if leaf.a is not owner:
+            mine += 1
+            # Leaf.a and the argument of getrefcount
+            if sys.getrefcount(leaf.a) != 2:
+                return False
+    listed = len(views) - mine  # the owner itself as a leaf
+    # argument of getrefcount, `owner`, Traffic.owner, Leaf.owner of each leaf, base of each view
+    return sys.getrefcount(owner) <= 3 + len(views) + mine + listed
 
 
-def _prune(stores: list[Store], nodes: list[Node]) -> list[Store]:
+def _prune(stores: list[Store], nodes: list[Node], dead_ids: set[int]) -> list[Store]:
     """Drop stores into memory that nobody can see any more, after replacing reads of a dead copy by reads of its
     original where the original still holds the same values."""
-    dead = _dead_owners(stores)
-    if not dead:
+    if not dead_ids:
         return stores
+    dead: dict[int, list[Store]] = {}
+    for store in stores:
+        if id(store.destination.owner) in dead_ids:
+            dead.setdefault(id(store.destination.owner), []).append(store)
     gone: set[int] = set()
     for key, own in dead.items():
         readers = window.memory[key].readers
@@ -133,16 +125,16 @@ def _forward(copy: Store, readers: list[tuple[Node, Leaf]]) -> bool:
     if original.a.shape != whole.shape or original.a.dtype != whole.dtype or whole is not copy.destination.owner:
         return False
     traffic = window.memory.get(id(original.owner))
-    writes = [s.seq for s in traffic.stores if overlap(s.destination.a, original.a)] if traffic else []
+    writes = [s.seq for s in traffic.stores if overlap(s.destination, original)] if traffic else []
     replaced: dict[int, Leaf] = {}
     for node, leaf in readers:
         if any(copy.seq < w < node.seq for w in writes):
             return False
         if id(leaf) not in replaced:
-            view = _same_part(leaf.a, whole, original.a)
-            if view is None:
+            index = _same_part(leaf, copy.destination)
+            if index is None:
                 return False
-            replaced[id(leaf)] = Leaf(view, original.owner)
+            replaced[id(leaf)] = Leaf(original.a[index], original.owner, (original, index))
     home = window.traffic_of(original.owner)
     for node, leaf in readers:
         new = replaced[id(leaf)]
@@ -151,19 +143,20 @@ def _forward(copy: Store, readers: list[tuple[Node, Leaf]]) -> bool:
     return True
 
 
-def _same_part(part: np.ndarray, whole: np.ndarray, other: np.ndarray) -> np.ndarray | None:
-    """The view of `other` that `part` is of `whole` (C-contiguous, same shape); None where no slices say it."""
-    if part.ndim != whole.ndim or part.dtype != whole.dtype:
+def _same_part(view: Leaf, whole: Leaf) -> tuple[slice, ...] | None:
+    """The slices that make `view` of `whole` (C-contiguous, all of its owner); None where no slices say it."""
+    part = view.a
+    if part.ndim != whole.a.ndim or part.dtype != whole.a.dtype:
         return None
-    offset = address(part) - address(whole)
+    offset = view.offset
     index = []
-    for n, s, size, step in zip(part.shape, part.strides, whole.shape, whole.strides, strict=True):
+    for n, s, size, step in zip(part.shape, part.strides, whole.a.shape, whole.a.strides, strict=True):
         start, offset = divmod(offset, step) if size > 1 else (0, offset)
         stride = 1 if n <= 1 else s // step
         if stride < 1 or (n > 1 and s % step) or start + (n - 1) * stride >= size:
             return None
         index.append(slice(start, start + (n - 1) * stride + 1, stride))
-    return other[tuple(index)] if offset == 0 else None
+    return tuple(index) if offset == 0 else None
 
 
 # -- what needs memory -------------------------------------------------------------------------------------------------
@@ -181,7 +174,7 @@ def _hazards(nodes: list[Node]) -> set[int]:
                 traffic = window.memory.get(id(arg.owner))
                 if traffic is not None:
                     for store in traffic.stores:
-                        if node.seq < store.seq < hazard and overlap(store.destination.a, arg.a):
+                        if node.seq < store.seq < hazard and overlap(store.destination, arg):
                             hazard = store.seq
                             break
             elif type(arg) is Node and arg.place is None:
@@ -204,16 +197,37 @@ def _need(node: Any) -> None:
                 stack.extend(n.args)
 
 
-def statements(pending: list[Node | Store], reduction: Reduction | None) -> list[Statement]:
+def _homes(stores: list[Store]) -> tuple[list[Store], list[Statement]]:
+    """A node for which memory was made, and which nothing else writes, has its value there from the start: stores that
+    are not such, and statements for those that are, at the nodes' own places in the order."""
+    others: list[Store] = []
+    found: list[Statement] = []
+    for store in stores:
+        node = store.source
+        alone = store.fresh and len(window.memory[id(store.destination.owner)].stores) == 1
+        if alone and type(node) is Node and node.place is None:
+            node.place = store.destination
+            found.append(Statement(node, node.place, node.seq))
+        else:
+            others.append(store)
+    return others, found
+
+
+def statements(pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> list[Statement]:
     """What has to run, in the program's order. Nodes that get memory are given it here (`place`)."""
     nodes = [p for p in pending if type(p) is Node]
     stores = [p for p in pending if type(p) is Store]
     if stores:
-        stores = _prune(stores, nodes)
-    crossed = _hazards(nodes) if stores else set()
-    if not stores:
+        stores = _prune(stores, nodes, dead)
+    stores, found = _homes(stores)
+    crossed = _hazards(nodes) if stores or found else set()
+    if not stores and not found:
         for node in nodes:
             node.hazard, node.needed = _END, False
+    for statement in found:
+        statement.source.needed = True
+        for arg in statement.source.args:
+            _need(arg)
     for store in stores:
         _need(store.source)
         source = store.source
@@ -222,7 +236,6 @@ def statements(pending: list[Node | Store], reduction: Reduction | None) -> list
     live = [node for node in nodes if node.alive()]
     for node in live:
         _need(node)
-    found: list[Statement] = []
     if reduction is not None:
         _need(reduction.source)
         if type(reduction.source) is Node and reduction.source.hazard < _END:
@@ -232,7 +245,7 @@ def statements(pending: list[Node | Store], reduction: Reduction | None) -> list
     keep = {id(node) for node in live}
     for node in nodes:
         if node.needed and node.place is None and (id(node) in keep or id(node) in crossed):
-            a = _memory.empty(node.shape, node.dtype)
+            a = np.empty(node.shape, node.dtype)  # stands for memory that each run takes anew
             node.place = Leaf(a, a)
             found.append(Statement(node, node.place, node.seq))
     found += [Statement(s.source, s.destination, s.seq) for s in stores]
@@ -248,16 +261,17 @@ def statements(pending: list[Node | Store], reduction: Reduction | None) -> list
 class _Access:
     """A view as a sweep meets it: where its rows are, and whether it is written."""
 
-    __slots__ = ("a", "base", "row", "stride", "writes")
+    __slots__ = ("base", "leaf", "row", "stride", "writes")
 
     def __init__(self, leaf: Leaf, statement: Statement, writes: bool) -> None:
-        a = self.a = leaf.a
+        self.leaf = leaf
+        a = leaf.a
         self.writes = writes
         self.base = 0
         # Views that do not run along the frame's rows (broadcast over them) have no row.
         along = a.ndim == len(statement.shape) and a.ndim > 0 and a.shape[0] == statement.shape[0]
         self.stride = row_stride(a) if along else 0
-        self.row = (address(a) - address(leaf.owner)) // self.stride if self.stride > 0 else 0
+        self.row = leaf.offset // self.stride if self.stride > 0 else 0
 
 
 def _reads(statement: Statement, done: set[int]) -> tuple[list[Leaf], list[Node]]:
@@ -295,6 +309,7 @@ def sweeps(found: list[Statement]) -> list[Sweep]:
         delay, meets = _self_overlap(statement)
         if open_ is not None and delay == 0 and _join(open_, statement, accesses, meets):
             open_.statements.append(statement)
+            open_.inward = open_.inward or meets
         else:
             open_ = Sweep(statement)
             accesses = {}
@@ -303,7 +318,7 @@ def sweeps(found: list[Statement]) -> list[Sweep]:
                 result.append(_detour(statement))
                 leaves = statement.reads
             else:
-                open_.delayed, open_.rows_only = delay, meets
+                open_.delayed, open_.rows_only, open_.inward = delay, meets, meets
             result.append(open_)
         for leaf in leaves:
             _enter(accesses, leaf, statement, writes=False)
@@ -338,19 +353,18 @@ def _self_overlap(statement: Statement) -> tuple[int, bool]:
     delay, meets = 0, False
     d = to.a
     for leaf in statement.reads:
-        if leaf.owner is not to.owner or not overlap(leaf.a, d):
+        if leaf.owner is not to.owner or not overlap(leaf, to):
             continue
         a = leaf.a
         stride = row_stride(d)
         if a.shape != d.shape or a.strides != d.strides:
             return -1, True
-        if address(a) == address(d):
+        if leaf.offset == to.offset:
             continue
         if stride <= 0:
             return -1, True
-        home = address(leaf.owner)
-        shift = abs((address(a) - home) // stride - (address(d) - home) // stride)
-        if d.ndim == 1 and (address(a) - address(d)) % d.strides[0]:
+        shift = abs(leaf.offset // stride - to.offset // stride)
+        if d.ndim == 1 and (leaf.offset - to.offset) % stride:
             continue  # interleaved elements never meet
         delay, meets = max(delay, shift), True
     if meets and _wide(statement.shape):
@@ -362,7 +376,7 @@ def _detour(statement: Statement) -> Sweep:
     """A sweep that computes the statement's source into memory of its own, from which the statement then copies."""
     source = statement.source
     dtype = source.dtype if type(source) is Node else source.a.dtype
-    a = _memory.empty(statement.shape, dtype)
+    a = np.empty(statement.shape, dtype)
     leaf = Leaf(a, a)
     first = Statement(source, leaf, statement.seq)
     first.reads = statement.reads
@@ -377,7 +391,7 @@ def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]]
     """Whether the statement can run in the sweep; sets its base."""
     base: int | None = None
     frame = sweep.statements[0]
-    rows_only = rows_only or sweep.rows_only
+    rows_only, apart = rows_only or sweep.rows_only, False
     if sweep.statements[-1].reduction is not None or (statement.reduction is not None and not _sums_whole(statement)):
         return False
     mine = [(leaf, False) for leaf in statement.reads]
@@ -389,18 +403,18 @@ def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]]
             continue
         me: _Access | None = None
         for other in others:
-            if not (writes or other.writes) or not overlap(leaf.a, other.a):
+            if not (writes or other.writes) or not overlap(leaf, other.leaf):
                 continue
             me = me or _Access(leaf, statement, writes)
-            if me.stride <= 0 or me.stride != other.stride or other.a.ndim != leaf.a.ndim:
+            if me.stride <= 0 or me.stride != other.stride or other.leaf.a.ndim != leaf.a.ndim:
                 return False
             wanted = other.base - other.row + me.row
             if base is None:
                 base = wanted
             elif base != wanted:
                 return False
-            if not same_view(leaf.a, other.a):
-                rows_only = True
+            if not same_view(leaf, other.leaf):
+                rows_only = apart = True
     if base is None:
         if statement.shape != frame.shape:
             return False
@@ -412,7 +426,7 @@ def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]]
             return False
         rows_only = True
     sweep.rows_only = rows_only
-    statement.base = base
+    statement.base, statement.apart = base, apart
     return True
 
 
@@ -421,6 +435,6 @@ def _sums_whole(statement: Statement) -> bool:
     return reduction is not None and not reduction.out_shape
 
 
-def plan(pending: list[Node | Store], reduction: Reduction | None) -> list[Sweep]:
-    """The sweeps that run a window."""
-    return sweeps(statements(pending, reduction))
+def plan(pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> list[Sweep]:
+    """The sweeps that run a window; `dead`: owners of memory that nobody else refers to."""
+    return sweeps(statements(pending, reduction, dead))

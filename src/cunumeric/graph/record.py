@@ -165,7 +165,7 @@ def _stands_for(node: Node) -> Any:
 
 
 def _finish(exposed: bool) -> None:
-    if exposed or len(window.pending) >= settings.window:
+    if exposed or window.full():
         window.flush()
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from ..runtime import memory as _memory
 from ..runtime import threads
+from ..runtime.settings import settings
 from .node import Leaf, Node, Reduction, Store, is_foreign, owner_of
 
 
@@ -40,6 +42,7 @@ class Counters:
     def __init__(self) -> None:
         self.flushes = 0
         self.sweeps = 0
+        self.plans = 0
         self.recorded = 0
         self.written_bytes = 0
 
@@ -137,6 +140,38 @@ def note(node: Node) -> None:
     _enter(node)
 
 
+class _Period:
+    """Where to cut a stream of recordings that nothing reads: once it was cut somewhere, it is cut wherever the same
+    run of operations comes round again, so that the windows of a loop have one form. A window ends at the first such
+    place after `settings.window` items, or at twice as many."""
+
+    TAIL = 6
+
+    def __init__(self) -> None:
+        self.recent: deque[Any] = deque(maxlen=self.TAIL)
+        self.cut: tuple[Any, ...] = ()
+
+    def ends(self, item: Node | Store) -> bool:
+        """Whether the window should end after `item`."""
+        if type(item) is Node:
+            self.recent.append((item.row, item.shape))
+        else:
+            self.recent.append((item.destination.a.shape, item.destination.offset))
+        size, limit = len(pending), settings.window
+        if size < limit or (size < 2 * limit and self.cut and tuple(self.recent) != self.cut):
+            return False
+        self.cut = tuple(self.recent)
+        return True
+
+
+_period = _Period()
+
+
+def full() -> bool:
+    """Whether the window should be run after the item recorded last."""
+    return bool(pending) and _period.ends(pending[-1])
+
+
 def _enter(node: Node) -> None:
     for arg in node.args:
         if type(arg) is Leaf:
@@ -144,10 +179,10 @@ def _enter(node: Node) -> None:
     pending.append(node)
 
 
-def note_store(destination: Leaf, source: Any) -> None:
+def note_store(destination: Leaf, source: Any, fresh: bool = False) -> None:
     """Enter a store; a source that is a leaf is read by it."""
     counters.recorded += 1
-    store = Store(destination, source, sequence())
+    store = Store(destination, source, sequence(), fresh)
     traffic_of(destination.owner).stores.append(store)
     if type(source) is Leaf:
         traffic_of(source.owner)
@@ -164,7 +199,7 @@ def place(x: Any) -> np.ndarray:
         source: Any = node
         if node.row.name == "copy" and type(node.args[0]) is Leaf and not _overwritten_since(node):
             source = node.args[0]
-        note_store(leaf(a), source)
+        note_store(leaf(a), source, fresh=True)
         node.handle = None
         x._a = a
         return a
@@ -220,7 +255,8 @@ def _linger(node: Node) -> None:
     stack: list[Any] = [node]
     while stack:
         n = stack.pop()
-        if type(n) is Node and n.place is None and n.seq not in chain:
+        if type(n) is Node and n.seq not in chain:
+            n.args = tuple([arg.place if type(arg) is Node and arg.place is not None else arg for arg in n.args])
             chain[n.seq] = n
             stack.extend(n.args)
     for seq in sorted(chain):

@@ -3,7 +3,17 @@
 import numpy.random as _numpy
 
 from ..api.build import fill as _fill
-from .generators import Generator, RandomState, default_rng  # noqa: F401
+from .generators import (  # noqa: F401
+    MT19937,
+    PCG64,
+    PCG64DXSM,
+    SFC64,
+    Generator,
+    Philox,
+    RandomState,
+    SeedSequence,
+    default_rng,
+)
 
 __all__ = _fill(globals(), _numpy)
 

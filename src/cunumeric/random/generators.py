@@ -13,8 +13,15 @@ from ..runtime import memory
 from ..runtime.settings import settings
 
 
-def _giving_ours(base: type) -> dict[str, Any]:
-    """The public methods of `base`, with arguments stripped and results wrapped."""
+class Kin(type):
+    """Metaclass: what NumPy itself makes (`numpy.random.default_rng()`, old pickles) counts as an instance too."""
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x, vars(cls).get("_numpys", ())) or type.__instancecheck__(cls, x)
+
+
+def _giving_ours(base: type, names: list[str] | None = None) -> dict[str, Any]:
+    """Methods of `base` (by default all public ones), with arguments stripped and results wrapped."""
 
     def one(name: str) -> Any:
         numpys = getattr(base, name)
@@ -25,12 +32,34 @@ def _giving_ours(base: type) -> dict[str, Any]:
         call.__name__, call.__doc__, call.__wrapped__ = name, numpys.__doc__, numpys  # type: ignore[attr-defined]
         return call
 
-    names = [n for n in dir(base) if not n.startswith("_") and callable(getattr(base, n)) and n != "spawn"]
+    if names is None:
+        names = [n for n in dir(base) if not n.startswith("_") and callable(getattr(base, n)) and n != "spawn"]
     return {name: one(name) for name in names}
 
 
-_Generator = type("_Generator", (np.random.Generator,), _giving_ours(np.random.Generator))
-_RandomState = type("_RandomState", (np.random.RandomState,), _giving_ours(np.random.RandomState))
+def _seeded(name: str) -> type:
+    """NumPy's class `name`, taking seeds that are arrays of ours."""
+    base = getattr(np.random, name)
+
+    def __init__(self, *args, **kwargs):
+        base.__init__(self, *[strip(a) for a in args], **strip_keywords(kwargs))
+
+    giving = [n for n in ("random_raw", "generate_state") if hasattr(base, n)]
+    body = {"__init__": __init__, "__doc__": base.__doc__, "__module__": "cunumeric.random", "_numpys": base}
+    return Kin(name, (base,), body | _giving_ours(base, giving))
+
+
+MT19937, PCG64, PCG64DXSM, Philox, SFC64, SeedSequence = map(
+    _seeded, ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "SeedSequence")
+)
+_BY_NAME = {c.__name__: c for c in (MT19937, PCG64, PCG64DXSM, Philox, SFC64)}
+
+_Generator = Kin(
+    "_Generator", (np.random.Generator,), _giving_ours(np.random.Generator) | {"_numpys": np.random.Generator}
+)
+_RandomState = Kin(
+    "_RandomState", (np.random.RandomState,), _giving_ours(np.random.RandomState) | {"_numpys": np.random.RandomState}
+)
 
 
 class Generator(_Generator):  # type: ignore[valid-type,misc]
@@ -60,26 +89,41 @@ class Generator(_Generator):  # type: ignore[valid-type,misc]
         return [Generator(g.bit_generator) for g in super().spawn(n_children)]
 
     def __reduce__(self):
-        return Generator, (self.bit_generator,)
+        return _generator, (self.bit_generator,), None
 
 
 class RandomState(_RandomState):  # type: ignore[valid-type,misc]
     __doc__ = np.random.RandomState.__doc__
 
+    def __init__(self, seed=None):
+        super().__init__(strip(seed))
+
     def __reduce__(self):
-        _, _, state = super().__reduce__()
-        return _random_state, (), state
+        _, args, state = super().__reduce__()
+        return _random_state, args, state
 
 
-def _random_state() -> RandomState:
-    return RandomState()
+for _class in (Generator, RandomState):
+    _class._numpys = _class.__mro__[2]  # type: ignore[attr-defined]
+
+
+def _generator(bits: Any = "MT19937") -> Generator:
+    """For pickles; old ones have the name of the bit generator only."""
+    return Generator(_BY_NAME[bits]() if isinstance(bits, str) else bits)
+
+
+def _random_state(bits: Any = "MT19937") -> RandomState:
+    return RandomState(_BY_NAME[bits]() if isinstance(bits, str) else bits)
 
 
 def default_rng(seed=None):
-    rng = np.random.default_rng(strip(seed))
-    if isinstance(seed, (np.random.Generator, np.random.RandomState)) and isinstance(seed, (Generator, RandomState)):
+    if type(seed) is Generator:
         return seed
-    return Generator(rng.bit_generator)
+    if isinstance(seed, np.random.Generator):
+        return Generator(seed.bit_generator)
+    if isinstance(seed, np.random.RandomState):
+        return Generator(seed._bit_generator)
+    return Generator(seed if isinstance(seed, np.random.BitGenerator) else PCG64(seed))
 
 
 default_rng.__doc__ = np.random.default_rng.__doc__

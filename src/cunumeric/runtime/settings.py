@@ -5,15 +5,17 @@
 | `CUNUMERIC_NUM_THREADS` | threads that run sweeps and parallel kernels | cores this process may use |
 | `LEGATE_CONFIG` | Legate's flags; of them `--cpus N` sets the same number | |
 | `CUNUMERIC_TILE` | elements in a tile of a sweep | 32768 |
-| `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 65536 |
-| `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 400 |
+| `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 131072 |
+| `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 200 |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
+| `CUNUMERIC_ACCELERATE` | 0: small operations in Python, also where the C extension is there | 1 |
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .cores import available_cores
@@ -54,10 +56,24 @@ def _threads() -> int:
 class Settings:
     threads: int = field(default_factory=_threads)
     tile: int = field(default_factory=lambda: _integer("CUNUMERIC_TILE", 32768, 1))
-    record_min: int = field(default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", 65536, 0))
+    record_min: int = field(default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", 131072, 0))
     kernel_min: int = 16384  # elements from which a parallel kernel is asked at all
-    window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 400, 1))
+    window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 200, 1))
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))
+    accelerate: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_ACCELERATE", 1, 0)))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+        for heard in _listeners:
+            heard(name, value)
+
+
+# Called with the name and value of a setting that changes.
+_listeners: list[Callable[[str, object], None]] = []
+
+
+def listen(heard: Callable[[str, object], None]) -> None:
+    _listeners.append(heard)
 
 
 settings = Settings()

@@ -1,9 +1,7 @@
-"""Running a sweep: tiles, threads, scratch.
+"""Running a window: templates, tiles, threads, scratch.
 
-A sweep is translated into a short program: loads (views cut to the tile), constants, scratch, and instructions, each a
-NumPy kernel with the registers it takes. For each tile a thread cuts the loads and calls the kernels; intermediate
-values live in scratch of the thread's own, small enough to stay in its cache, and only what has a destination goes to
-memory.
+For each tile a thread cuts the loads and calls the kernels; intermediate values live in scratch of the thread's own,
+small enough to stay in its cache, and only what has a destination goes to memory.
 """
 
 from __future__ import annotations
@@ -11,39 +9,59 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from ...graph import plan as planning
 from ...graph import warning, window
+from ...graph.canonical import Form, dead_owners
 from ...graph.node import Leaf, Node, Reduction, Store
-from ...graph.plan import Statement, Sweep
-from ...ops.elementwise import COPY
-from ...runtime import threads
+from ...runtime import memory, threads
 from ...runtime.settings import settings
+from . import native
+from .program import Program, Simple, Template
 
-# Below this many elements in all, waking another thread costs more than it brings.
-_PARALLEL_FROM = 1 << 16
-_TILES_MOST = 1 << 16
+# Below this cost of a sweep, in additions of elements, waking another thread costs more than it brings.
+_PARALLEL_FROM = 1 << 18
 _ALIGN = 64
+_TEMPLATES_MOST = 512
+_templates: OrderedDict[Any, Template] = OrderedDict()
 
 
 def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     """Run a window: the engine's entry."""
-    found = planning.plan(pending, reduction)
+    if reduction is None and len(pending) == 1 and _run_one(pending[0]):
+        return
+    dead = dead_owners([p for p in pending if type(p) is Store])
+    form = Form(pending, reduction, dead)
+    key = (form.key, settings.tile)
+    template = _templates.get(key)
+    if template is None:
+        window.counters.plans += 1
+        template = Template(form, planning.plan(pending, reduction, dead))
+        for node in form.nodes:
+            node.place = None
+        _templates[key] = template
+        if len(_templates) > _TEMPLATES_MOST:
+            _templates.popitem(last=False)
+    else:
+        _templates.move_to_end(key)
+    arrays = template.arrays(form)
     heard: list[tuple[Any, str, str]] = []
-    for sweep in found:
+    for step in template.steps:
         window.counters.sweeps += 1
-        if not _run_simple(sweep):
-            _run_sweep(sweep, heard)
-    for p in pending:
-        if type(p) is Node and p.place is not None and p.handle is not None:
-            x = p.handle()
+        if type(step) is Simple:
+            step.run(arrays, form.constants)
+        else:
+            _run_sweep(step, arrays, form, reduction, heard)
+    for node in form.nodes:
+        if node.place is not None and node.handle is not None:
+            x = node.handle()
             if x is not None:
-                x._a = p.place.a
+                x._a = node.place.a
     told = set()
     for errors, flag, name in heard:
         if (id(errors), flag) not in told:
@@ -51,242 +69,41 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
             errors.hear(flag, name)
 
 
-def _run_simple(sweep: Sweep) -> bool:
-    """A lone small copy or fill, such as a boundary row, needs no program."""
-    statement = sweep.statements[0]
-    source, to = statement.source, statement.destination
-    if len(sweep.statements) != 1 or to is None or type(source) is Node or to.a.size > _PARALLEL_FROM:
+def _run_one(node: Node | Store) -> bool:
+    """A window of one operation needs no plan: NumPy's kernel over the whole, in as many parts as are worth it."""
+    if type(node) is not Node or settings.tile < 1024:
         return False
-    value = source.a if type(source) is Leaf else source
-    if value.dtype != to.a.dtype:
-        return False
-    np.copyto(to.a, value)
+    x = node.handle() if node.handle is not None else None
+    if x is None:
+        return True
+    window.counters.sweeps += 1
+    args = [arg.a if type(arg) is Leaf else arg for arg in node.args]
+    a = memory.empty(node.shape, node.dtype)
+    heard: list[str] = []
+    kinds = node.errors.kinds if node.errors is not None else ()
+    state = {kind: "call" if kind in kinds else "ignore" for kind in warning.KINDS}
+    kernel = node.row.kernel
+    parts = threads.count() if node.size * node.row.cost >= _PARALLEL_FROM else 1
+    if parts > 1 and all(v.ndim == 0 or (v.shape == a.shape and v.flags.c_contiguous) for v in args):
+        flat = [v.reshape(-1) if v.ndim else v for v in (*args, a)]
+        runs = threads.split(node.size, parts)
+
+        def body(part: int) -> None:
+            lo, hi = runs[part]
+            with np.errstate(call=lambda flag, _: heard.append(flag), **state):  # type: ignore[arg-type]
+                kernel(*[v[lo:hi] if v.ndim else v for v in flat])
+
+        threads.run(body, len(runs))
+    else:
+        with np.errstate(call=lambda flag, _: heard.append(flag), **state):  # type: ignore[arg-type]
+            kernel(*args, a)
+    x._a = a
+    for flag in dict.fromkeys(heard):
+        node.errors.hear(flag, node.row.name)
     return True
 
 
-# -- translation -------------------------------------------------------------------------------------------------------
-
-
-class _Block:
-    """Instructions over one iteration space: a shape, and the frame's row of its row 0."""
-
-    __slots__ = ("base", "loads", "program", "scratch", "shape")
-
-    def __init__(self, shape: tuple[int, ...], base: int) -> None:
-        self.shape = shape
-        self.base = base
-        self.loads: list[tuple[int, np.ndarray]] = []
-        self.program: list[tuple[Callable, Any]] = []
-        self.scratch: list[tuple[int, int, np.dtype]] = []  # register, slot, dtype
-
-
-class _Program:
-    """A sweep as blocks of instructions over numbered registers."""
-
-    def __init__(self, sweep: Sweep) -> None:
-        self.blocks: list[_Block] = []
-        self.constants: list[tuple[int, np.ndarray]] = []
-        self.registers = 0
-        self.slot_bytes: list[int] = []  # itemsize of each scratch slot
-        self.makers: dict[int, Any] = {}  # id(getter) -> what the instruction computes
-        self.partial: tuple[int, Reduction] | None = None
-        self.result: int | None = None  # delayed: the register whose tile is kept back
-        self._known: dict[tuple[int, int, tuple[int, ...]], int] = {}
-        self._uses: dict[tuple[int, int, tuple[int, ...]], int] = {}
-        self._instructions: list[tuple[_Block, Callable, tuple[int, ...], int, Any, bool]] = []
-        self._virtual: dict[int, np.dtype] = {}
-        self._last: dict[int, int] = {}
-        for statement in sweep.statements:
-            self._count(statement)
-        for statement in sweep.statements:
-            self._statement(statement, sweep.delayed > 0)
-        self._allocate()
-
-    # Uses decide whether a store's source can be computed straight into the destination.
-    def _count(self, statement: Statement) -> None:
-        stack = [statement.source]
-        while stack:
-            n = stack.pop()
-            if type(n) is Node:
-                key = (id(n), statement.base, statement.shape)
-                self._uses[key] = self._uses.get(key, 0) + 1
-                if self._uses[key] == 1 and (n.place is None or n.place is statement.destination):
-                    stack.extend(n.args)
-
-    def _register(self) -> int:
-        self.registers += 1
-        return self.registers - 1
-
-    def _block(self, statement: Statement) -> _Block:
-        if self.blocks:
-            last = self.blocks[-1]
-            if last.shape == statement.shape and last.base == statement.base:
-                return last
-        block = _Block(statement.shape, statement.base)
-        self.blocks.append(block)
-        return block
-
-    def _load(self, block: _Block, leaf: Leaf) -> int:
-        key = (id(leaf.a), block.base, block.shape)
-        register = self._known.get(key)
-        if register is None:
-            register = self._known[key] = self._register()
-            block.loads.append((register, leaf.a))
-        return register
-
-    def _constant(self, value: np.ndarray) -> int:
-        register = self._register()
-        self.constants.append((register, value))
-        return register
-
-    def _emit(self, block: _Block, value: Any, to: int | None = None) -> int:
-        """Instructions that compute `value`; the register that holds it (`to`, if given, for a node)."""
-        if type(value) is Leaf:
-            return self._load(block, value)
-        if type(value) is not Node:
-            return self._constant(value)
-        # Depth first without recursion: chains can be longer than Python's stack.
-        stack: list[tuple[Node, bool]] = [(value, False)]
-        while stack:
-            node, ready = stack.pop()
-            key = (id(node), block.base, block.shape)
-            if key in self._known:
-                continue
-            if node.place is not None and not (node is value and to is not None):
-                self._known[key] = self._load(block, node.place)
-                continue
-            if not ready:
-                stack.append((node, True))
-                stack.extend((arg, False) for arg in node.args if type(arg) is Node)
-                continue
-            args = []
-            for arg in node.args:
-                if type(arg) is Node:
-                    args.append(self._known[(id(arg), block.base, block.shape)])
-                else:
-                    args.append(self._load(block, arg) if type(arg) is Leaf else self._constant(arg))
-            if node is value and to is not None:
-                out = to
-            else:
-                out = self._register()
-                self._virtual[out] = node.dtype
-            self._instruct(block, node.row.kernel, tuple(args), out, node, node.row.aliases)
-            self._known[key] = out
-        return self._known[(id(value), block.base, block.shape)]
-
-    def _instruct(
-        self, block: _Block, kernel: Callable, args: tuple[int, ...], out: int, maker: Any, aliases: bool
-    ) -> None:
-        position = len(self._instructions)
-        for register in (*args, out):
-            self._last[register] = position
-        self._instructions.append((block, kernel, args, out, maker, aliases))
-
-    def _statement(self, statement: Statement, delayed: bool) -> None:
-        block = self._block(statement)
-        source, to = statement.source, statement.destination
-        if statement.reduction is not None:
-            register = self._emit(block, source)
-            self.partial = (register, statement.reduction)
-            self._last[register] = 1 << 60
-            return
-        assert to is not None
-        if delayed:
-            # Into scratch; the copy to the destination follows when no tile needs the old rows any more.
-            if type(source) is Node and source.place is None and source.dtype == to.a.dtype:
-                register = self._emit(block, source)
-            else:
-                register = self._register()
-                self._virtual[register] = to.a.dtype
-                self._instruct(block, COPY.kernel, (self._emit(block, source),), register, source, False)
-            self.result = register
-            self._last[register] = 1 << 60
-            return
-        if type(source) is Node and self._direct(source, statement):
-            register = self._load(block, to)
-            self._emit(block, source, register)
-        else:
-            register = self._emit(block, source)
-            self._instruct(block, COPY.kernel, (register,), self._load(block, to), source, False)
-
-    def _direct(self, node: Node, statement: Statement) -> bool:
-        """Whether the node's kernel can write the destination itself."""
-        to = statement.destination
-        key = (id(node), statement.base, statement.shape)
-        assert to is not None
-        if key in self._known or node.dtype != to.a.dtype:
-            return False
-        if node.place is to:
-            return True
-        if node.place is not None or self._uses[key] > 1:
-            return False
-        return node.row.aliases or not any(type(arg) is Leaf and arg.owner is to.owner for arg in node.args)
-
-    def _allocate(self) -> None:
-        """Give registers of intermediate values slots of scratch, reusing a slot after its value's last use."""
-        free: dict[int, list[int]] = {}
-        slot_of: dict[int, int] = {}
-        for position, (block, kernel, args, out, maker, aliases) in enumerate(self._instructions):
-            ending = {r for r in args if r in slot_of and self._last[r] == position and r != out}
-            if out in self._virtual and out not in slot_of:
-                dtype = self._virtual[out]
-                slot = None
-                if aliases:
-                    for r in ending:
-                        if self._virtual[r] == dtype:
-                            slot = slot_of[r]
-                            ending.discard(r)
-                            break
-                if slot is None:
-                    stack = free.get(dtype.itemsize)
-                    if stack:
-                        slot = stack.pop()
-                    else:
-                        slot = len(self.slot_bytes)
-                        self.slot_bytes.append(dtype.itemsize)
-                slot_of[out] = slot
-                for b in self.blocks:
-                    if b.shape == block.shape and b.base == block.base:
-                        b.scratch.append((out, slot, dtype))
-            for r in ending:
-                free.setdefault(self._virtual[r].itemsize, []).append(slot_of[r])
-            getter = itemgetter(*args, out)
-            self.makers[id(getter)] = maker
-            block.program.append((kernel, getter))
-
-
 # -- tiles -------------------------------------------------------------------------------------------------------------
-
-
-class _Tiling:
-    """How a frame is cut: over the first axes one index at a time, over `axis` in bands of `rows`."""
-
-    def __init__(self, program: _Program, sweep: Sweep) -> None:
-        statements = sweep.statements
-        shape = program.blocks[0].shape
-        reduction = statements[-1].reduction
-        self.axis = 0
-        tile = settings.tile
-        uniform = len(program.blocks) == 1
-        whole_rows = sweep.rows_only or not uniform or (reduction is not None and bool(reduction.out_shape))
-        if not whole_rows:
-            while self.axis < len(shape) - 1 and math.prod(shape[self.axis + 1 :]) > tile:
-                self.axis += 1
-        row = max(math.prod(b.shape[self.axis + 1 :]) for b in program.blocks)
-        low = min(b.base for b in program.blocks)
-        high = max(b.base + b.shape[self.axis] for b in program.blocks) if self.axis == 0 else shape[self.axis]
-        low = low if self.axis == 0 else 0
-        self.rows = max(1, tile // max(row, 1))
-        if sweep.delayed:
-            self.rows = max(self.rows, sweep.delayed)
-        self.rows = max(self.rows, -(-(high - low) // _TILES_MOST))
-        self.capacity = self.rows * row
-        bands = [(i, min(i + self.rows, high)) for i in range(low, high, self.rows)]
-        if self.axis == 0:
-            self.tiles: list[tuple[tuple[int, ...], int, int]] = [((), lo, hi) for lo, hi in bands]
-        else:
-            leads = itertools.product(*[range(n) for n in shape[: self.axis]])
-            self.tiles = [(lead, lo, hi) for lead in leads for lo, hi in bands]
 
 
 def _cut(a: np.ndarray, shape: tuple[int, ...], lead: tuple[int, ...], lo: int, hi: int) -> np.ndarray:
@@ -325,150 +142,188 @@ def _aligned(nbytes: int) -> np.ndarray:
 
 
 class _Runner:
-    """One thread's registers."""
+    """One thread's registers for one program; kept with the program, so that scratch is shaped once."""
 
-    def __init__(self, program: _Program, part: int, capacity: int) -> None:
+    def __init__(self, program: Program, part: int) -> None:
         self.program = program
         self.registers: list[Any] = [None] * program.registers
-        for register, value in program.constants:
-            self.registers[register] = value
-        self.buffers = _buffers(part, program.slot_bytes, capacity)
-        self.shaped: dict[int, tuple[int, ...]] = {}
+        self.buffers = _buffers(part, program.slot_bytes, program.capacity)
+        self.shaped: list[tuple[int, ...]] = [()] * len(program.blocks)
+        self.loads: list[list[tuple[int, np.ndarray, bool]]] = []
+
+    def bind(self, arrays: list[np.ndarray], constants: list[np.ndarray]) -> None:
+        """Take the arrays of this run."""
+        program = self.program
+        for register, number in program.constants:
+            self.registers[register] = constants[number]
+        self.loads = []
+        for block in program.blocks:
+            loads = []
+            for register, number in block.loads:
+                a = arrays[number].reshape(-1) if program.flat else arrays[number]
+                plain = a.ndim == len(block.shape) and a.shape[0] == block.shape[0]
+                loads.append((register, a, plain))
+            self.loads.append(loads)
+
+    def release(self) -> None:
+        """Let go of the arrays of this run."""
+        registers = self.registers
+        for loads in self.loads:
+            for register, _, _ in loads:
+                registers[register] = None
+        self.loads = []
 
     def tile(self, lead: tuple[int, ...], lo: int, hi: int) -> bool:
         """Compute one tile; whether the last block has rows in it."""
         registers = self.registers
-        ran = False
-        for block in self.program.blocks:
+        ran = True
+        axis = len(lead)
+        for k, block in enumerate(self.program.blocks):
             first, last = lo, hi
+            shape = block.shape
             if not lead:
-                rows = block.shape[0]
-                first, last = max(lo - block.base, 0), min(hi - block.base, rows)
+                base = block.base
+                first = lo - base if lo > base else 0
+                last = min(hi - base, shape[0])
                 ran = first < last
                 if not ran:
                     continue
-            shape = block.shape
-            axis = len(lead)
-            n = len(shape)
-            if axis:
-                for register, a in block.loads:
-                    registers[register] = _cut(a, shape, lead, first, last)
-            else:
-                for register, a in block.loads:
-                    if a.ndim == n and a.shape[0] == shape[0]:
-                        registers[register] = a[first:last]
-                    else:
-                        registers[register] = _cut(a, shape, lead, first, last)
+            for register, a, plain in self.loads[k]:
+                registers[register] = a[first:last] if plain and not lead else _cut(a, shape, lead, first, last)
             part = (last - first, *shape[axis + 1 :])
-            key = id(block)
-            if self.shaped.get(key) != part:
-                self.shaped[key] = part
+            if self.shaped[k] != part:
+                self.shaped[k] = part
                 size = math.prod(part)
                 for register, slot, dtype in block.scratch:
                     registers[register] = self.buffers[slot][: size * dtype.itemsize].view(dtype).reshape(part)
             for kernel, getter in block.program:
                 kernel(*getter(registers))
-        return ran or bool(lead)
+        return ran
 
 
-def _flatten(program: _Program) -> None:
-    """One block over contiguous arrays of one shape is a block over one axis."""
-    if len(program.blocks) != 1:
-        return
-    block = program.blocks[0]
-    if len(block.shape) < 2:
-        return
-    if any(a.shape != block.shape or not a.flags.c_contiguous for _, a in block.loads):
-        return
-    block.loads = [(register, a.reshape(-1)) for register, a in block.loads]
-    block.shape = (math.prod(block.shape),)
-
-
-class _NoState:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *exc: object) -> None: ...
-
-
-def _listening(program: _Program, heard: list[tuple[Any, str, str]]) -> Callable[[], Any]:
+def _listening(
+    program: Program, form: Form, reduction: Reduction | None, heard: list[tuple[Any, str, str]]
+) -> Callable[[], Any]:
     """A maker of contexts in which floating-point flags of the sweep's kernels are noted in `heard`."""
-    kinds: set[str] = set()
-    for maker in program.makers.values():
-        if type(maker) is Node and maker.errors is not None:
-            kinds |= maker.errors.kinds
-    reduction = program.partial[1] if program.partial else None
-    if reduction is not None and reduction.errors is not None:
-        kinds |= reduction.errors.kinds
 
     def hear(flag: str, _: int) -> None:
         frame: Any = sys._getframe(1)
         getter = None
-        while frame is not None and getter is None:
+        while frame is not None and getter is None and "reducing" not in frame.f_locals:
             getter = frame.f_locals.get("getter")
-            if "reducing" in frame.f_locals:
-                break
             frame = frame.f_back
         if getter is not None:
-            node = program.makers.get(id(getter))
-            if type(node) is Node and node.errors is not None:
+            number = program.makers.get(id(getter), -1)
+            node = form.nodes[number] if number >= 0 else None
+            if node is not None and node.errors is not None:
                 heard.append((node.errors, flag, node.row.name))
         elif reduction is not None and reduction.errors is not None:
             heard.append((reduction.errors, flag, "reduce"))
 
-    state = {kind: "call" if kind in kinds else "ignore" for kind in warning.KINDS}
+    state = {kind: "call" if kind in program.kinds else "ignore" for kind in warning.KINDS}
     return lambda: np.errstate(call=hear, **state)  # type: ignore[arg-type]
 
 
-def _run_sweep(sweep: Sweep, heard: list[tuple[Any, str, str]]) -> None:
-    program = _Program(sweep)
-    reduction = sweep.statements[-1].reduction
-    if not sweep.rows_only and not (reduction is not None and reduction.out_shape):
-        _flatten(program)
-    tiling = _Tiling(program, sweep)
-    tiles = tiling.tiles
-    total = tiling.capacity * len(tiles)
-    parts = min(threads.count(), len(tiles)) if total >= _PARALLEL_FROM or settings.tile < 1024 else 1
-    state = _listening(program, heard)
-    if sweep.delayed:
-        _run_delayed(sweep, program, tiling, parts, state)
+def _run_sweep(
+    program: Program,
+    arrays: list[np.ndarray],
+    form: Form,
+    reduction: Reduction | None,
+    heard: list[tuple[Any, str, str]],
+) -> None:
+    tiles = program.tiles
+    n = len(tiles)
+    worth = program.capacity * n * (program.cost or 1) >= _PARALLEL_FROM or settings.tile < 1024
+    parts = min(threads.count(), n) if worth else 1
+    if program.native is not None:
+        _run_native(program, arrays, form, reduction, heard, parts)
         return
-    partials: list[Any] = [None] * len(tiles)
-    reducer = _Reducer(program, tiling, partials) if program.partial is not None else None
-    turn = itertools.count().__next__
+    state = _listening(program, form, reduction, heard)
+    while len(program.runners) < parts:
+        program.runners[len(program.runners)] = _Runner(program, len(program.runners))
+    runners = [program.runners[k] for k in range(parts)]
+    for runner in runners:
+        runner.bind(arrays, form.constants)
+    try:
+        if program.delayed:
+            _run_delayed(program, arrays, runners, state)
+            return
+        reducer = None
+        if program.partial is not None:
+            assert reduction is not None
+            reducer = _Reducer(program, reduction)
+        turn = itertools.count().__next__
 
-    def body(part: int) -> None:
-        runner = _Runner(program, part, tiling.capacity)
-        n = len(tiles)
-        with state():
-            while (k := turn()) < n:
-                if runner.tile(*tiles[k]) and reducer is not None:
-                    reducer.tile(runner.registers, k)
+        def body(part: int) -> None:
+            runner = runners[part]
+            with state():
+                while (k := turn()) < n:
+                    if runner.tile(*tiles[k]) and reducer is not None:
+                        reducer.tile(runner.registers, k)
 
-    threads.run(body, parts)
-    if reducer is not None:
-        with state():
-            reducer.finish()
+        threads.run(body, parts)
+        if reducer is not None:
+            with state():
+                reducer.finish()
+    finally:
+        for runner in runners:
+            runner.release()
+
+
+def _run_native(
+    program: Program,
+    arrays: list[np.ndarray],
+    form: Form,
+    reduction: Reduction | None,
+    heard: list[tuple[Any, str, str]],
+    parts: int,
+) -> None:
+    """The sweep in C: threads share its bands, or, delayed, have a run of rows each."""
+    partials = None
+    if reduction is not None and program.partial is not None:
+        partials = np.empty(-(-(program.high - program.low) // program.rows) if not program.axis else
+                            program.blocks[0].shape[0], reduction.dtype)  # fmt: skip
+    run = program.native.run(arrays, form.constants, partials, parts)
+    threads.run(lambda part: run.work(part, parts), parts)
+    flags, seen = run.finish()
+    if partials is not None and reduction is not None:
+        found = partials[np.frombuffer(seen, bool)]
+        reduction.value = reduction.ufunc.reduce(found, axis=0, dtype=reduction.dtype)
+    if not any(flags):
+        return
+    numbers = program.native_numbers
+    for k, raised in enumerate(flags):
+        if raised:
+            errors = name = None
+            if k < len(numbers):
+                if numbers[k] >= 0:
+                    node = form.nodes[numbers[k]]
+                    errors, name = node.errors, node.row.name
+            elif reduction is not None:
+                errors, name = reduction.errors, "reduce"
+            if errors is not None:
+                heard.extend((errors, flag, name) for bit, flag in native.FLAGS if raised & bit)
 
 
 class _Reducer:
     """The reduction at the end of a sweep: one partial result a tile, joined in the order of the tiles, so that the
     result does not depend on which thread ran which tile."""
 
-    def __init__(self, program: _Program, tiling: _Tiling, partials: list[Any]) -> None:
+    def __init__(self, program: Program, reduction: Reduction) -> None:
         assert program.partial is not None
-        self.register, self.reduction = program.partial
-        self.partials = partials
-        self.tiling = tiling
-        r = self.reduction
-        self.rows = bool(r.out_shape) and 0 not in r.axes
-        self.out = np.empty(r.out_shape, r.dtype) if self.rows else None
+        self.register = program.partial
+        self.reduction = reduction
+        self.tiles = program.tiles
+        self.partials: list[Any] = [None] * len(program.tiles)
+        self.rows = program.reduces_rows
+        self.out = np.empty(reduction.out_shape, reduction.dtype) if self.rows else None
 
     def tile(self, registers: list[Any], k: int) -> None:
         reducing = self.reduction
         value = registers[self.register]
-        if self.rows:
-            _, lo, hi = self.tiling.tiles[k]
-            reducing.ufunc.reduce(value, axis=reducing.axes, dtype=reducing.dtype, out=self.out[lo:hi])  # type: ignore
+        if self.out is not None:
+            _, lo, hi = self.tiles[k]
+            reducing.ufunc.reduce(value, axis=reducing.axes, dtype=reducing.dtype, out=self.out[lo:hi])
         else:
             axis = 0 if reducing.out_shape else None
             self.partials[k] = reducing.ufunc.reduce(value, axis=axis, dtype=reducing.dtype)
@@ -486,46 +341,44 @@ class _Reducer:
 
 
 def _run_delayed(
-    sweep: Sweep, program: _Program, tiling: _Tiling, parts: int, state: Callable[[], Any]
+    program: Program, arrays: list[np.ndarray], runners: list[_Runner], state: Callable[[], Any]
 ) -> None:
     """A stencil in place: each thread sweeps a run of tiles and writes a tile when the next one is computed. The first
     and the last tile of a run wait until all threads are done, because a neighbour reads them."""
-    statement = sweep.statements[0]
-    assert statement.destination is not None and program.result is not None
-    out = statement.destination.a
+    assert program.out is not None and program.result is not None
+    out = arrays[program.out]
     result = program.result
-    runs = threads.split(len(tiling.tiles), parts)
-    kept: list[tuple[int, int, np.ndarray]] = []
-    slot, dtype = next((s, d) for r, s, d in program.blocks[0].scratch if r == result)
-    size = tiling.capacity * dtype.itemsize
+    tiles = program.tiles
+    runs = threads.split(len(tiles), len(runners))
+    kept: list[tuple[int, int, np.ndarray, np.ndarray]] = []
+    dtype, row = out.dtype, out.shape[1:]
+    size = program.capacity * dtype.itemsize
 
     def body(part: int) -> None:
-        runner = _Runner(program, part, tiling.capacity)
-        # Three buffers take turns as the result's scratch: the tile at work, the one before, and the run's first.
-        ring = [runner.buffers[slot], *_ring(part, size)]
+        runner = runners[part]
+        # Three buffers take turns as the result: the tile at work, the one before, and the run's first.
+        spare = _ring(part, size)
         first, last = runs[part]
-        before: tuple[int, int, np.ndarray] | None = None
-        before_buffer = ring[0]
+        before: tuple[int, int, np.ndarray, np.ndarray] | None = None
         with state():
             for k in range(first, last):
-                lead, lo, hi = tiling.tiles[k]
-                buffer = ring.pop(0)
-                runner.buffers[slot] = buffer
-                runner.shaped.clear()
+                lead, lo, hi = tiles[k]
+                buffer = spare.pop()
+                value = buffer[: (hi - lo) * math.prod(row) * dtype.itemsize].view(dtype).reshape(hi - lo, *row)
+                runner.registers[result] = value
                 runner.tile(lead, lo, hi)
-                value = runner.registers[result]
                 if before is not None:
                     if k == first + 1:
                         kept.append(before)
                     else:
                         out[before[0] : before[1]] = before[2]
-                        ring.append(before_buffer)
-                before, before_buffer = (lo, hi, value), buffer
+                        spare.append(before[3])
+                before = (lo, hi, value, buffer)
         if before is not None:
             kept.append(before)
 
     threads.run(body, len(runs))
-    for lo, hi, value in kept:
+    for lo, hi, value, _ in kept:
         out[lo:hi] = value
 
 
@@ -535,5 +388,5 @@ _rings: dict[int, list[np.ndarray]] = {}
 def _ring(part: int, nbytes: int) -> list[np.ndarray]:
     found = _rings.get(part)
     if found is None or found[0].nbytes < nbytes:
-        found = _rings[part] = [_aligned(nbytes), _aligned(nbytes)]
+        found = _rings[part] = [_aligned(nbytes) for _ in range(3)]
     return list(found)

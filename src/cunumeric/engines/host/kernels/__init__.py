@@ -7,19 +7,9 @@ that NumPy itself has to report. The caller then calls NumPy.
 `random` is not imported here: it needs `numpy.random`, which NumPy itself imports only when it is used.
 """
 
+from .choose import where3
 from .count import bincount, digitize, histogram
-from .gather import (
-    compress,
-    flatnonzero,
-    getitem_index,
-    getitem_mask,
-    nonzero,
-    put,
-    setitem_index,
-    setitem_mask,
-    take,
-    where3,
-)
+from .gather import compress, flatnonzero, getitem_index, getitem_mask, nonzero, put, setitem_index, setitem_mask, take
 from .scan import accumulate, cumprod, cumsum
 from .select import argmax, argmin
 from .sorting import argpartition, argsort, partition, searchsorted, sort, sort_into, unique

@@ -66,7 +66,8 @@ def bincount(x, weights=None, minlength=0):
     if weights is not None or not plain(x, INTEGERS) or x.ndim != 1 or x.dtype.char in "LQ":
         return NotImplemented
     parts = crew(x.size, COUNT_LEAST)
-    if parts == 1 or type(minlength) is not int or not 0 <= minlength <= MOST_COUNTS:
+    # Threads read the data twice where NumPy keeps it in cache: two of them gain next to nothing.
+    if parts < 3 or type(minlength) is not int or not 0 <= minlength <= MOST_COUNTS:
         return NotImplemented
     starts = iter(range(0, x.size, COUNT_BLOCK))
     sums: list[np.ndarray] = []
@@ -76,10 +77,15 @@ def bincount(x, weights=None, minlength=0):
         total = np.zeros(minlength, np.intp)
         for start in starts:
             block = x[start : start + COUNT_BLOCK]
-            if unfit or block.min() < 0 or block.max() >= MOST_COUNTS:
+            if unfit or block.max() >= MOST_COUNTS:
                 unfit.append(start)
                 return
-            counts = np.bincount(block, minlength=total.size)
+            try:
+                counts = np.bincount(block, minlength=total.size)
+            except ValueError:
+                # A negative number.
+                unfit.append(start)
+                return
             counts[: total.size] += total
             total = counts
         sums.append(total)

@@ -1,4 +1,4 @@
-"""Gather and scatter: `take`, `a[index]`, `a[mask]`, their assignments, `nonzero`, `compress`, three-operand `where`.
+"""Gather and scatter: `take`, `a[index]`, `a[mask]`, their assignments, `nonzero`, `compress`.
 
 Work is dealt in blocks whose index stays in the core's cache between the bounds check and the gather.
 `np.take(..., out=, mode='wrap')` is NumPy's fastest gather (`mode='raise'` buffers its output), so bounds are checked
@@ -17,7 +17,6 @@ from .support import INTEGERS, crew, normal_axis, plain, run_blocks, writable
 BLOCK = 32768
 TAKE_LEAST = 65536
 MASK_LEAST = 65536
-WHERE_LEAST = 131072
 NONZERO_LEAST = 262144
 # NumPy tests a mask element by element, which is slow where the branch is mispredicted: between these densities.
 SPARSE, DENSE = 0.07, 0.85
@@ -322,37 +321,3 @@ def setitem_mask(a, mask, value):
 
     run_blocks(body, flat.size, BLOCK, parts)
     return None
-
-
-def where3(condition, x, y):
-    """`np.where(condition, x, y)` for a C-contiguous boolean condition and branches that are scalars or like it."""
-    if not (plain(condition, "?") and condition.flags.c_contiguous):
-        return NotImplemented
-    parts = crew(condition.size, WHERE_LEAST)
-    if parts == 1:
-        return NotImplemented
-    branches = []
-    for branch in (x, y):
-        if plain(branch) and branch.shape == condition.shape and branch.flags.c_contiguous:
-            branches.append(branch.reshape(-1))
-        elif type(branch) not in (bool, int, float, complex) and not isinstance(branch, np.generic):
-            return NotImplemented
-        else:
-            branches.append(branch)
-    flat = condition.reshape(-1)
-    first, second = (b[:1] if type(b) is np.ndarray else b for b in branches)
-    try:
-        with np.errstate(all="raise"):
-            dtype = np.where(flat[:1], first, second).dtype
-    except Exception:
-        return NotImplemented
-    if dtype.char not in "?" + INTEGERS + "efdFD":
-        return NotImplemented
-    result = memory.empty(condition.shape, dtype)
-    target = result.reshape(-1)
-
-    def body(start: int, stop: int) -> None:
-        first, second = (b[start:stop] if type(b) is np.ndarray else b for b in branches)
-        target[start:stop] = np.where(flat[start:stop], first, second)
-
-    return result if run_blocks(body, flat.size, BLOCK, parts) else NotImplemented

@@ -21,7 +21,10 @@ _GENERATORS = (np.random.PCG64, np.random.PCG64DXSM)
 
 def _drawn(generator, out, fill):
     """Let `fill(clone, part_of_out)` draw one double for each element of `out`, then move the generator on."""
-    if type(generator) is not np.random.Generator or type(generator.bit_generator) not in _GENERATORS:
+    if type(generator) is not np.random.Generator:
+        return NotImplemented
+    kind = next((c for c in _GENERATORS if isinstance(generator.bit_generator, c)), None)
+    if kind is None:
         return NotImplemented
     if not (plain(out, "d") and out.flags.c_contiguous and out.flags.writeable):
         return NotImplemented
@@ -36,7 +39,7 @@ def _drawn(generator, out, fill):
         clones = []
         for start, _stop in edges:
             # A constant seed: the state replaces it, and asking the system for entropy is slow.
-            clone = type(bits)(0)
+            clone = kind(0)
             clone.state = state
             if start:
                 clone.advance(start)

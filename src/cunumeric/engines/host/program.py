@@ -1,0 +1,371 @@
+"""A planned window as programs over numbered registers, free of the arrays it was first made for.
+
+A *template* is kept for each canonical form of a window (`graph.canonical`). It says which arrays to make, and has one
+*program* a sweep: loads (views cut to the tile), constants, scratch, and instructions, each a NumPy kernel with the
+registers it takes. Arrays and constants are looked up by number in a table that every run fills anew, so a loop whose
+turns have one form is planned and translated once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from ...graph.canonical import Form
+from ...graph.node import Leaf, Node, Reduction
+from ...graph.plan import Statement, Sweep
+from ...ops.elementwise import COPY, Row
+from ...runtime import memory
+from ...runtime.settings import settings
+from . import native
+
+TILES_MOST = 1 << 16
+
+
+class Table:
+    """The arrays that a template's numbers stand for: the window's leaves, then arrays that the run makes."""
+
+    def __init__(self, form: Form) -> None:
+        self.arrays: list[np.ndarray] = [leaf.a for leaf in form.leaves]
+        self.numbers: dict[int, int] = {id(a): k for k, a in enumerate(self.arrays)}
+        self.constants = {id(c): k for k, c in enumerate(form.constants)}
+        self.constant_values = form.constants
+        self.leaf_numbers = {id(leaf): k for k, leaf in enumerate(form.leaves)}
+        self.nodes = {id(n): k for k, n in enumerate(form.nodes)}
+        # How to make the arrays beyond the leaves: memory for node k; a view of leaf k; memory of its own.
+        self.makers: list[tuple[str, Any, Any]] = []
+
+    def place(self, number: int, node: Node) -> None:
+        assert node.place is not None
+        if id(node.place.a) in self.numbers:
+            return  # memory that the window has given it already
+        self._add(node.place.a, ("node", number, (node.shape, node.dtype)))
+
+    def _add(self, a: np.ndarray, maker: tuple[str, Any, Any]) -> int:
+        self.arrays.append(a)
+        self.numbers[id(a)] = len(self.arrays) - 1
+        self.makers.append(maker)
+        return len(self.arrays) - 1
+
+    def number(self, leaf: Leaf) -> int:
+        found = self.numbers.get(id(leaf.a))
+        if found is None:
+            if leaf.origin is not None:
+                original, index = leaf.origin
+                found = self._add(leaf.a, ("view", self.number(original), index))
+            else:
+                found = self._add(leaf.a, ("memory", None, (leaf.a.shape, leaf.a.dtype)))
+        return found
+
+
+class Template:
+    """Everything about a window's run that its form decides."""
+
+    def __init__(self, form: Form, sweeps: list[Sweep]) -> None:
+        table = Table(form)
+        for k, node in enumerate(form.nodes):
+            if node.place is not None:
+                table.place(k, node)
+        self.steps: list[Simple | Program] = []
+        for sweep in sweeps:
+            self.steps.append(Simple.of(sweep, table) or Program(sweep, table))
+        self.makers = table.makers
+
+    def arrays(self, form: Form) -> list[np.ndarray]:
+        """The table of arrays for a run of the window `form`; its placed nodes are given their memory."""
+        arrays = [leaf.a for leaf in form.leaves]
+        for how, what, detail in self.makers:
+            if how == "view":
+                arrays.append(arrays[what][detail])
+                continue
+            a = memory.empty(*detail)
+            arrays.append(a)
+            if how == "node":
+                form.nodes[what].place = Leaf(a, a)
+        return arrays
+
+
+class Simple:
+    """A lone copy or fill of a part that is not worth a program, such as a boundary row."""
+
+    LARGEST = 1 << 16
+
+    __slots__ = ("destination", "source")
+
+    def __init__(self, destination: int, source: tuple[bool, int]) -> None:
+        self.destination = destination
+        self.source = source  # whether it is a constant, number
+
+    @classmethod
+    def of(cls, sweep: Sweep, table: Table) -> Simple | None:
+        statement = sweep.statements[0]
+        source, to = statement.source, statement.destination
+        if len(sweep.statements) != 1 or to is None or type(source) is Node or to.a.size > cls.LARGEST:
+            return None
+        if type(source) is Leaf:
+            return cls(table.number(to), (False, table.number(source))) if source.a.dtype == to.a.dtype else None
+        return cls(table.number(to), (True, table.constants[id(source)])) if source.dtype == to.a.dtype else None
+
+    def run(self, arrays: list[np.ndarray], constants: list[np.ndarray]) -> None:
+        constant, number = self.source
+        np.copyto(arrays[self.destination], constants[number] if constant else arrays[number])
+
+
+class Block:
+    """Instructions over one iteration space: a shape, and the frame's row of its row 0."""
+
+    __slots__ = ("base", "instructions", "loads", "program", "scratch", "shape")
+
+    def __init__(self, shape: tuple[int, ...], base: int) -> None:
+        self.shape = shape
+        self.base = base
+        self.loads: list[tuple[int, int]] = []  # register, number in the table
+        self.program: list[tuple[Callable, Any]] = []
+        self.scratch: list[tuple[int, int, np.dtype]] = []  # register, slot, dtype
+        self.instructions: list[tuple[Row, tuple[int, ...], int, int]] = []  # row, inputs, output, number of the node
+
+
+class Program:
+    """A sweep as blocks of instructions over numbered registers, with its tiles."""
+
+    def __init__(self, sweep: Sweep, table: Table) -> None:
+        self.blocks: list[Block] = []
+        self.constants: list[tuple[int, int]] = []  # register, number
+        self.registers = 0
+        self.slot_bytes: list[int] = []  # itemsize of each scratch slot
+        self.makers: dict[int, int] = {}  # id(getter) -> number of the node that it computes
+        self.partial: int | None = None  # the register that is reduced
+        self.result: int | None = None  # delayed: the register whose tile is kept back
+        self.delayed = sweep.delayed
+        self.out: int | None = None  # delayed: number of the destination
+        self.flat = False
+        self.runners: dict[int, Any] = {}
+        self.cost = 0  # of an element, in units of an addition
+        self.native: Any = None  # the same program for `_tiles`, where it can be
+        self.native_numbers: list[int] = []  # of the nodes that its instructions compute
+        self.kinds: set[str] = set()
+        build = _Builder(self, table)
+        for statement in sweep.statements:
+            build.count(statement)
+        for statement in sweep.statements:
+            build.statement(statement)
+        build.allocate()
+        reduction = sweep.statements[-1].reduction
+        self.reduces_rows = reduction is not None and bool(reduction.out_shape) and 0 not in reduction.axes
+        if not sweep.rows_only and not (reduction is not None and reduction.out_shape):
+            self._flatten(table)
+        self._tile(sweep, reduction)
+        if settings.accelerate and not (sweep.inward and not sweep.delayed):
+            self.native = native.translate(self, table, build.virtual, reduction)
+
+    def _flatten(self, table: Table) -> None:
+        """One block over contiguous arrays of one shape is a block over one axis."""
+        block = self.blocks[0]
+        if len(self.blocks) != 1 or len(block.shape) < 2:
+            return
+        for _, number in block.loads:
+            a = table.arrays[number]
+            if a.shape != block.shape or not a.flags.c_contiguous:
+                return
+        block.shape = (math.prod(block.shape),)
+        self.flat = True
+
+    def _tile(self, sweep: Sweep, reduction: Reduction | None) -> None:
+        """Cut the frame: over its first axes one index at a time, over the next in bands."""
+        shape = self.blocks[0].shape
+        axis = 0
+        tile = settings.tile
+        if not self.slot_bytes and tile >= 1024:
+            tile *= 4  # nothing is kept in cache between instructions
+        whole_rows = (
+            sweep.rows_only or len(self.blocks) > 1 or (reduction is not None and bool(reduction.out_shape))
+        )
+        if not whole_rows:
+            while axis < len(shape) - 1 and math.prod(shape[axis + 1 :]) > tile:
+                axis += 1
+        row = max(1, *(math.prod(b.shape[axis + 1 :]) for b in self.blocks))
+        low, high = 0, shape[axis]
+        if axis == 0:
+            low = min(b.base for b in self.blocks)
+            high = max(b.base + b.shape[0] for b in self.blocks)
+        rows = max(1, tile // row, sweep.delayed, -(-(high - low) // TILES_MOST))
+        self.capacity = rows * row
+        self.axis, self.rows, self.low, self.high = axis, rows, low, high
+        bands = [(i, min(i + rows, high)) for i in range(low, high, rows)]
+        leads = itertools.product(*[range(n) for n in shape[:axis]])
+        self.tiles = [(lead, lo, hi) for lead in leads for lo, hi in bands]
+
+
+class _Builder:
+    """Translates statements into the blocks of a program."""
+
+    def __init__(self, program: Program, table: Table) -> None:
+        self.program = program
+        self.table = table
+        self.known: dict[tuple[int, int], int] = {}
+        self.uses: dict[tuple[int, int, tuple[int, ...]], int] = {}
+        self.instructions: list[tuple[Block, Row, tuple[int, ...], int, int]] = []
+        self.virtual: dict[int, np.dtype] = {}
+        self.last: dict[int, int] = {}
+
+    def count(self, statement: Statement) -> None:
+        """Uses decide whether a store's source can be computed straight into the destination."""
+        stack = [statement.source]
+        while stack:
+            n = stack.pop()
+            if type(n) is Node:
+                key = (id(n), statement.base, statement.shape)
+                self.uses[key] = self.uses.get(key, 0) + 1
+                if self.uses[key] == 1 and (n.place is None or n.place is statement.destination):
+                    stack.extend(n.args)
+
+    def register(self) -> int:
+        self.program.registers += 1
+        return self.program.registers - 1
+
+    def block(self, statement: Statement) -> Block:
+        blocks = self.program.blocks
+        last = blocks[-1] if blocks else None
+        if last is not None and not statement.apart and (last.shape, last.base) == (statement.shape, statement.base):
+            return last
+        blocks.append(Block(statement.shape, statement.base))
+        return blocks[-1]
+
+    def load(self, block: Block, leaf: Leaf) -> int:
+        key = (id(leaf.a), id(block))
+        register = self.known.get(key)
+        if register is None:
+            register = self.known[key] = self.register()
+            block.loads.append((register, self.table.number(leaf)))
+        return register
+
+    def constant(self, value: np.ndarray) -> int:
+        register = self.register()
+        self.program.constants.append((register, self.table.constants[id(value)]))
+        return register
+
+    def emit(self, block: Block, value: Any, to: int | None = None) -> int:
+        """Instructions that compute `value`; the register that holds it (`to`, if given, for a node)."""
+        if type(value) is Leaf:
+            return self.load(block, value)
+        if type(value) is not Node:
+            return self.constant(value)
+        # Depth first without recursion: chains can be longer than Python's stack.
+        stack: list[tuple[Node, bool]] = [(value, False)]
+        while stack:
+            node, ready = stack.pop()
+            key = (id(node), id(block))
+            if key in self.known:
+                continue
+            if node.place is not None and not (node is value and to is not None):
+                self.known[key] = self.load(block, node.place)
+                continue
+            if not ready:
+                stack.append((node, True))
+                stack.extend((arg, False) for arg in node.args if type(arg) is Node)
+                continue
+            args = []
+            for arg in node.args:
+                if type(arg) is Node:
+                    args.append(self.known[(id(arg), id(block))])
+                else:
+                    args.append(self.load(block, arg) if type(arg) is Leaf else self.constant(arg))
+            if node is value and to is not None:
+                out = to
+            else:
+                out = self.register()
+                self.virtual[out] = node.dtype
+            self.instruct(block, node.row, tuple(args), out, node)
+            self.known[key] = out
+        return self.known[(id(value), id(block))]
+
+    def instruct(self, block: Block, row: Row, args: tuple[int, ...], out: int, maker: Any) -> None:
+        number = -1
+        self.program.cost += row.cost
+        if type(maker) is Node:
+            number = self.table.nodes[id(maker)]
+            if maker.errors is not None:
+                self.program.kinds |= maker.errors.kinds
+        for register in (*args, out):
+            self.last[register] = len(self.instructions)
+        self.instructions.append((block, row, args, out, number))
+
+    def statement(self, statement: Statement) -> None:
+        block = self.block(statement)
+        source, to = statement.source, statement.destination
+        if statement.reduction is not None:
+            register = self.emit(block, source)
+            self.program.partial = register
+            self.last[register] = 1 << 60
+            if statement.reduction.errors is not None:
+                self.program.kinds |= statement.reduction.errors.kinds
+            return
+        assert to is not None
+        if self.program.delayed:
+            # Into scratch; the copy to the destination follows when no tile needs the old rows any more.
+            if type(source) is Node and source.place is None and source.dtype == to.a.dtype:
+                register = self.emit(block, source)
+            else:
+                register = self.register()
+                self.virtual[register] = to.a.dtype
+                self.instruct(block, COPY, (self.emit(block, source),), register, source)
+            self.program.result = register
+            self.program.out = self.table.number(to)
+            self.last[register] = 1 << 60
+            return
+        if type(source) is Node and self.direct(source, statement, to):
+            self.emit(block, source, self.load(block, to))
+        else:
+            register = self.emit(block, source)
+            self.instruct(block, COPY, (register,), self.load(block, to), source)
+
+    def direct(self, node: Node, statement: Statement, to: Leaf) -> bool:
+        """Whether the node's kernel can write the destination itself."""
+        key = (id(node), statement.base, statement.shape)
+        if (id(node), id(self.program.blocks[-1])) in self.known or node.dtype != to.a.dtype:
+            return False
+        if node.place is to:
+            return True
+        if node.place is not None or self.uses[key] > 1:
+            return False
+        return node.row.aliases or not any(type(arg) is Leaf and arg.owner is to.owner for arg in node.args)
+
+    def allocate(self) -> None:
+        """Give registers of intermediate values slots of scratch, reusing a slot after its value's last use."""
+        program = self.program
+        free: dict[int, list[int]] = {}
+        slot_of: dict[int, int] = {}
+        for position, (block, row, args, out, number) in enumerate(self.instructions):
+            ending = {r for r in args if r in slot_of and self.last[r] == position and r != out}
+            if out in self.virtual and out not in slot_of:
+                dtype = self.virtual[out]
+                slot = None
+                if out == program.result:
+                    slot_of[out] = slot = -1  # its memory is the run's, a new one each tile
+                elif row.aliases:
+                    for r in sorted(ending):
+                        if self.virtual[r] == dtype and slot_of[r] >= 0:
+                            slot = slot_of[r]
+                            ending.discard(r)
+                            break
+                if slot is None:
+                    stack = free.get(dtype.itemsize)
+                    if stack:
+                        slot = stack.pop()
+                    else:
+                        slot = len(program.slot_bytes)
+                        program.slot_bytes.append(dtype.itemsize)
+                slot_of[out] = slot
+                if slot >= 0:
+                    block.scratch.append((out, slot, dtype))
+            for r in sorted(ending):
+                free.setdefault(self.virtual[r].itemsize, []).append(slot_of[r])
+            getter = itemgetter(*args, out)
+            program.makers[id(getter)] = number
+            block.program.append((row.kernel, getter))
+            block.instructions.append((row, args, out, number))

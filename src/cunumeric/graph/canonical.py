@@ -1,0 +1,72 @@
+"""The canonical form of a window: what it computes, with everything renumbered that changes from turn to turn.
+
+Two windows with the same form have the same plan. Memory is told apart by number, not by address; constants are
+arguments, of which only the dtype counts; so a loop that swaps its buffers or changes a coefficient has one form.
+Whether a node's array is alive, and whether memory is dead, is part of the form, because the plan depends on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import window
+from .node import Leaf, Node, Reduction, Store
+from .plan import is_dead
+
+
+class Form:
+    """`key` is the form; the lists are what its numbers stand for in this window."""
+
+    __slots__ = ("constants", "dead", "key", "leaves", "nodes")
+
+    def __init__(self, pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> None:
+        self.nodes: list[Node] = []
+        self.leaves: list[Leaf] = []
+        self.constants: list[np.ndarray] = []
+        self.dead = dead
+        numbers: dict[int, int] = {}
+        owners: dict[int, int] = {}
+        key: list[Any] = []
+        nodes, leaves, constants = self.nodes, self.leaves, self.constants
+
+        def number(v: Any) -> Any:
+            """Nodes count from 0 up, leaves from -1 down; a constant is its dtype."""
+            found = numbers.get(id(v))
+            if found is not None:
+                return found
+            if type(v) is Leaf:
+                leaves.append(v)
+                found = numbers[id(v)] = -len(leaves)
+                owner = owners.setdefault(id(v.owner), len(owners))
+                a = v.a
+                key.append((owner, v.offset, a.shape, a.strides, a.dtype, id(v.owner) in dead))
+                return found
+            constants.append(v)
+            return v.dtype
+
+        for p in pending:
+            if type(p) is Node:
+                refs = tuple([number(arg) for arg in p.args])
+                numbers[id(p)] = len(nodes)
+                nodes.append(p)
+                errors = p.errors
+                key.append((p.row, refs, p.shape, p.dtype, p.alive(), errors and errors.kinds))
+            else:
+                key.append((number(p.destination), number(p.source), p.fresh))
+        if reduction is not None:
+            r = reduction
+            key.append((r.ufunc, number(r.source), r.axes, r.dtype, r.temporary, r.errors and r.errors.kinds))
+        self.key = tuple(key)
+
+
+def dead_owners(stores: list[Store]) -> set[int]:
+    """Ids of the owners of memory that is written here and that only the window refers to."""
+    if not stores:
+        return set()
+    views: dict[int, list[Leaf]] = {}
+    for leaf in window._leaves.values():
+        views.setdefault(id(leaf.owner), []).append(leaf)
+    wanted = {id(s.destination.owner) for s in stores}
+    return {key for key in wanted if is_dead(views[key])}
