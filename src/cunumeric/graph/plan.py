@@ -27,7 +27,7 @@ _END = 1 << 62
 class Statement:
     """One step of a sweep: `source` into `destination`, or into a reduction. `base` is the frame's row of its row 0."""
 
-    __slots__ = ("base", "destination", "reads", "reduction", "seq", "shape", "source")
+    __slots__ = ("apart", "base", "destination", "reads", "reduction", "seq", "shape", "source")
 
     def __init__(self, source: Any, destination: Leaf | None, seq: int, reduction: Reduction | None = None) -> None:
         self.source = source
@@ -40,17 +40,19 @@ class Statement:
             self.shape = source.shape if type(source) is Node else source.a.shape
         self.reads: list[Leaf] = []
         self.base = 0
+        self.apart = False  # meets the sweep's memory in the same rows, but not element for element
 
 
 class Sweep:
     """Statements that run together. `delayed`: the one statement overwrites rows that its later tiles still read.
-    `rows_only`: tiles may not split rows."""
+    `rows_only`: tiles may not split rows. `inward`: a statement reads other elements of the rows that it writes."""
 
-    __slots__ = ("delayed", "rows_only", "statements")
+    __slots__ = ("delayed", "inward", "rows_only", "statements")
 
     def __init__(self, first: Statement) -> None:
         self.statements = [first]
         self.delayed = 0  # rows of delay
+        self.inward = False
         self.rows_only = False
 
 
@@ -307,6 +309,7 @@ def sweeps(found: list[Statement]) -> list[Sweep]:
         delay, meets = _self_overlap(statement)
         if open_ is not None and delay == 0 and _join(open_, statement, accesses, meets):
             open_.statements.append(statement)
+            open_.inward = open_.inward or meets
         else:
             open_ = Sweep(statement)
             accesses = {}
@@ -315,7 +318,7 @@ def sweeps(found: list[Statement]) -> list[Sweep]:
                 result.append(_detour(statement))
                 leaves = statement.reads
             else:
-                open_.delayed, open_.rows_only = delay, meets
+                open_.delayed, open_.rows_only, open_.inward = delay, meets, meets
             result.append(open_)
         for leaf in leaves:
             _enter(accesses, leaf, statement, writes=False)
@@ -388,7 +391,7 @@ def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]]
     """Whether the statement can run in the sweep; sets its base."""
     base: int | None = None
     frame = sweep.statements[0]
-    rows_only = rows_only or sweep.rows_only
+    rows_only, apart = rows_only or sweep.rows_only, False
     if sweep.statements[-1].reduction is not None or (statement.reduction is not None and not _sums_whole(statement)):
         return False
     mine = [(leaf, False) for leaf in statement.reads]
@@ -411,7 +414,7 @@ def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]]
             elif base != wanted:
                 return False
             if not same_view(leaf, other.leaf):
-                rows_only = True
+                rows_only = apart = True
     if base is None:
         if statement.shape != frame.shape:
             return False
@@ -423,7 +426,7 @@ def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]]
             return False
         rows_only = True
     sweep.rows_only = rows_only
-    statement.base = base
+    statement.base, statement.apart = base, apart
     return True
 
 

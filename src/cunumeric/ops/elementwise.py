@@ -22,6 +22,7 @@ class Row:
     ufunc: np.ufunc | None
     silent: bool  # never raises a floating-point flag
     aliases: bool  # the output may be the memory of an input of the same dtype
+    cost: int  # time for an element, in units of an addition
 
 
 _SILENT = frozenset(
@@ -29,6 +30,15 @@ _SILENT = frozenset(
     fmax fmin greater greater_equal invert isfinite isinf isnan isnat left_shift less less_equal logical_and logical_not
     logical_or logical_xor maximum minimum negative not_equal positive right_shift sign signbit clip""".split()
 )
+
+
+# Operations that take about as long as moving their operands; all others count as eight of them.
+_COST = dict.fromkeys(
+    """add subtract multiply negative positive absolute fabs square maximum minimum fmax fmin equal not_equal less
+    less_equal greater greater_equal logical_and logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_xor
+    invert conjugate isnan isinf isfinite signbit sign copysign rint floor ceil trunc clip""".split(),
+    1,
+) | dict.fromkeys("divide sqrt reciprocal left_shift right_shift".split(), 2)
 
 
 def _where(condition, x, y, out):
@@ -41,16 +51,16 @@ def _cast(x, out):
 
 
 def _ufunc_row(f: np.ufunc) -> Row:
-    return Row(f.__name__, f.nin, f, f, f.__name__ in _SILENT, aliases=True)
+    return Row(f.__name__, f.nin, f, f, f.__name__ in _SILENT, True, _COST.get(f.__name__, 8))
 
 
 _UFUNCS = {f: _ufunc_row(f) for f in vars(np).values() if isinstance(f, np.ufunc) and f.nout == 1 and not f.signature}
 CLIP = _ufunc_row(np._core.umath.clip)  # type: ignore[attr-defined]
 _UFUNCS[np._core.umath.clip] = CLIP  # type: ignore[attr-defined]
 
-WHERE = Row("where", 3, _where, None, silent=True, aliases=False)
-CAST = Row("cast", 1, _cast, None, silent=False, aliases=False)
-COPY = Row("copy", 1, _cast, None, silent=True, aliases=False)
+WHERE = Row("where", 3, _where, None, silent=True, aliases=False, cost=2)
+CAST = Row("cast", 1, _cast, None, silent=False, aliases=False, cost=1)
+COPY = Row("copy", 1, _cast, None, silent=True, aliases=False, cost=1)
 
 
 def row(f: np.ufunc) -> Row | None:

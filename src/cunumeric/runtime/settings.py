@@ -5,7 +5,7 @@
 | `CUNUMERIC_NUM_THREADS` | threads that run sweeps and parallel kernels | cores this process may use |
 | `LEGATE_CONFIG` | Legate's flags; of them `--cpus N` sets the same number | |
 | `CUNUMERIC_TILE` | elements in a tile of a sweep | 32768 |
-| `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 65536 |
+| `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 131072 |
 | `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 200 |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
 | `CUNUMERIC_ACCELERATE` | 0: small operations in Python, also where the C extension is there | 1 |
@@ -56,7 +56,7 @@ def _threads() -> int:
 class Settings:
     threads: int = field(default_factory=_threads)
     tile: int = field(default_factory=lambda: _integer("CUNUMERIC_TILE", 32768, 1))
-    record_min: int = field(default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", 65536, 0))
+    record_min: int = field(default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", 131072, 0))
     kernel_min: int = 16384  # elements from which a parallel kernel is asked at all
     window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 200, 1))
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))

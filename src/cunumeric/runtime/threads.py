@@ -11,14 +11,16 @@ user's finaliser on a worker, which would wait for locks that the caller of the 
 
 from __future__ import annotations
 
+import _signal
 import _thread
 import contextlib
 import gc
 import itertools
 import os
-import signal
 import threading
+from _thread import get_ident
 from collections.abc import Callable
+from typing import ClassVar
 
 from .settings import settings
 
@@ -94,12 +96,14 @@ class _Team:
 
 
 _team = _Team()
+_main = threading.main_thread().ident
 
 
 def _renew() -> None:
-    """In a forked child the workers are gone: begin with a new team."""
-    global _team
+    """In a forked child the workers are gone: begin with a new team. The thread that forked is the main one now."""
+    global _team, _main
     _team = _Team()
+    _main = get_ident()
 
 
 if hasattr(os, "register_at_fork"):
@@ -107,17 +111,24 @@ if hasattr(os, "register_at_fork"):
 
 
 class held_interrupts:
-    """Context: SIGINT waits until the end of the block (main thread only); the cyclic collector too."""
+    """Context: SIGINT waits until the end of the block (main thread only); the cyclic collector too. Blocks nest."""
 
-    __slots__ = ("caught", "gc", "previous")
+    __slots__ = ("caught", "gc", "nested", "previous")
+    _inside: ClassVar[set[int]] = set()  # threads inside a block
 
     def __enter__(self) -> None:
+        me = get_ident()
+        self.nested = me in self._inside
+        if self.nested:
+            return
+        self._inside.add(me)
         self.previous = self.caught = None
-        if threading.current_thread() is threading.main_thread():
-            previous = signal.getsignal(signal.SIGINT)
+        if me == _main:
+            # The C functions: those of `signal` make enumeration members, which takes longer than a small sweep.
+            previous = _signal.getsignal(_signal.SIGINT)
             if callable(previous):
                 self.previous = previous
-                signal.signal(signal.SIGINT, self._catch)
+                _signal.signal(_signal.SIGINT, self._catch)
         self.gc = gc.isenabled()
         gc.disable()
 
@@ -125,10 +136,13 @@ class held_interrupts:
         self.caught = (number, frame)
 
     def __exit__(self, *exc) -> None:
+        if self.nested:
+            return
+        self._inside.discard(get_ident())
         if self.gc:
             gc.enable()
         if self.previous is not None:
-            signal.signal(signal.SIGINT, self.previous)
+            _signal.signal(_signal.SIGINT, self.previous)
             if self.caught is not None:
                 self.previous(*self.caught)
 

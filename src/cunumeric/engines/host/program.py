@@ -19,9 +19,10 @@ import numpy as np
 from ...graph.canonical import Form
 from ...graph.node import Leaf, Node, Reduction
 from ...graph.plan import Statement, Sweep
-from ...ops.elementwise import COPY
+from ...ops.elementwise import COPY, Row
 from ...runtime import memory
 from ...runtime.settings import settings
+from . import native
 
 TILES_MOST = 1 << 16
 
@@ -33,6 +34,7 @@ class Table:
         self.arrays: list[np.ndarray] = [leaf.a for leaf in form.leaves]
         self.numbers: dict[int, int] = {id(a): k for k, a in enumerate(self.arrays)}
         self.constants = {id(c): k for k, c in enumerate(form.constants)}
+        self.constant_values = form.constants
         self.leaf_numbers = {id(leaf): k for k, leaf in enumerate(form.leaves)}
         self.nodes = {id(n): k for k, n in enumerate(form.nodes)}
         # How to make the arrays beyond the leaves: memory for node k; a view of leaf k; memory of its own.
@@ -117,7 +119,7 @@ class Simple:
 class Block:
     """Instructions over one iteration space: a shape, and the frame's row of its row 0."""
 
-    __slots__ = ("base", "loads", "program", "scratch", "shape")
+    __slots__ = ("base", "instructions", "loads", "program", "scratch", "shape")
 
     def __init__(self, shape: tuple[int, ...], base: int) -> None:
         self.shape = shape
@@ -125,6 +127,7 @@ class Block:
         self.loads: list[tuple[int, int]] = []  # register, number in the table
         self.program: list[tuple[Callable, Any]] = []
         self.scratch: list[tuple[int, int, np.dtype]] = []  # register, slot, dtype
+        self.instructions: list[tuple[Row, tuple[int, ...], int, int]] = []  # row, inputs, output, number of the node
 
 
 class Program:
@@ -142,6 +145,9 @@ class Program:
         self.out: int | None = None  # delayed: number of the destination
         self.flat = False
         self.runners: dict[int, Any] = {}
+        self.cost = 0  # of an element, in units of an addition
+        self.native: Any = None  # the same program for `_tiles`, where it can be
+        self.native_numbers: list[int] = []  # of the nodes that its instructions compute
         self.kinds: set[str] = set()
         build = _Builder(self, table)
         for statement in sweep.statements:
@@ -154,6 +160,8 @@ class Program:
         if not sweep.rows_only and not (reduction is not None and reduction.out_shape):
             self._flatten(table)
         self._tile(sweep, reduction)
+        if settings.accelerate and not (sweep.inward and not sweep.delayed):
+            self.native = native.translate(self, table, build.virtual, reduction)
 
     def _flatten(self, table: Table) -> None:
         """One block over contiguous arrays of one shape is a block over one axis."""
@@ -172,6 +180,8 @@ class Program:
         shape = self.blocks[0].shape
         axis = 0
         tile = settings.tile
+        if not self.slot_bytes and tile >= 1024:
+            tile *= 4  # nothing is kept in cache between instructions
         whole_rows = (
             sweep.rows_only or len(self.blocks) > 1 or (reduction is not None and bool(reduction.out_shape))
         )
@@ -185,6 +195,7 @@ class Program:
             high = max(b.base + b.shape[0] for b in self.blocks)
         rows = max(1, tile // row, sweep.delayed, -(-(high - low) // TILES_MOST))
         self.capacity = rows * row
+        self.axis, self.rows, self.low, self.high = axis, rows, low, high
         bands = [(i, min(i + rows, high)) for i in range(low, high, rows)]
         leads = itertools.product(*[range(n) for n in shape[:axis]])
         self.tiles = [(lead, lo, hi) for lead in leads for lo, hi in bands]
@@ -196,9 +207,9 @@ class _Builder:
     def __init__(self, program: Program, table: Table) -> None:
         self.program = program
         self.table = table
-        self.known: dict[tuple[int, int, tuple[int, ...]], int] = {}
+        self.known: dict[tuple[int, int], int] = {}
         self.uses: dict[tuple[int, int, tuple[int, ...]], int] = {}
-        self.instructions: list[tuple[Block, Callable, tuple[int, ...], int, int, bool]] = []
+        self.instructions: list[tuple[Block, Row, tuple[int, ...], int, int]] = []
         self.virtual: dict[int, np.dtype] = {}
         self.last: dict[int, int] = {}
 
@@ -219,13 +230,14 @@ class _Builder:
 
     def block(self, statement: Statement) -> Block:
         blocks = self.program.blocks
-        if blocks and blocks[-1].shape == statement.shape and blocks[-1].base == statement.base:
-            return blocks[-1]
+        last = blocks[-1] if blocks else None
+        if last is not None and not statement.apart and (last.shape, last.base) == (statement.shape, statement.base):
+            return last
         blocks.append(Block(statement.shape, statement.base))
         return blocks[-1]
 
     def load(self, block: Block, leaf: Leaf) -> int:
-        key = (id(leaf.a), block.base, block.shape)
+        key = (id(leaf.a), id(block))
         register = self.known.get(key)
         if register is None:
             register = self.known[key] = self.register()
@@ -247,7 +259,7 @@ class _Builder:
         stack: list[tuple[Node, bool]] = [(value, False)]
         while stack:
             node, ready = stack.pop()
-            key = (id(node), block.base, block.shape)
+            key = (id(node), id(block))
             if key in self.known:
                 continue
             if node.place is not None and not (node is value and to is not None):
@@ -260,7 +272,7 @@ class _Builder:
             args = []
             for arg in node.args:
                 if type(arg) is Node:
-                    args.append(self.known[(id(arg), block.base, block.shape)])
+                    args.append(self.known[(id(arg), id(block))])
                 else:
                     args.append(self.load(block, arg) if type(arg) is Leaf else self.constant(arg))
             if node is value and to is not None:
@@ -268,21 +280,20 @@ class _Builder:
             else:
                 out = self.register()
                 self.virtual[out] = node.dtype
-            self.instruct(block, node.row.kernel, tuple(args), out, node, node.row.aliases)
+            self.instruct(block, node.row, tuple(args), out, node)
             self.known[key] = out
-        return self.known[(id(value), block.base, block.shape)]
+        return self.known[(id(value), id(block))]
 
-    def instruct(
-        self, block: Block, kernel: Callable, args: tuple[int, ...], out: int, maker: Any, aliases: bool
-    ) -> None:
+    def instruct(self, block: Block, row: Row, args: tuple[int, ...], out: int, maker: Any) -> None:
         number = -1
+        self.program.cost += row.cost
         if type(maker) is Node:
             number = self.table.nodes[id(maker)]
             if maker.errors is not None:
                 self.program.kinds |= maker.errors.kinds
         for register in (*args, out):
             self.last[register] = len(self.instructions)
-        self.instructions.append((block, kernel, args, out, number, aliases))
+        self.instructions.append((block, row, args, out, number))
 
     def statement(self, statement: Statement) -> None:
         block = self.block(statement)
@@ -302,7 +313,7 @@ class _Builder:
             else:
                 register = self.register()
                 self.virtual[register] = to.a.dtype
-                self.instruct(block, COPY.kernel, (self.emit(block, source),), register, source, False)
+                self.instruct(block, COPY, (self.emit(block, source),), register, source)
             self.program.result = register
             self.program.out = self.table.number(to)
             self.last[register] = 1 << 60
@@ -311,12 +322,12 @@ class _Builder:
             self.emit(block, source, self.load(block, to))
         else:
             register = self.emit(block, source)
-            self.instruct(block, COPY.kernel, (register,), self.load(block, to), source, False)
+            self.instruct(block, COPY, (register,), self.load(block, to), source)
 
     def direct(self, node: Node, statement: Statement, to: Leaf) -> bool:
         """Whether the node's kernel can write the destination itself."""
         key = (id(node), statement.base, statement.shape)
-        if key in self.known or node.dtype != to.a.dtype:
+        if (id(node), id(self.program.blocks[-1])) in self.known or node.dtype != to.a.dtype:
             return False
         if node.place is to:
             return True
@@ -329,14 +340,14 @@ class _Builder:
         program = self.program
         free: dict[int, list[int]] = {}
         slot_of: dict[int, int] = {}
-        for position, (block, kernel, args, out, number, aliases) in enumerate(self.instructions):
+        for position, (block, row, args, out, number) in enumerate(self.instructions):
             ending = {r for r in args if r in slot_of and self.last[r] == position and r != out}
             if out in self.virtual and out not in slot_of:
                 dtype = self.virtual[out]
                 slot = None
                 if out == program.result:
                     slot_of[out] = slot = -1  # its memory is the run's, a new one each tile
-                elif aliases:
+                elif row.aliases:
                     for r in sorted(ending):
                         if self.virtual[r] == dtype and slot_of[r] >= 0:
                             slot = slot_of[r]
@@ -350,11 +361,11 @@ class _Builder:
                         slot = len(program.slot_bytes)
                         program.slot_bytes.append(dtype.itemsize)
                 slot_of[out] = slot
-                for b in program.blocks:
-                    if slot >= 0 and b.shape == block.shape and b.base == block.base:
-                        b.scratch.append((out, slot, dtype))
+                if slot >= 0:
+                    block.scratch.append((out, slot, dtype))
             for r in sorted(ending):
                 free.setdefault(self.virtual[r].itemsize, []).append(slot_of[r])
             getter = itemgetter(*args, out)
             program.makers[id(getter)] = number
-            block.program.append((kernel, getter))
+            block.program.append((row.kernel, getter))
+            block.instructions.append((row, args, out, number))

@@ -18,13 +18,14 @@ import numpy as np
 from ...graph import plan as planning
 from ...graph import warning, window
 from ...graph.canonical import Form, dead_owners
-from ...graph.node import Node, Reduction, Store
-from ...runtime import threads
+from ...graph.node import Leaf, Node, Reduction, Store
+from ...runtime import memory, threads
 from ...runtime.settings import settings
+from . import native
 from .program import Program, Simple, Template
 
-# Below this many elements in all, waking another thread costs more than it brings.
-_PARALLEL_FROM = 1 << 16
+# Below this cost of a sweep, in additions of elements, waking another thread costs more than it brings.
+_PARALLEL_FROM = 1 << 18
 _ALIGN = 64
 _TEMPLATES_MOST = 512
 _templates: OrderedDict[Any, Template] = OrderedDict()
@@ -32,6 +33,8 @@ _templates: OrderedDict[Any, Template] = OrderedDict()
 
 def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     """Run a window: the engine's entry."""
+    if reduction is None and len(pending) == 1 and _run_one(pending[0]):
+        return
     dead = dead_owners([p for p in pending if type(p) is Store])
     form = Form(pending, reduction, dead)
     key = (form.key, settings.tile)
@@ -64,6 +67,40 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
         if (id(errors), flag) not in told:
             told.add((id(errors), flag))
             errors.hear(flag, name)
+
+
+def _run_one(node: Node | Store) -> bool:
+    """A window of one operation needs no plan: NumPy's kernel over the whole, in as many parts as are worth it."""
+    if type(node) is not Node or settings.tile < 1024:
+        return False
+    x = node.handle() if node.handle is not None else None
+    if x is None:
+        return True
+    window.counters.sweeps += 1
+    args = [arg.a if type(arg) is Leaf else arg for arg in node.args]
+    a = memory.empty(node.shape, node.dtype)
+    heard: list[str] = []
+    kinds = node.errors.kinds if node.errors is not None else ()
+    state = {kind: "call" if kind in kinds else "ignore" for kind in warning.KINDS}
+    kernel = node.row.kernel
+    parts = threads.count() if node.size * node.row.cost >= _PARALLEL_FROM else 1
+    if parts > 1 and all(v.ndim == 0 or (v.shape == a.shape and v.flags.c_contiguous) for v in args):
+        flat = [v.reshape(-1) if v.ndim else v for v in (*args, a)]
+        runs = threads.split(node.size, parts)
+
+        def body(part: int) -> None:
+            lo, hi = runs[part]
+            with np.errstate(call=lambda flag, _: heard.append(flag), **state):  # type: ignore[arg-type]
+                kernel(*[v[lo:hi] if v.ndim else v for v in flat])
+
+        threads.run(body, len(runs))
+    else:
+        with np.errstate(call=lambda flag, _: heard.append(flag), **state):  # type: ignore[arg-type]
+            kernel(*args, a)
+    x._a = a
+    for flag in dict.fromkeys(heard):
+        node.errors.hear(flag, node.row.name)
+    return True
 
 
 # -- tiles -------------------------------------------------------------------------------------------------------------
@@ -196,8 +233,11 @@ def _run_sweep(
 ) -> None:
     tiles = program.tiles
     n = len(tiles)
-    worth = program.capacity * n >= _PARALLEL_FROM or settings.tile < 1024
+    worth = program.capacity * n * (program.cost or 1) >= _PARALLEL_FROM or settings.tile < 1024
     parts = min(threads.count(), n) if worth else 1
+    if program.native is not None:
+        _run_native(program, arrays, form, reduction, heard, parts)
+        return
     state = _listening(program, form, reduction, heard)
     while len(program.runners) < parts:
         program.runners[len(program.runners)] = _Runner(program, len(program.runners))
@@ -228,6 +268,41 @@ def _run_sweep(
     finally:
         for runner in runners:
             runner.release()
+
+
+def _run_native(
+    program: Program,
+    arrays: list[np.ndarray],
+    form: Form,
+    reduction: Reduction | None,
+    heard: list[tuple[Any, str, str]],
+    parts: int,
+) -> None:
+    """The sweep in C: threads share its bands, or, delayed, have a run of rows each."""
+    partials = None
+    if reduction is not None and program.partial is not None:
+        partials = np.empty(-(-(program.high - program.low) // program.rows) if not program.axis else
+                            program.blocks[0].shape[0], reduction.dtype)  # fmt: skip
+    run = program.native.run(arrays, form.constants, partials, parts)
+    threads.run(lambda part: run.work(part, parts), parts)
+    flags, seen = run.finish()
+    if partials is not None and reduction is not None:
+        found = partials[np.frombuffer(seen, bool)]
+        reduction.value = reduction.ufunc.reduce(found, axis=0, dtype=reduction.dtype)
+    if not any(flags):
+        return
+    numbers = program.native_numbers
+    for k, raised in enumerate(flags):
+        if raised:
+            errors = name = None
+            if k < len(numbers):
+                if numbers[k] >= 0:
+                    node = form.nodes[numbers[k]]
+                    errors, name = node.errors, node.row.name
+            elif reduction is not None:
+                errors, name = reduction.errors, "reduce"
+            if errors is not None:
+                heard.extend((errors, flag, name) for bit, flag in native.FLAGS if raised & bit)
 
 
 class _Reducer:

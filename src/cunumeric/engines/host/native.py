@@ -1,0 +1,137 @@
+"""Programs for `_tiles`, the optional extension that runs tiles without the interpreter.
+
+NumPy's inner loops are taken by `ufunc._resolve_dtypes_and_context` and `_get_strided_loop`. A program that needs
+what the extension does not have (a cast of complex numbers, a reduction over some axes, a loop that needs the
+interpreter, another layout of NumPy's capsule) stays with NumPy calls on tiles.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...graph.node import Reduction
+from ...ops.elementwise import CAST, COPY, WHERE
+from ...runtime.settings import settings
+
+if TYPE_CHECKING:
+    from .program import Program, Table
+
+try:
+    from . import _tiles  # type: ignore[attr-defined]
+except ImportError:
+    _tiles = None
+
+# Elements in a chunk: a few operands of it stay in the first cache.
+CHUNK = 2048
+UFUNC, COPYING, CHOOSING, CASTING = range(4)
+FLAGS = ((1, "divide by zero"), (2, "overflow"), (4, "underflow"), (8, "invalid value"))
+_loops: dict[tuple[Any, ...], Any] = {}
+
+
+class _No(Exception):
+    """Not for the extension."""
+
+
+def _loop(ufunc: np.ufunc, dtypes: tuple[np.dtype, ...]) -> tuple[tuple[np.dtype, ...], Any]:
+    """The loop's own dtypes for operands of these, and NumPy's capsule with the loop."""
+    key = (ufunc, dtypes)
+    found = _loops.get(key)
+    if found is None:
+        try:
+            resolved, info = ufunc._resolve_dtypes_and_context((*dtypes, None))  # type: ignore[attr-defined]
+            ufunc._get_strided_loop(info)  # type: ignore[attr-defined]
+            found = (resolved, info)
+        except (AttributeError, TypeError) as error:
+            raise _No from error
+        _loops[key] = found
+    return found
+
+
+class _Translator:
+    def __init__(self, program: Program, table: Table, virtual: dict[int, np.dtype]) -> None:
+        self.program = program
+        self.dtypes = dict(virtual)
+        for register, number in program.constants:
+            self.dtypes[register] = table.constant_values[number].dtype
+        for block in program.blocks:
+            for register, number in block.loads:
+                self.dtypes[register] = table.arrays[number].dtype
+        self.registers = program.registers
+        self.slots = list(program.slot_bytes)
+        self.scratch = [(r, slot, d.itemsize) for b in program.blocks for r, slot, d in b.scratch]
+        if program.result is not None:
+            # Its memory is the run's; a slot all the same, so that the register has an itemsize.
+            self._slot(program.result, self.dtypes[program.result])
+        self.instructions: list[list[tuple]] = []
+
+    def _slot(self, register: int, dtype: np.dtype) -> None:
+        self.dtypes[register] = dtype
+        self.scratch.append((register, len(self.slots), dtype.itemsize))
+        self.slots.append(dtype.itemsize)
+
+    def cast(self, out: list[tuple], register: int, to: np.dtype, number: int) -> int:
+        """The register, or a new one with its values as `to`."""
+        if self.dtypes[register] == to:
+            return register
+        found = self.registers
+        self.registers += 1
+        self._slot(found, to)
+        self.convert(out, register, found, number)
+        return found
+
+    def convert(self, out: list[tuple], register: int, to: int, number: int) -> None:
+        source, target = self.dtypes[register], self.dtypes[to]
+        if source.char in "gGFDe" or target.char in "gGFDe":
+            raise _No
+        out.append((CASTING, (source.num, target.num), (register, to), 0, number))
+
+    def block(self, block: Any) -> list[tuple]:
+        out: list[tuple] = []
+        for row, args, to, number in block.instructions:
+            d = self.dtypes[to]
+            if row is COPY or row is CAST:
+                if self.dtypes[args[0]] == d:
+                    out.append((COPYING, None, (args[0], to), d.itemsize, -1))
+                else:
+                    self.convert(out, args[0], to, number)
+            elif row is WHERE:
+                x, y = (self.cast(out, r, d, -1) for r in args[1:])
+                out.append((CHOOSING, None, (args[0], x, y, to), d.itemsize, -1))
+            else:
+                resolved, info = _loop(row.ufunc, tuple(self.dtypes[r] for r in args))
+                if resolved[-1] != d:
+                    raise _No
+                given = tuple(self.cast(out, r, t, -1) for r, t in zip(args, resolved, strict=False))
+                out.append((UFUNC, info, (*given, to), 0, number))
+        return out
+
+
+def translate(program: Program, table: Table, virtual: dict[int, np.dtype], reduction: Reduction | None) -> Any:
+    """The program for `_tiles`, or None."""
+    if _tiles is None or (reduction is not None and reduction.out_shape):
+        return None
+    if program.delayed and len(program.blocks[0].shape) != 2:
+        return None
+    try:
+        t = _Translator(program, table, virtual)
+        blocks = [(b.shape, b.base, b.loads, t.block(b)) for b in program.blocks]
+        partial, info, size = -1, None, 0
+        if reduction is not None and program.partial is not None:
+            partial = t.cast(blocks[-1][3], program.partial, reduction.dtype, -1)
+            resolved, info = _loop(reduction.ufunc, (reduction.dtype, reduction.dtype))
+            if resolved[-1] != reduction.dtype:
+                return None
+            size = reduction.dtype.itemsize
+        rows, low, high = program.rows, program.low, program.high
+        if program.axis:
+            rows, low, high = 1, 0, program.blocks[0].shape[0]
+        program.native_numbers = [i[4] for b in blocks for i in b[3]]
+        return _tiles.Program(
+            t.registers, blocks, program.constants, t.scratch, t.slots, min(CHUNK, settings.tile), rows, low, high,
+            int(program.flat), program.delayed, -1 if program.result is None else program.result,
+            -1 if program.out is None else program.out, partial, info, size,
+        )  # fmt: skip
+    except (_No, ValueError):
+        return None
