@@ -18,6 +18,15 @@ def test_shuffle_of_a_list_of_tuples_moves_the_users_list(top):
     assert sorted(numbers) == [(i, i) for i in range(20)]
 
 
+@pytest.mark.parametrize("top", [np.random, np.random.RandomState(3), np.random.default_rng(3)])
+def test_shuffle_of_a_list_of_arrays_moves_the_users_list(top):
+    arrays = [np.full(2, i) for i in range(20)]
+    moved = list(arrays)
+    top.shuffle(moved)
+    assert sorted(map(id, moved)) == sorted(map(id, arrays))
+    assert any(a is not b for a, b in zip(moved, arrays, strict=True))
+
+
 @pytest.mark.parametrize("name", ["MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"])
 def test_bit_generators_take_seeds_of_ours(name):
     ours = getattr(np.random, name)(np.arange(3))

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import ufunc
-from ..arrays.base import nd, ndarray, twin_class
-from ..arrays.calls import calling, liking, twins
+from ..arrays.base import nd, ndarray, strip, strip_keywords, twin_class, wrap_from
+from ..arrays.calls import again, calling, liking, twins
 
 _LAZY = frozenset(
     "char core ctypeslib dtypes emath exceptions f2py fft lib linalg ma matlib polynomial random rec strings testing "
@@ -52,16 +52,19 @@ class builtin(staticmethod):
 def function(f: Any, module: str) -> Any:
     """`f` of NumPy as ours."""
 
-    call = calling(f)
     if not _takes_like(f):
-        return dress(call, f, module)
+        return dress(calling(f), f, module)
 
     def making(*args, **kwargs):
         if "like" in kwargs and type(kwargs["like"]) is not ndarray:
             r = liking(f, args, kwargs)
             if r is not None:
                 return r
-        return call(*args, **kwargs)
+        try:
+            r = f(*[strip(a) for a in args], **strip_keywords(kwargs))
+        except (TypeError, ValueError) as error:
+            r = again(error, f, args, kwargs)
+        return wrap_from(r, args, kwargs)
 
     return dress(making, f, module)
 

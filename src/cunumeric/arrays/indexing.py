@@ -96,7 +96,7 @@ def __setitem__(self, key, value):
         a[key] = value
     except ValueError as error:
         again(error, nd.__setitem__, (a, key, given), {})
-    if a.dtype is _OBJECT:
+    if value is not given and a.dtype is _OBJECT:
         hand_out_elements((given,))
 
 

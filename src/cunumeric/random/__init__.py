@@ -13,6 +13,7 @@ from .generators import (  # noqa: F401
     RandomState,
     SeedSequence,
     default_rng,
+    shuffle,
 )
 
 __all__ = _fill(globals(), _numpy)

@@ -35,9 +35,17 @@ def _giving_ours(base: type, names: list[str] | None = None) -> dict[str, Any]:
         call.__name__, call.__doc__, call.__wrapped__ = name, numpys.__doc__, numpys  # type: ignore[attr-defined]
         return call
 
+    def shuffle(self, x, *args, **kwargs):
+        # A list is shuffled itself, whatever it holds.
+        return base.shuffle(self, x if type(x) is list else strip(x), *args, **kwargs)  # type: ignore[attr-defined]
+
     if names is None:
         names = [n for n in dir(base) if not n.startswith("_") and callable(getattr(base, n)) and n != "spawn"]
-    return {name: one(name) for name in names}
+    own = {name: one(name) for name in names}
+    if "shuffle" in own:
+        shuffle.__doc__, shuffle.__wrapped__ = own["shuffle"].__doc__, base.shuffle  # type: ignore[attr-defined]
+        own["shuffle"] = shuffle
+    return own
 
 
 def _seeded(name: str) -> type:
@@ -129,4 +137,9 @@ def default_rng(seed=None):
     return Generator(seed if isinstance(seed, np.random.BitGenerator) else PCG64(seed))
 
 
+def shuffle(x):
+    np.random.shuffle(x if type(x) is list else strip(x))
+
+
+shuffle.__doc__ = np.random.shuffle.__doc__
 default_rng.__doc__ = np.random.default_rng.__doc__
