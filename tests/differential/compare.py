@@ -96,7 +96,7 @@ for_sizes = pytest.mark.parametrize("n", ["small", "recorded"])
 def _size(n: str) -> int:
     if n == "small":
         return 23
-    return 70_001 if settings.record_min else 103
+    return 140_001 if settings.record_min else 103
 
 
 # -- outcomes ----------------------------------------------------------------------------------------------------------

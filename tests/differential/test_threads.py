@@ -40,12 +40,12 @@ def test_threads_with_their_own_arrays(setup):
 
 def test_threads_with_their_own_arrays_recorded():
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda seed: work(cunumeric, seed, 70_001, 4), range(6)))
-    assert found == [work(numpy, seed, 70_001, 4) for seed in range(6)]
+        found = list(pool.map(lambda seed: work(cunumeric, seed, 140_001, 4), range(6)))
+    assert found == [work(numpy, seed, 140_001, 4) for seed in range(6)]
 
 
 def test_threads_that_read_one_array(setup):
-    n = 70_001 if setup == "default" else 203
+    n = 140_001 if setup == "default" else 203
     x = cunumeric.arange(n) * 2.0
     expected = (numpy.arange(n) * 2.0 + 1).tolist()
     gate = threading.Barrier(4)
@@ -93,14 +93,14 @@ def test_a_thread_reads_what_another_recorded(setup):
 
 
 def spawned(seed):
-    return work(cunumeric, seed, 70_001, 3)
+    return work(cunumeric, seed, 140_001, 3)
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_spawned_processes(method):
     with multiprocessing.get_context(method).Pool(2) as pool:
         found = pool.map_async(spawned, range(3)).get(90)
-    assert found == [work(numpy, seed, 70_001, 3) for seed in range(3)]
+    assert found == [work(numpy, seed, 140_001, 3) for seed in range(3)]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
