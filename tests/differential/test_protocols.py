@@ -170,10 +170,6 @@ def test_matrix_and_memmap(np):
     ]
 
 
-REFLECTED = "our operator runs before the reflected one of a subclass of ndarray, which Python would try first"
-
-
-@pytest.mark.xfail(strict=True, reason=REFLECTED)
 @compared
 def test_reflected_operators_of_subclasses(np):
     class Loud(np.ndarray):
