@@ -18,7 +18,10 @@ from .api import recorded as _recorded
 from .api.build import fill as _fill
 from .arrays import indexing as _indexing  # noqa: F401  (attaches to the class)
 from .arrays import operators as _operators  # noqa: F401  (attaches to the class)
+from .arrays import protocols as _protocols  # noqa: F401  (attaches to the class)
+from .arrays import warning_lines as _warning_lines
 from .arrays.base import ndarray  # noqa: F401
+from .arrays.methods import flatiter  # noqa: F401
 from .arrays.ufunc import ufunc  # noqa: F401
 from .control import eager, synchronize
 from .runtime.version import VERSION as _version
@@ -33,6 +36,7 @@ _SUBMODULES = frozenset(
 __all__ = _fill(globals(), _numpy, (_creation, _indexing_tricks, _kernels, _recorded))
 __all__ += ["eager", "synchronize"]
 __version__ = _version
+_warning_lines.install()
 
 
 def __getattr__(name):

@@ -55,7 +55,7 @@ def test_histogram_specials(rng, team):
             b[where] = special
             check(count.histogram, np.histogram, b, 50)
             check(count.histogram, np.histogram, b, 50, (-1, 1), taken=team > 1)
-    check(count.histogram, np.histogram, np.linspace(0, 1, 70_001), 10, taken=team > 1)
+    check(count.histogram, np.histogram, np.linspace(0, 1, 140_001), 10, taken=team > 1)
     check(count.histogram, np.histogram, a.reshape(7, -1), 10, taken=team > 1)
     check(count.histogram, np.histogram, a.reshape(7, -1).T, 10)
     check(count.histogram, np.histogram, a[::-1], 10)

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import protocols, ufunc
-from ..arrays.base import nd, ndarray, strip, strip_keywords, wrap_from
+from ..arrays import ufunc
+from ..arrays.base import nd, ndarray
+from ..arrays.calls import calling, liking, twins
 
 _LAZY = frozenset(
     "char core ctypeslib dtypes emath exceptions f2py fft lib linalg ma matlib polynomial random rec strings testing "
@@ -32,13 +33,42 @@ _FUNCTIONS = (
 _known: dict[int, Any] = {id(nd): ndarray, id(np.ufunc): ufunc.ufunc}
 
 
+class builtin(staticmethod):
+    """A function that stands for one of C: as an attribute of a class it does not become a method."""
+
+    def __init__(self, f: Any) -> None:
+        super().__init__(f)
+        self.__text_signature__ = f.__dict__.get("__text_signature__")
+
+    def __reduce__(self) -> str:
+        return self.__name__
+
+    def __repr__(self) -> str:
+        return f"<built-in function {self.__name__}>"
+
+
 def function(f: Any, module: str) -> Any:
     """`f` of NumPy as ours."""
 
-    def call(*args, **kwargs):
-        return wrap_from(f(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+    call = calling(f)
+    if not _takes_like(f):
+        return dress(call, f, module)
 
-    return dress(call, f, module)
+    def making(*args, **kwargs):
+        if "like" in kwargs and type(kwargs["like"]) is not ndarray:
+            r = liking(f, args, kwargs)
+            if r is not None:
+                return r
+        return call(*args, **kwargs)
+
+    return dress(making, f, module)
+
+
+def _takes_like(f: Any) -> bool:
+    if isinstance(f, types.BuiltinFunctionType):
+        return "like=" in (f.__doc__ or "")
+    code = getattr(f, "__code__", None)
+    return code is not None and "like" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def dress(call: Any, f: Any, module: str) -> Any:
@@ -48,10 +78,16 @@ def dress(call: Any, f: Any, module: str) -> Any:
     except (AttributeError, TypeError):
         call.__name__ = getattr(f, "__name__", "call")
     call.__module__ = module
-    if not hasattr(call, "__wrapped__"):
-        call.__wrapped__ = f
+    call.__wrapped__ = getattr(f, "__wrapped__", f)
+    if isinstance(f, types.BuiltinFunctionType):
+        call.__text_signature__ = f.__text_signature__
+        call = builtin(call)
+    else:
+        signature = vars(f).get("__signature__") if hasattr(f, "__dict__") else None
+        if signature is not None:
+            call.__signature__ = signature
     with contextlib.suppress(TypeError):  # unhashable callables have no twin
-        protocols.twins[f] = call
+        twins[f] = call
     _known[id(f)] = call
     return call
 
@@ -63,7 +99,7 @@ def twin(value: Any, module: str) -> Any:
         return found
     if isinstance(value, np.ufunc):
         ours = ufunc.of(value)
-        _known[id(value)] = protocols.twins[value] = ours
+        _known[id(value)] = twins[value] = ours
         return ours
     if isinstance(value, _FUNCTIONS) or type(value).__name__ == "cython_function_or_method":
         return function(value, module)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays.base import array_of, strip, strip_keywords, wrap_from
+from ..arrays.calls import liking
 from ..runtime import memory
 
 __all__ = ["empty", "full", "ones"]
@@ -33,6 +34,10 @@ def empty(shape, dtype=float, order="C", **kwargs):
     a = _warm(shape, dtype, order) if not kwargs else None
     if a is not None:
         return array_of(a)
+    if "like" in kwargs:
+        r = liking(np.empty, (shape, dtype, order), kwargs)
+        if r is not None:
+            return r
     return wrap_from(np.empty(strip(shape), dtype, order, **strip_keywords(kwargs)), ())
 
 
@@ -41,6 +46,10 @@ def ones(shape, dtype=None, order="C", **kwargs):
     if a is not None and a.dtype.kind in "biufc":
         a.fill(1)
         return array_of(a)
+    if "like" in kwargs:
+        r = liking(np.ones, (shape, dtype, order), kwargs)
+        if r is not None:
+            return r
     return wrap_from(np.ones(strip(shape), dtype, order, **strip_keywords(kwargs)), ())
 
 
@@ -51,4 +60,8 @@ def full(shape, fill_value, dtype=None, order="C", **kwargs):
     if a is not None and a.dtype.kind in "biufc":
         np.copyto(a, strip(fill_value), casting="unsafe")
         return array_of(a)
+    if "like" in kwargs:
+        r = liking(np.full, (shape, fill_value, dtype, order), kwargs)
+        if r is not None:
+            return r
     return wrap_from(np.full(strip(shape), strip(fill_value), dtype, order, **strip_keywords(kwargs)), ())

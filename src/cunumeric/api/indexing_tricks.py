@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from typing import Any
 
 import numpy as np
 
 from ..arrays.base import strip, strip_keywords, wrap, wrap_from
 
-__all__ = ["c_", "mgrid", "nditer", "ogrid", "r_", "vectorize"]
+__all__ = ["bmat", "c_", "mgrid", "nditer", "ogrid", "r_", "vectorize"]
 
 
 class _Grid:
@@ -19,6 +21,9 @@ class _Grid:
         self.__doc__ = source.__doc__
 
     def __getitem__(self, key: Any) -> Any:
+        if type(key) is str and hasattr(self._source, "concatenate"):  # names of the caller's variables
+            frame = sys._getframe(1)
+            return wrap(bmat(key, frame.f_locals, frame.f_globals))
         return wrap(self._source[strip(key)])
 
     def __len__(self) -> int:
@@ -32,6 +37,14 @@ r_ = _Grid(np.r_)
 c_ = _Grid(np.c_)
 mgrid = _Grid(np.mgrid)
 ogrid = _Grid(np.ogrid)
+
+
+def bmat(obj, ldict=None, gdict=None):
+    if isinstance(obj, str) and gdict is None:  # names of the caller's variables
+        frame = sys._getframe(1)
+        gdict, ldict = frame.f_globals, frame.f_locals
+    names = [d and {k: strip(v) for k, v in d.items() if k in obj} for d in (ldict, gdict)]
+    return np.bmat(strip(obj), *names)
 
 
 class vectorize(np.vectorize):
@@ -49,8 +62,9 @@ class _IteratorType(type):
     def __instancecheck__(cls, x: Any) -> bool:
         return isinstance(x, np.nditer)
 
-    def __getattr__(cls, name: str) -> Any:
-        return getattr(np.nditer, name)
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        return inspect.signature(np.nditer)
 
 
 class nditer(metaclass=_IteratorType):
@@ -62,5 +76,8 @@ class nditer(metaclass=_IteratorType):
         return r
 
 
+for _name, _member in vars(np.nditer).items():
+    if not _name.startswith("__"):
+        setattr(nditer, _name, _member)
 for _class in (vectorize, nditer):
     _class.__doc__ = getattr(np, _class.__name__).__doc__

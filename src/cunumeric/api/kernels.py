@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays.base import nd, strip, strip_keywords, wrap_from
+from ..arrays.calls import again
 from ..engines.host import kernels
 from ..runtime.settings import settings
 
@@ -30,7 +31,10 @@ def with_kernel(kernel: Callable, numpys: Callable) -> Callable:
                 r = kernel(*given, **named) if not _refused(given, named) else NotImplemented
                 break
         if r is NotImplemented:
-            r = numpys(*given, **named)
+            try:
+                r = numpys(*given, **named)
+            except (TypeError, ValueError) as error:
+                r = again(error, numpys, args, kwargs)
         return wrap_from(r, args, kwargs)
 
     return call
@@ -43,4 +47,3 @@ def _refused(args: list, named: dict[str, Any]) -> bool:
 
 for _name in __all__:
     globals()[_name] = with_kernel(getattr(kernels, _name), getattr(np, _name))
-

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays.base import nd, ndarray, strip, strip_keywords, wrap_from
+from ..arrays.base import nd, ndarray, strip, wrap_from
+from ..arrays.calls import call as plainly
 from ..engines.host import kernels
 from ..graph import record, window
 from ..ops import elementwise
@@ -32,7 +33,7 @@ def _reduction(name: str, numpys: Any) -> Any:
                 return r
         if type(a) is ndarray and len(args) <= 1 and not kwargs:
             return wrap_from(method(strip(a), *args), (a,))
-        return wrap_from(numpys(strip(a), *[strip(v) for v in args], **strip_keywords(kwargs)), (a, *args), kwargs)
+        return plainly(numpys, (a, *args), kwargs)
 
     return call
 
@@ -57,7 +58,7 @@ def where(condition, *branches):
         r = kernels.nonzero(c)
         if r is not NotImplemented:
             return wrap_from(r, (condition,))
-    return wrap_from(np.where(c, *[strip(b) for b in branches]), (condition, *branches))
+    return plainly(np.where, (condition, *branches), {})
 
 
 _CLIP = elementwise.CLIP
@@ -69,7 +70,7 @@ def clip(a, *args, **kwargs):
         r = record.elementwise_call(_CLIP, (a, *args))
         if r is not NotImplemented:
             return r
-    return wrap_from(np.clip(strip(a), *[strip(v) for v in args], **strip_keywords(kwargs)), (a, *args), kwargs)
+    return plainly(np.clip, (a, *args), kwargs)
 
 
 def round(a, decimals=0, out=None):
@@ -77,7 +78,7 @@ def round(a, decimals=0, out=None):
         r = record.elementwise_call(_RINT, (a,))  # type: ignore[arg-type]
         if r is not NotImplemented:
             return r
-    return wrap_from(np.round(strip(a), decimals, strip(out)), (a, out))
+    return plainly(np.round, (a, decimals, out) if out is not None else (a, decimals), {})
 
 
 around = round
@@ -88,4 +89,4 @@ def copy(a, order="K", subok=False):
         r = record.copy(a, order)
         if r is not NotImplemented:
             return r
-    return wrap_from(np.copy(strip(a), order, subok), (a,))
+    return plainly(np.copy, (a, order, subok), {})

@@ -10,7 +10,9 @@ or a node: an operation recorded and not yet run. Every other file of this packa
 
 from __future__ import annotations
 
+import functools
 import types
+import weakref
 from operator import is_
 from typing import Any
 
@@ -32,7 +34,8 @@ class ArrayType(type):
     def __new__(mcs, name, bases, namespace, **keywords):
         if not bases:
             return super().__new__(mcs, name, bases, namespace)
-        real = tuple(Hosted if type(base) is ArrayType else base for base in bases)
+        host = Overriding if "__array_ufunc__" in namespace else Hosted
+        real = tuple(host if type(base) is ArrayType else base for base in bases)
         return types.new_class(name, real, keywords, lambda body: body.update(namespace))
 
     def __instancecheck__(cls, x: Any) -> bool:
@@ -76,9 +79,38 @@ class Hosted(nd):
     def nonzero(self):
         return wrap(nd.nonzero(self))
 
+    def __init_subclass__(cls, **keywords):
+        super().__init_subclass__(**keywords)
+        if cls.__module__ == "cunumeric":
+            return
+        for special in ("__array_ufunc__", "__array_wrap__") if issubclass(cls, Overriding) else ("__array_wrap__",):
+            if isinstance(vars(cls).get(special), types.FunctionType):
+                setattr(cls, special, _given_ours(vars(cls)[special]))
+
     view.__doc__ = nd.view.__doc__
     nonzero.__doc__ = nd.nonzero.__doc__
     __array_wrap__.__doc__ = nd.__array_wrap__.__doc__
+
+
+class Overriding(Hosted):
+    """The base of subclasses with an `__array_ufunc__`: theirs gets our arrays, and hands them up to this one."""
+
+    __module__ = "cunumeric"
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        kernel = getattr(ufunc, "_kernel", ufunc)
+        return wrap(nd.__array_ufunc__(self, kernel, method, *[strip(v) for v in inputs], **strip_keywords(kwargs)))
+
+
+def _given_ours(special: Any) -> Any:
+    """The `__array_ufunc__` or `__array_wrap__` of a subclass, whose writer expects arrays of ours among the
+    arguments."""
+
+    @functools.wraps(special)
+    def call(self, *args, **kwargs):
+        return special(self, *[wrap(a) for a in args], **{k: wrap(v) for k, v in kwargs.items()})
+
+    return call
 
 
 def array_of(a: np.ndarray) -> ndarray:
@@ -179,10 +211,16 @@ def wrap(r: Any) -> Any:
     return r
 
 
+_OBJECT = np.dtype(object)
 # Results of these types hold no memory of an argument.
 _DETACHED = frozenset({type(None), bool, int, float, complex, str, bytes, tuple, list, np.dtype}) | {
     t for t in np.sctypeDict.values() if isinstance(t, type) and t is not np.void
 }
+
+
+def _outs(kwargs: dict[str, Any]) -> tuple:
+    out = kwargs.get("out")
+    return out if type(out) is tuple else (out,)
 
 
 def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
@@ -198,11 +236,7 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
                 inner = a._a
                 if inner is r:
                     return a
-                if (
-                    parent is None
-                    and base is not None
-                    and (base is inner or (base is inner.base and type(base) is nd))
-                ):
+                if parent is None and base is not None and (base is inner or (base is inner.base and type(base) is nd)):
                     parent = a
             elif ta is nd:
                 if r is a or (base is not None and (base is a or base is a.base)):
@@ -211,6 +245,12 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
                 return a[0]  # out=(x,)
         if parent is not None:
             return view_of(parent, r)
+        if r.dtype is _OBJECT:
+            hand_out_elements(args)
+        if _handed:
+            x = taken_back(r)
+            if x is not None:
+                return x
         x = new(ndarray)
         x._a = r
         x._b = None
@@ -218,8 +258,13 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
     if t is tuple:
         outs = kwargs.get("out") if kwargs else None
         if type(outs) is tuple and len(outs) == len(r):
-            return tuple([wrap(e) if o is None else o for e, o in zip(r, outs, strict=True)])
+            return tuple([o if type(o) is ndarray and o._a is e else wrap(e) for e, o in zip(r, outs, strict=True)])
         return tuple([wrap_from(e, args, kwargs) for e in r])
+    if t is ndarray:  # what an override returned
+        for a in args if not kwargs else (*args, *_outs(kwargs)):
+            if type(a) is ndarray and a._a is r._a:
+                return a
+        return r
     if t not in _DETACHED:
         for a in args if not kwargs else (*args, *kwargs.values()):
             if type(a) is ndarray:
@@ -229,10 +274,30 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
     return wrap(r)
 
 
-def calling(f: Any) -> Any:
-    """`f` of NumPy as a function on our arrays."""
+# Our arrays by the identity of NumPy's, for memory that was handed out and may come back as a result.
+_handed: dict[int, weakref.ref] = {}
 
-    def call(*args, **kwargs):
-        return wrap_from(f(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
 
-    return call
+def hand_out(x: ndarray, a: np.ndarray) -> None:
+    """`a`, which is the inner array of `x`, goes out of our hands; should it come back, it is `x` again."""
+    window.expose(a)
+    key = id(a)
+    _handed[key] = weakref.ref(x, lambda _: _handed.pop(key, None))
+
+
+def taken_back(a: np.ndarray) -> ndarray | None:
+    """The array of ours that was handed out as `a`, if it is still there."""
+    reference = _handed.get(id(a))
+    x = None if reference is None else reference()
+    return x if x is not None and x._a is a else None
+
+
+def hand_out_elements(values: Any, depth: int = 0) -> None:
+    """Arrays of ours in a list that became elements of an object array."""
+    if depth > _DEEPEST:
+        return
+    for v in values:
+        if type(v) is ndarray:
+            hand_out(v, host(v))
+        elif type(v) in _NESTED and (len(v) <= _SEARCHED or type(v[0]) is ndarray or type(v[0]) in _NESTED):
+            hand_out_elements(v, depth + 1)

@@ -14,7 +14,8 @@ import numpy as np
 from ..engines.host import kernels
 from ..graph import record, window
 from ..runtime.settings import settings
-from .base import host, memory, nd, ndarray, new, strip, wrap_from
+from .base import _OBJECT, hand_out_elements, host, memory, nd, ndarray, new, strip, taken_back, wrap_from
+from .calls import again
 
 _VIEWING = frozenset({slice, EllipsisType, NoneType})
 _BASIC = frozenset({slice, EllipsisType, NoneType, int, np.int64, np.intp})
@@ -62,6 +63,9 @@ def __getitem__(self, key):
         x._a = r
         if r.base is None:
             x._b = None
+            if a.dtype is _OBJECT:  # an element that is an array
+                found = taken_back(r)
+                return x if found is None else found
         else:
             b = self._b
             x._b = self if b is None else b
@@ -78,12 +82,18 @@ def __setitem__(self, key, value):
         if record.setitem(self, key, value):
             return
         a = host(self)
+    given = value
     key, value = strip(key), strip(value)
     if type(key) is nd and key.size >= settings.kernel_min:
         store = kernels.setitem_mask if key.dtype == bool else kernels.setitem_index
         if store(a, key, value) is not NotImplemented:
             return
-    a[key] = value
+    try:
+        a[key] = value
+    except ValueError as error:
+        again(error, nd.__setitem__, (a, key, given), {})
+    if a.dtype is _OBJECT:
+        hand_out_elements((given,))
 
 
 __getitem__.__doc__ = nd.__getitem__.__doc__

@@ -6,6 +6,8 @@ node without running it, are recorded themselves, or have a parallel kernel.
 
 from __future__ import annotations
 
+import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,14 +15,19 @@ import numpy as np
 
 from ..engines.host import kernels
 from ..graph import record, window
+from ..graph.node import owner_of
 from ..runtime.memory import Lease
 from ..runtime.settings import settings
 from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from
+from .calls import again
 
 
 def method(f: Callable) -> Callable:
-    """Attach `f` to the class under its name, with NumPy's docstring where it has none."""
-    f.__doc__ = f.__doc__ or getattr(nd, f.__name__).__doc__
+    """Attach `f` to the class under its name, with NumPy's docstring where it has none, and NumPy's signature."""
+    numpys = getattr(nd, f.__name__)
+    f.__doc__ = f.__doc__ or numpys.__doc__
+    f.__wrapped__ = numpys  # type: ignore[attr-defined]  # inspect.signature follows it
+    f.__qualname__ = f"ndarray.{f.__name__}"
     setattr(ndarray, f.__name__, f)
     return f
 
@@ -41,8 +48,7 @@ def _attribute(name: str, *, known: bool, settable: bool = False) -> None:
 for _name in ("dtype", "ndim", "size", "itemsize", "nbytes"):
     _attribute(_name, known=True, settable=_name == "dtype")
 _attribute("shape", known=True, settable=True)
-for _name in ("device", "__array_interface__", "__array_struct__"):
-    _attribute(_name, known=False)
+_attribute("device", known=False, settable=True)  # NumPy says that it is not writable
 
 
 def _get_strides(self):
@@ -88,9 +94,85 @@ def _exposed_attribute(name: str, settable: bool = False) -> None:
     setattr(ndarray, name, property(get, put if settable else None, doc=getattr(nd, name).__doc__))
 
 
-for _name in ("data", "ctypes"):
-    _exposed_attribute(_name)
-_exposed_attribute("flat", settable=True)
+_exposed_attribute("data")
+
+
+def _ctypes(self):
+    a = host(self)
+    window.expose(a)
+    return type(a.ctypes)(self, a.ctypes.data)  # keeps the user's array alive, and with it the memory
+
+
+ndarray.ctypes = property(_ctypes, doc=nd.ctypes.__doc__)  # type: ignore[attr-defined]
+
+
+class _FlatType(type):
+    """Metaclass: NumPy's flat iterators (those of its subclasses) are instances too."""
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return type(x) is cls or isinstance(x, np.flatiter)
+
+
+class flatiter(metaclass=_FlatType):
+    """NumPy's flat iterator over one of our arrays."""
+
+    __module__ = "cunumeric"
+    __slots__ = ("_array", "_flat")
+
+    def __init__(self, x: Any) -> None:
+        a = host(x)
+        window.expose(a)  # later operations on this memory run at once
+        self._array = x
+        self._flat = a.flat
+
+    base = property(lambda self: self._array, doc=np.flatiter.base.__doc__)
+    coords = property(lambda self: self._flat.coords, doc=np.flatiter.coords.__doc__)
+    index = property(lambda self: self._flat.index, doc=np.flatiter.index.__doc__)
+
+    def copy(self):
+        return wrap(self._flat.copy())
+
+    def __array__(self, dtype=None, /, *, copy=None):
+        return self._flat.__array__(*(() if dtype is None else (dtype,)))
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return next(self._flat)
+
+    def __len__(self) -> int:
+        return len(self._flat)
+
+    def __getitem__(self, key):
+        return wrap(self._flat[strip(key)])
+
+    def __setitem__(self, key, value):
+        self._flat[strip(key)] = strip(value)
+
+    def __delitem__(self, key):
+        raise TypeError("Cannot delete iterator elements")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _comparison(name: str) -> None:
+    def compare(self, other):
+        other = other._flat if type(other) is flatiter else strip(other)
+        return wrap(getattr(self._flat, name)(other))
+
+    setattr(flatiter, name, compare)
+
+
+for _name in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
+    _comparison(_name)
+
+
+def _set_flat(self, value):
+    host(self).flat = strip(value)
+
+
+ndarray.flat = property(flatiter, _set_flat, doc=nd.flat.__doc__)  # type: ignore[attr-defined]
 
 
 def _base(self):
@@ -235,10 +317,21 @@ def sort(self, axis=-1, kind=None, order=None, *, stable=None):
 
 
 @method
-def resize(self, *args, refcheck=True):
+def resize(self, *args, refcheck=True, **kwargs):
     a = host(self)
     if type(self) is not ndarray:
         nd.resize(a, *args, refcheck=refcheck)
+        return
+    if kwargs:
+        raise TypeError(f"resize() got an unexpected keyword argument {next(iter(kwargs))!r}")
+    if not isinstance(refcheck, (int, np.bool_)):
+        raise TypeError(f"an integer is required, not {type(refcheck).__name__}")
+    target = np.empty(0, np.uint8)
+    target.resize(*args, refcheck=False)  # raises for what is no shape
+    if target.size == a.size and a.flags.c_contiguous and a.flags.writeable:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            a.shape = target.shape
         return
     # The inner array has references that are ours, not the user's, and shelved memory cannot grow in place:
     # resize a copy that owns its memory, then take it.
@@ -253,7 +346,15 @@ def resize(self, *args, refcheck=True):
         raise ValueError("resize only works on single-segment arrays")
     own = np.array(a, order="K", copy=True)
     own.resize(*args, refcheck=False)
+    if window.is_exposed(owner_of(a)):
+        key = id(self)
+        kept = _resized.setdefault(key, (weakref.ref(self, lambda _: _resized.pop(key, None)), []))
+        kept[1].append(a)
     self._a = own
+
+
+# Memory that was exposed before its array was resized lives as long as the array: a buffer may show it.
+_resized: dict[int, tuple[weakref.ref, list]] = {}
 
 
 @method
@@ -290,6 +391,20 @@ def _kernel_method(name: str, kernel: Callable) -> None:
     method(call)
 
 
+def _plain_method(name: str) -> None:
+    numpys = getattr(nd, name)
+
+    def call(self, *args, **kwargs):
+        try:
+            r = numpys(host(self), *[strip(v) for v in args], **strip_keywords(kwargs))
+        except ValueError as error:
+            r = again(error, numpys, (self, *args), kwargs)
+        return wrap_from(r, (self, *args), kwargs)
+
+    call.__name__ = name
+    method(call)
+
+
 for _name in (
     "argmax", "argmin", "argpartition", "byteswap", "choose", "clip", "conj", "conjugate", "dot", "dump", "dumps",
     "flatten", "getfield", "item", "partition", "put", "repeat", "round", "setfield", "tobytes", "tofile", "tolist",
@@ -301,15 +416,7 @@ for _name in (
     if _kernel is not None:
         _kernel_method(_name, _kernel)
     else:
-        _numpys = getattr(nd, _name)
-
-        def _call(self, *args, _numpys=_numpys, **kwargs):
-            return wrap_from(
-                _numpys(host(self), *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs
-            )
-
-        _call.__name__ = _name
-        method(_call)
+        _plain_method(_name)
 
 
 @method

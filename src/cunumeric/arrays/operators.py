@@ -76,8 +76,9 @@ def _inplace(symbol: str, kernel: np.ufunc) -> Callable:
             r = record.inplace(row, self, other)
             if r is not NotImplemented:
                 return self
-        r = numpys(host(self), strip(other))
-        return r if r is NotImplemented else self
+        a = host(self)
+        r = numpys(a, strip(other))
+        return self if r is a else wrap_from(r, (self, other))  # an override may return what it likes
 
     method.__name__ = name
     method.__doc__ = numpys.__doc__
@@ -140,8 +141,9 @@ for _name in ("__divmod__", "__rdivmod__", "__matmul__", "__rmatmul__"):
 
 
 def _imatmul(self: Any, other: Any) -> Any:
-    r = nd.__imatmul__(host(self), strip(other))
-    return r if r is NotImplemented else self
+    a = host(self)
+    r = nd.__imatmul__(a, strip(other))
+    return self if r is a else wrap_from(r, (self, other))
 
 
 ndarray.__imatmul__ = _imatmul  # type: ignore[attr-defined]

@@ -7,30 +7,29 @@ on it runs first, and later operations on it run at once.
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy._core import _internal
 
 from ..graph import window
 from . import ufunc as _ufunc
-from .base import host, nd, ndarray, strip, strip_keywords, wrap_from
+from .base import hand_out, host, nd, ndarray, strip, strip_keywords, wrap_from
+from .calls import twins
 from .methods import method
-
-# NumPy's function -> ours; filled where the namespaces are assembled.
-twins: dict[Callable, Callable] = {}
-
 
 _PLAIN = frozenset({nd, int, float, complex, bool, np.float64, np.float32, np.int64, np.bool_, np.complex128})
 
 
 @method
-def __array__(self, dtype=None, *, copy=None):
+def __array__(self, dtype=None, /, *, copy=None):
     a = host(self)
     if copy or (dtype is not None and np.dtype(dtype) != a.dtype):
         return np.array(a, dtype=dtype, copy=copy)
-    window.expose(a)
+    if type(self) is ndarray:
+        hand_out(self, a)
     return a
 
 
@@ -44,6 +43,8 @@ def __array_ufunc__(self, ufunc, how, *inputs, **kwargs):
 
 @method
 def __array_function__(self, func, types, args, kwargs):
+    if type(args) is not tuple or type(kwargs) is not dict:
+        nd.__array_function__(host(self), func, types, args, kwargs)  # raises
     if not all(issubclass(t, ndarray) for t in types):
         return NotImplemented
     ours = twins.get(func)
@@ -70,20 +71,38 @@ def __dlpack_device__(self):
     return nd.__dlpack_device__(host(self))
 
 
-def _interface(name: str) -> property:
-    def get(self: Any) -> Any:
-        a = host(self)
-        window.expose(a)
-        return getattr(a, name)
+@functools.lru_cache(maxsize=64)
+def _told(dtype: np.dtype, how: str) -> bool:
+    """Whether a buffer's format, or an interface's description, tells all of `dtype`. NumPy asks for these before
+    `__array__`, and would lose what they cannot say: units of time, padding, titles, sub-arrays, variable strings."""
+    if dtype.kind in "biufcSUO":
+        return True
+    if dtype.kind == "T" or (dtype.kind in "mM" and how == "buffer"):
+        return False
+    if dtype.names is None:  # void
+        return how == "interface"
+    try:
+        if how == "buffer":
+            text = memoryview(np.empty(1, dtype)).format
+            return np.dtype(_internal._dtype_from_pep3118(text)) == dtype
+        description = np.empty(0, dtype).__array_interface__["descr"]
+        return bool(np.dtype(description) == dtype)
+    except Exception:  # NumPy's parsers raise what they like
+        return False
 
-    return property(get, doc=getattr(nd, name).__doc__)
+
+def _interface(self: Any) -> Any:
+    a = host(self)
+    if not _told(a.dtype, "interface"):
+        raise AttributeError("__array_interface__")
+    window.expose(a)
+    return a.__array_interface__
 
 
-ndarray.__array_interface__ = _interface("__array_interface__")  # type: ignore[attr-defined]
+ndarray.__array_interface__ = property(_interface, doc=nd.__array_interface__.__doc__)  # type: ignore[attr-defined]
 
 
 def _struct(self: Any) -> Any:
-    # NumPy asks for this before __array__, and through it would lose units, fields and references.
     a = host(self)
     if a.dtype.kind not in "biufc":
         raise AttributeError("__array_struct__")
@@ -97,15 +116,22 @@ ndarray.__class_getitem__ = classmethod(lambda cls, item: nd[item])  # type: ign
 
 
 @method
-def __array_finalize__(self, obj):
+def __array_finalize__(self, obj, /):
     return None
+
+
+def _showing(x: Any) -> np.ndarray:
+    """The array whose buffer shows the memory of `x`."""
+    a = host(x)
+    if not _told(a.dtype, "buffer"):
+        raise BufferError(f"a buffer cannot tell all of {a.dtype!r}")
+    window.expose(a)
+    return a
 
 
 def _buffer(self, flags: int, /) -> memoryview:
     """PEP 688."""
-    a = host(self)
-    window.expose(a)
-    return memoryview(a)
+    return memoryview(_showing(self))
 
 
 def _install_buffer_slot() -> None:
@@ -117,16 +143,23 @@ def _install_buffer_slot() -> None:
     get_buffer.argtypes = [ctypes.py_object, ctypes.c_void_p, ctypes.c_int]
     signature = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p, ctypes.c_int)
 
+    word = ctypes.sizeof(ctypes.c_void_p)
+
     @signature
     def slot(x, view, flags):
         try:
-            get_buffer(_buffer(x, flags), view, flags)
+            a = _showing(x)
+            get_buffer(a, view, flags)
         except BaseException:
             return -1
+        if type(x) is ndarray and type(a) is nd:  # the buffer is one of `x`, which holds `a`
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(x))
+            ctypes.c_void_p.from_address(view + word).value = id(x)
+            ctypes.pythonapi.Py_DecRef(ctypes.py_object(a))
         return 0
 
+    # Py_buffer.obj is the second field.
     # PyTypeObject.tp_as_buffer is the 19th pointer-sized field after the head of a variable-size object.
-    word = ctypes.sizeof(ctypes.c_void_p)
     head = object.__basicsize__ + word
     fields = (
         "name basicsize itemsize dealloc vectorcall getattr setattr async repr number sequence mapping hash call "

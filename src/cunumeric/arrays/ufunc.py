@@ -11,7 +11,8 @@ from ..engines.host import kernels
 from ..graph import record, window
 from ..ops import elementwise
 from ..runtime.settings import settings
-from .base import array_of, host, nd, ndarray, strip, strip_keywords, wrap_from
+from .base import array_of, nd, ndarray, strip, strip_keywords, wrap_from
+from .calls import again, call
 
 
 class UfuncType(type):
@@ -24,22 +25,34 @@ class UfuncType(type):
         return c is cls or issubclass(c, np.ufunc)
 
 
-class ufunc(metaclass=UfuncType):
-    """One of NumPy's universal functions, on our arrays."""
+class _Documentation:
+    """`__doc__` of the class and of each function: NumPy's, unless somebody sets another."""
 
+    def __get__(self, f: Any, kind: type) -> Any:
+        return np.ufunc.__doc__ if f is None else f.__dict__.get("__doc__", f._kernel.__doc__)
+
+    def __set__(self, f: Any, text: Any) -> None:
+        f.__dict__["__doc__"] = text
+
+    def __delete__(self, f: Any) -> None:
+        del f.__dict__["__doc__"]
+
+
+class ufunc(metaclass=UfuncType):
+    __doc__ = _Documentation()  # type: ignore[assignment]
     __module__ = "cunumeric"
 
-    __slots__ = ("__dict__", "_kernel", "_row")
+    __slots__ = ("__dict__", "_kernel", "_nin", "_row")
 
     def __init__(self, kernel: np.ufunc) -> None:
         self._kernel = kernel
+        self._nin = kernel.nin
         self._row = elementwise.row(kernel)
         self.__name__ = self.__qualname__ = kernel.__name__
-        self.__doc__ = kernel.__doc__
         self.__wrapped__ = kernel  # inspect.signature follows it
 
     def __call__(self, *args, **kwargs):
-        if not kwargs:
+        if not kwargs and len(args) <= self._nin:
             limit = settings.record_min
             inner = []
             for a in args:
@@ -51,13 +64,16 @@ class ufunc(metaclass=UfuncType):
                     break
                 inner.append(a)
             else:
-                r = self._kernel(*inner)
+                try:
+                    r = self._kernel(*inner)
+                except (TypeError, ValueError) as error:
+                    r = again(error, self._kernel, args, kwargs)
                 return array_of(r) if type(r) is nd else wrap_from(r, args, kwargs)
         if self._row is not None:
             r = record.ufunc_call(self._row, args, kwargs)
             if r is not NotImplemented:
                 return r
-        return wrap_from(self._kernel(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+        return call(self._kernel, args, kwargs)
 
     def outer(self, *args, **kwargs):
         return wrap_from(self._kernel.outer(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
@@ -83,9 +99,7 @@ class ufunc(metaclass=UfuncType):
         return wrap_from(self._kernel.reduceat(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
 
     def at(self, a, *args):
-        if not isinstance(a, ndarray):
-            raise TypeError("first operand must be array")
-        self._kernel.at(host(a), *[strip(v) for v in args])
+        return self._kernel.at(strip(a), *[strip(v) for v in args])
 
     def __repr__(self) -> str:
         return repr(self._kernel)
@@ -102,6 +116,14 @@ class ufunc(metaclass=UfuncType):
 
 def _delegate(name: str) -> Any:
     """A member of NumPy's ufunc, read from the kernel."""
+    numpys = getattr(np.ufunc, name, None)
+    if callable(numpys):
+
+        def member(self, *args, **kwargs):
+            return wrap_from(getattr(self._kernel, name)(*args, **kwargs), args, kwargs)
+
+        member.__name__, member.__doc__, member.__wrapped__ = name, numpys.__doc__, numpys  # type: ignore[attr-defined]
+        return member
     documentation = getattr(getattr(np.ufunc, name, None), "__doc__", None)
     return property(lambda self: getattr(self._kernel, name), doc=documentation)
 
@@ -110,7 +132,8 @@ for _name in dir(np.ufunc):
     if not hasattr(ufunc, _name):
         setattr(ufunc, _name, _delegate(_name))
 for _name in ("outer", "reduce", "accumulate", "reduceat", "at"):
-    getattr(ufunc, _name).__doc__ = getattr(np.ufunc, _name).__doc__
+    _method, _numpys = getattr(ufunc, _name), getattr(np.ufunc, _name)
+    _method.__doc__, _method.__wrapped__ = _numpys.__doc__, _numpys
 
 
 @functools.cache

@@ -26,6 +26,7 @@ _WEAK = frozenset({int, float, complex})
 _NUMBERS = (np.number, np.bool_)
 # Above this, memory for the result is asked for (and given back) at the call, so that MemoryError comes at the call.
 _ASK_FROM = 1 << 30
+_WARN_ON_WRITE = 1 << 31
 _SILENT_ON_INTEGERS = frozenset({"add", "subtract", "multiply", "square", "negative", "absolute", "cast"})
 
 # Set by the array layer: the array class.
@@ -259,6 +260,8 @@ def _into(row: Row, args: tuple, out: Any) -> bool | Any:
 
 def _storable(a: np.ndarray) -> bool:
     d = a.dtype
+    if a.flags.num & _WARN_ON_WRITE:
+        return False
     return d.kind in elementwise.KINDS and d.isnative and a.flags.aligned and _descending(a) and _distinct(a)
 
 
@@ -289,7 +292,7 @@ def ufunc_call(row: Row, args: tuple, kwargs: dict[str, Any]) -> Any:
         out = kwargs["out"]
         if type(out) is tuple and len(out) == 1:
             out = out[0]
-    if len(args) == row.nin + 1 and out is None:
+    if len(args) == row.nin + 1 and out is None and row.name not in ("maximum", "minimum"):  # those warn of it
         *args, out = args  # type: ignore[assignment]
     if len(args) != row.nin:
         return NotImplemented
@@ -316,6 +319,8 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 
 def cast(x: Any, dtype: Any, casting: str) -> Any:
     """`x.astype(dtype)`."""
+    if type(dtype) is str and dtype[:1] == "a":
+        return NotImplemented  # NumPy warns of the old name of bytes, once
     try:
         to = np.dtype(dtype)
     except TypeError:
@@ -327,6 +332,8 @@ def cast(x: Any, dtype: Any, casting: str) -> Any:
         return NotImplemented
     if a.dtype.kind not in elementwise.KINDS or (a.dtype.kind == "c" and to.kind != "c"):
         return NotImplemented  # NumPy warns of the discarded imaginary part
+    if to.char == "e" and a.dtype.kind in "iu":
+        return NotImplemented  # NumPy warns of overflow, which casts of integers have with half floats alone
     if not np.can_cast(a.dtype, to, casting):
         return NotImplemented
     try:

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import warning_lines
 from ..arrays.base import array_of, strip, strip_keywords, wrap_from
 from ..engines.host.kernels import random as kernel
 from ..runtime import memory
 from ..runtime.settings import settings
+
+warning_lines.forget(globals())
 
 
 class Kin(type):
