@@ -60,7 +60,6 @@ def words(heard):
     return sorted({w[:2] for w in heard}, key=str)
 
 
-AT_ONCE = "what runs at once warns at the line of our package that called NumPy, not at the user's"
 POWER = "a recorded x ** -1.0 warns of a reciprocal, NumPy's of a power"
 
 
@@ -81,7 +80,6 @@ def test_what_warnings_say(setup, line, n):
     assert same(found[2], expected[2])
 
 
-@fails_in("default", reason=AT_ONCE, n=5)
 @pytest.mark.parametrize("line", LINES)
 @pytest.mark.parametrize("n", SIZES)
 def test_warnings_name_the_line(setup, line, n):
@@ -110,7 +108,6 @@ def test_warnings_as_errors(setup, line):
     assert found[:2] == expected[:2]
 
 
-@fails_in("default", reason=AT_ONCE, action="default", n=5)
 @pytest.mark.parametrize("action", ["once", "default", "module", "ignore"])
 @pytest.mark.parametrize("n", SIZES)
 def test_filters(setup, action, n):
@@ -131,7 +128,6 @@ def test_a_recording_block_records_what_is_called_in_it(setup, n):
     assert y[0] == -numpy.inf
 
 
-@pytest.mark.xfail(strict=True, reason=AT_ONCE)
 @pytest.mark.parametrize("n", SIZES)
 def test_a_recording_block_names_the_line(setup, n):
     x = cunumeric.zeros(min(n, size_of(setup)))

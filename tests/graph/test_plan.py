@@ -4,7 +4,6 @@ import numpy
 import pytest
 
 import cunumeric as np
-from cunumeric.graph import window
 from tests.counting import assert_flushes, assert_sweeps, counted
 
 SIDE = 600
