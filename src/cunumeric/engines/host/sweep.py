@@ -53,7 +53,7 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     heard: list[tuple[Any, str, str]] = []
     for step in template.steps:
         window.counters.sweeps += 1
-        if type(step) is Simple:
+        if isinstance(step, Simple):
             step.run(arrays, form.constants)
         else:
             _run_sweep(step, arrays, form, reduction, heard)
@@ -294,7 +294,7 @@ def _run_native(
     numbers = program.native_numbers
     for k, raised in enumerate(flags):
         if raised:
-            errors = name = None
+            errors, name = None, ""
             if k < len(numbers):
                 if numbers[k] >= 0:
                     node = form.nodes[numbers[k]]
