@@ -61,9 +61,6 @@ def test_mixed_operands(setup):
     assert type(numpy.float64(2) * x) is nd
 
 
-@pytest.mark.xfail(
-    strict=True, reason="numpy_array += ours binds the name to a new array of ours: `out` is not given back"
-)
 def test_numpys_array_in_place(setup):
     x, y = recorded()
     z = w = y.copy()

@@ -127,6 +127,8 @@ def test_special_values(np, name, dtype, n):
     zeros = np.where(np.arange(n) % 2 == 0, 0.0, -0.0).astype(dtype)
     f = getattr(np, name)
     results = [f(x) if name != "sum" else np.isnan(f(x)), f(y), f(-y)]
+    if name in ("min", "max"):  # of zeros of both signs NumPy's answer depends on how it blocks the work
+        return [*results, f(zeros) == 0, f(-zeros) == 0, f(zeros[1::2])]
     return [*results, f(zeros), f(-zeros), f(zeros[1::2])]
 
 
