@@ -22,8 +22,8 @@ _LAZY = frozenset(
     "char core ctypeslib dtypes emath exceptions f2py fft lib linalg ma matlib polynomial random rec strings testing "
     "typing".split()
 )
-# NumPy asks for the exact type of these.
-_AS_THEY_ARE = ("matrix", "MaskedConstant")
+# NumPy asks for the exact type of these, or for their first base.
+_AS_THEY_ARE = ("matrix", "mvoid", "MaskedConstant", "MaskedRecords")
 _FUNCTIONS = (
     types.FunctionType,
     types.BuiltinFunctionType,

@@ -26,7 +26,8 @@ _WEAK = frozenset({int, float, complex})
 _NUMBERS = (np.number, np.bool_)
 # Above this, memory for the result is asked for (and given back) at the call, so that MemoryError comes at the call.
 _ASK_FROM = 1 << 30
-_WARN_ON_WRITE = 1 << 31
+# Bits of `flags.num`: writeable, and warn on write. Reading `flags.writeable` warns too.
+_WRITEABLE, _WRITING = 0x400, 0x400 | 1 << 31
 _SILENT_ON_INTEGERS = frozenset({"add", "subtract", "multiply", "square", "negative", "absolute", "cast"})
 
 # Set by the array layer: the array class.
@@ -248,7 +249,7 @@ def _into(row: Row, args: tuple, out: Any) -> bool | Any:
                     _finish(exposed)
                     return True
                 target = window.place(out)
-            if not target.flags.writeable or not _storable(target):
+            if target.flags.num & _WRITING != _WRITEABLE or not _storable(target):
                 return NotImplemented
             destination = window.leaf(target)
             window.note(node)
@@ -261,8 +262,6 @@ def _into(row: Row, args: tuple, out: Any) -> bool | Any:
 
 def _storable(a: np.ndarray) -> bool:
     d = a.dtype
-    if a.flags.num & _WARN_ON_WRITE:
-        return False
     return d.kind in elementwise.KINDS and d.isnative and a.flags.aligned and _descending(a) and _distinct(a)
 
 
@@ -400,7 +399,7 @@ def fill(x: Any, value: Any) -> bool:
 def _store(destination: np.ndarray, whole: np.ndarray, value: Any) -> bool:
     """Record `destination[...] = value`; False where it is NumPy's, or not worth recording."""
     size = destination.size
-    if size == 0 or not destination.flags.writeable or destination.ndim == 0:
+    if size == 0 or destination.flags.num & _WRITING != _WRITEABLE or destination.ndim == 0:
         return False
     if not _storable(destination):
         return False

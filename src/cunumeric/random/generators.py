@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from ..arrays import warning_lines
 from ..arrays.base import array_of, strip, strip_keywords, wrap_from
+from ..arrays.calls import again
 from ..engines.host.kernels import random as kernel
 from ..runtime import memory
 from ..runtime.settings import settings
@@ -30,7 +32,11 @@ def _giving_ours(base: type, names: list[str] | None = None) -> dict[str, Any]:
         numpys = getattr(base, name)
 
         def call(self, *args, **kwargs):
-            return wrap_from(numpys(self, *[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+            try:
+                r = numpys(self, *[strip(a) for a in args], **strip_keywords(kwargs))
+            except ValueError as error:
+                r = again(error, functools.partial(numpys, self), args, kwargs)
+            return wrap_from(r, args, kwargs)
 
         call.__name__, call.__doc__, call.__wrapped__ = name, numpys.__doc__, numpys  # type: ignore[attr-defined]
         return call
