@@ -19,11 +19,17 @@ static npy_intp limit;             /* results of this many elements are not smal
 
 #define FIELD(x, at) (*(PyObject **)((char *)(x) + (at)))
 
+/* Whether `a` is NumPy's exact array, and not of objects, which may be arrays of ours themselves. */
+static inline int plain(PyObject *a)
+{
+    return a != NULL && PyArray_CheckExact(a) && PyArray_TYPE((PyArrayObject *)a) != NPY_OBJECT;
+}
+
 /* The inner array of one of ours if it is small; NULL without an error otherwise. Borrowed. */
 static inline PyObject *small(PyObject *x)
 {
     PyObject *a = FIELD(x, at_a);
-    if (a == NULL || !PyArray_CheckExact(a) || PyArray_SIZE((PyArrayObject *)a) >= limit) {
+    if (!plain(a) || PyArray_SIZE((PyArrayObject *)a) >= limit) {
         return NULL;
     }
     return a;
@@ -206,7 +212,7 @@ static PyObject *fast_subscript(PyObject *x, PyObject *key)
 {
     if (!waiting() && Py_TYPE(x) == array_type && basic_index(key)) {
         PyObject *a = FIELD(x, at_a), *b = Py_None;
-        if (a != NULL && PyArray_CheckExact(a)) {
+        if (plain(a)) {
             HOLD(PyObject *r = PyObject_GetItem(a, key))
             PyObject *owner = FIELD(x, at_b);
             return wrap(r, owner == NULL || owner == Py_None ? x : owner);

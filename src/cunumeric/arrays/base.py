@@ -52,7 +52,7 @@ class ndarray(metaclass=ArrayType):  # the frame; methods are attached by the ot
     _a: Any  # numpy.ndarray, or Node while recorded
     _b: ndarray | None  # for a view: the array whose memory it shows
 
-    def __new__(cls, *args, **kwargs) -> Any:
+    def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:
         given, named = [strip(a) for a in args], strip_keywords(kwargs)
         if cls is not ndarray:
             return nd.__new__(cls, *given, **named)
@@ -67,7 +67,7 @@ class Hosted(nd):
 
     __module__ = "cunumeric"
 
-    def __new__(cls, *args, **kwargs) -> Any:
+    def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:
         return nd.__new__(cls, *[strip(a) for a in args], **strip_keywords(kwargs))
 
     def view(self, *args, **kwargs):

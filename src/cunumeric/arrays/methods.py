@@ -172,10 +172,10 @@ for _name in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
 
 
 def _set_flat(self, value):
-    host(self).flat = strip(value)
+    host(self).flat = strip(value)  # type: ignore[misc]
 
 
-ndarray.flat = property(flatiter, _set_flat, doc=nd.flat.__doc__)  # type: ignore[assignment,misc]
+setattr(ndarray, "flat", property(flatiter, _set_flat, doc=nd.flat.__doc__))  # noqa: B010  (mypy: no such attribute)
 
 
 def _base(self):
