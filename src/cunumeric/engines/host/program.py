@@ -83,10 +83,13 @@ class Template:
             if how == "view":
                 arrays.append(arrays[what][detail])
                 continue
-            a = memory.empty(*detail)
-            arrays.append(a)
             if how == "node":
-                form.nodes[what].place = Leaf(a, a)
+                node = form.nodes[what]  # its own dtype: `long` and `longlong` are equal, and two
+                a = memory.empty(node.shape, node.dtype)
+                node.place = Leaf(a, a)
+            else:
+                a = memory.empty(*detail)
+            arrays.append(a)
         return arrays
 
 
