@@ -26,6 +26,8 @@ class Program:
         self.shape = tuple(self.r.randint(1, side) for _ in range(ndim))
         if self.r.random() < 0.6:
             self.shape = (max(self.shape[0], 4),) + tuple(max(n, 3) for n in self.shape[1:])
+        if side > 100:
+            self.shape = (self.r.randint(side // 2, side), self.r.randint(side, side + 200))
         self.arrays = [self.fresh() for _ in range(self.r.randint(2, 4))]
 
     def fresh(self) -> Any:

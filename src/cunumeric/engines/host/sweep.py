@@ -37,7 +37,7 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
         return
     dead = dead_owners([p for p in pending if type(p) is Store])
     form = Form(pending, reduction, dead)
-    key = (form.key, settings.tile)
+    key = (form.key, settings.tile, settings.accelerate)
     template = _templates.get(key)
     if template is None:
         window.counters.plans += 1
