@@ -280,7 +280,7 @@ def measure(numpys: Callable, ours: Callable, budget: float) -> tuple[float, flo
     # What is recorded runs once a batch: several calls in one would be fused, or dropped.
     recorded = bool(window.pending)
     cunumeric.synchronize()
-    number = 1 if recorded else max(1, min(1000, int(2e-3 / max(first, 1e-7))))
+    number = 1 if recorded else max(1, min(1000, int(min(2e-3, budget / 6) / max(first, 1e-7))))
     turns = max(3, min(30, int(budget / max(first * number, 1e-6))))
     times: list[tuple[float, float]] = []
     for turn in range(turns):

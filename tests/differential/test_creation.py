@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from .compare import ALL, NUMERIC, attempt, compared, for_dtypes, for_sizes, misfit
+from .compare import ALL, LARGE, NUMERIC, attempt, compared, for_dtypes, for_sizes, misfit
 
 CALLS = """
 zeros(5)
@@ -231,8 +231,8 @@ def test_random_is_reproducible(np):
     s = np.random.RandomState(4)
     return [
         g.random(5), g.normal(size=(2, 3)), g.integers(0, 9, 7), g.permutation(5), g.choice(10, 3), g.random(),
-        g.random(70_000), np.random.rand(3), np.random.randint(0, 9, 4), np.random.randn(2, 2), s.uniform(0, 1, 4),
-        g.uniform(0, 5, 70_000), g.standard_normal(9), g.shuffle(np.arange(4)), np.random.permutation(6),
+        g.random(LARGE), np.random.rand(3), np.random.randint(0, 9, 4), np.random.randn(2, 2), s.uniform(0, 1, 4),
+        g.uniform(0, 5, LARGE), g.standard_normal(9), g.shuffle(np.arange(4)), np.random.permutation(6),
         np.random.random(), g.random(out=np.zeros(4)), attempt(g.random, out=np.zeros(4, "i4")),
         g.random(9, dtype="f4"), g.exponential(2, 3), attempt(g.normal, 0, -1), g.multinomial(5, [0.5, 0.5]),
         g.bytes(4),

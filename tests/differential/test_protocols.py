@@ -61,9 +61,6 @@ def test_mixed_operands(setup):
     assert type(numpy.float64(2) * x) is nd
 
 
-@pytest.mark.xfail(
-    strict=True, reason="numpy_array += ours binds the name to a new array of ours: `out` is not given back"
-)
 def test_numpys_array_in_place(setup):
     x, y = recorded()
     z = w = y.copy()
@@ -170,10 +167,6 @@ def test_matrix_and_memmap(np):
     ]
 
 
-REFLECTED = "our operator runs before the reflected one of a subclass of ndarray, which Python would try first"
-
-
-@pytest.mark.xfail(strict=True, reason=REFLECTED)
 @compared
 def test_reflected_operators_of_subclasses(np):
     class Loud(np.ndarray):
@@ -271,9 +264,6 @@ def test_array_namespace(setup):
         cunumeric.ones(3).__array_namespace__(api_version="1066.11")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="numpy.asarray of a StringDType array of ours reads __array_interface__: TypeError"
-)
 def test_asarray_of_strings_of_any_length(setup):
     assert numpy.asarray(cunumeric.array(["a", "bcd"], numpy.dtypes.StringDType())).tolist() == ["a", "bcd"]
 

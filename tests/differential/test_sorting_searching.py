@@ -2,7 +2,7 @@
 
 import pytest
 
-from .compare import RECORDED, attempt, compared, fails_in, for_all_dtypes, for_sizes, sample
+from .compare import attempt, compared, for_all_dtypes, for_sizes, sample
 
 DTYPES = ["float64", "float32", "int64", "uint8", "bool"]
 
@@ -105,7 +105,6 @@ def test_every_dtype(np, dtype):
     ]  # fmt: skip
 
 
-@fails_in(*RECORDED, reason="np.sort of 16384 and more structured elements: the kernel has no parameter `order`")
 @compared
 def test_sort_by_fields(np):
     t = np.array([(2, b"a"), (1, b"c"), (2, b"A")], [("k", "i4"), ("s", "S1")])

@@ -15,6 +15,8 @@ import pytest
 
 import cunumeric
 
+from .compare import LARGE
+
 N = 20_011
 
 
@@ -40,12 +42,12 @@ def test_threads_with_their_own_arrays(setup):
 
 def test_threads_with_their_own_arrays_recorded():
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda seed: work(cunumeric, seed, 140_001, 4), range(6)))
-    assert found == [work(numpy, seed, 140_001, 4) for seed in range(6)]
+        found = list(pool.map(lambda seed: work(cunumeric, seed, LARGE, 4), range(6)))
+    assert found == [work(numpy, seed, LARGE, 4) for seed in range(6)]
 
 
 def test_threads_that_read_one_array(setup):
-    n = 140_001 if setup == "default" else 203
+    n = LARGE if setup == "default" else 203
     x = cunumeric.arange(n) * 2.0
     expected = (numpy.arange(n) * 2.0 + 1).tolist()
     gate = threading.Barrier(4)
@@ -59,7 +61,7 @@ def test_threads_that_read_one_array(setup):
 
 
 def test_threads_that_write_parts_of_one_array(setup):
-    n = 80_000 if setup == "default" else 400
+    n = 4 * LARGE if setup == "default" else 400
     x = cunumeric.zeros(n)
     x += 1
     parts = [x[k * n // 4 : (k + 1) * n // 4] for k in range(4)]
@@ -93,14 +95,14 @@ def test_a_thread_reads_what_another_recorded(setup):
 
 
 def spawned(seed):
-    return work(cunumeric, seed, 140_001, 3)
+    return work(cunumeric, seed, LARGE, 3)
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_spawned_processes(method):
     with multiprocessing.get_context(method).Pool(2) as pool:
         found = pool.map_async(spawned, range(3)).get(90)
-    assert found == [work(numpy, seed, 140_001, 3) for seed in range(3)]
+    assert found == [work(numpy, seed, LARGE, 3) for seed in range(3)]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -148,8 +150,8 @@ def test_ctrl_c_leaves_each_array_old_or_new(threads, delay):
             time.sleep({delay})
             os.kill(os.getpid(), signal.SIGINT)
         stopped = False
-        threading.Thread(target=press).start()
         try:
+            threading.Thread(target=press).start()
             for k in range(10_000):
                 x += np.sin(y) ** 2 + np.cos(y) ** 2
                 y[...] = np.sqrt(x * x)

@@ -85,7 +85,7 @@ def dress(call: Any, f: Any, module: str) -> Any:
     call.__module__ = module
     call.__wrapped__ = getattr(f, "__wrapped__", f)
     if isinstance(f, types.BuiltinFunctionType):
-        call.__text_signature__ = f.__text_signature__
+        call.__text_signature__ = f.__text_signature__  # type: ignore[attr-defined]
         call = builtin(call)
     else:
         signature = vars(f).get("__signature__") if hasattr(f, "__dict__") else None
@@ -109,7 +109,7 @@ def twin(value: Any, module: str) -> Any:
     if isinstance(value, _FUNCTIONS) or type(value).__name__ == "cython_function_or_method":
         return function(value, module)
     if isinstance(value, type) and issubclass(value, nd) and value.__name__ not in _AS_THEY_ARE:
-        ours = _known[id(value)] = twin_class(value, module)
+        ours = _known[id(value)] = twin_class(value, module)  # type: ignore[assignment]
         return ours
     return value
 

@@ -19,7 +19,10 @@ __all__ = [
 
 
 def with_kernel(kernel: Callable, numpys: Callable) -> Callable:
-    """`numpys` on our arrays, with `kernel` tried first where some array is large."""
+    """`numpys` on our arrays, with `kernel` tried first where some array is large and the arguments are its own."""
+    code = kernel.__code__
+    most = code.co_argcount
+    names = frozenset(code.co_varnames[: most + code.co_kwonlyargcount])
 
     def call(*args, **kwargs):
         given = [strip(a) for a in args]
@@ -28,7 +31,8 @@ def with_kernel(kernel: Callable, numpys: Callable) -> Callable:
         limit = settings.kernel_min
         for v in given:
             if type(v) is nd and v.size >= limit:
-                r = kernel(*given, **named) if not _refused(given, named) else NotImplemented
+                if len(given) <= most and named.keys() <= names and not _subclass_among(given):
+                    r = kernel(*given, **named)
                 break
         if r is NotImplemented:
             try:
@@ -40,7 +44,7 @@ def with_kernel(kernel: Callable, numpys: Callable) -> Callable:
     return call
 
 
-def _refused(args: list, named: dict[str, Any]) -> bool:
+def _subclass_among(args: list) -> bool:
     """Kernels take NumPy's exact arrays, not subclasses, which have rules of their own."""
     return any(isinstance(v, nd) and type(v) is not nd for v in args)
 

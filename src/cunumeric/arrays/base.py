@@ -52,7 +52,7 @@ class ndarray(metaclass=ArrayType):  # the frame; methods are attached by the ot
     _a: Any  # numpy.ndarray, or Node while recorded
     _b: ndarray | None  # for a view: the array whose memory it shows
 
-    def __new__(cls, *args, **kwargs):
+    def __new__(cls, *args, **kwargs) -> Any:
         given, named = [strip(a) for a in args], strip_keywords(kwargs)
         if cls is not ndarray:
             return nd.__new__(cls, *given, **named)
@@ -67,7 +67,7 @@ class Hosted(nd):
 
     __module__ = "cunumeric"
 
-    def __new__(cls, *args, **kwargs):
+    def __new__(cls, *args, **kwargs) -> Any:
         return nd.__new__(cls, *[strip(a) for a in args], **strip_keywords(kwargs))
 
     def view(self, *args, **kwargs):
@@ -131,7 +131,7 @@ def _memmap_wrap(self, array, context=None, return_scalar=False):
 
 def _memmap_item(self, key):
     r = nd.__getitem__(self, strip(key))
-    return wrap(r.view(nd)) if type(r) is _twin_classes[np.memmap] and r._mmap is None else r
+    return wrap(r.view(nd)) if type(r) is _twin_classes[np.memmap] and r._mmap is None else r  # type: ignore[attr-defined]
 
 
 class Overriding(Hosted):
@@ -285,8 +285,10 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
             elif ta is nd:
                 if r is a or (base is not None and (base is a or base is a.base)):
                     window.expose(r)
-            elif ta is tuple and len(a) == 1 and type(a[0]) is ndarray and a[0]._a is r:
+            elif ta is tuple and len(a) == 1 and (a[0] is r or (type(a[0]) is ndarray and a[0]._a is r)):
                 return a[0]  # out=(x,)
+        if kwargs and kwargs.get("out") is r:
+            return r  # the user's own NumPy array
         if parent is not None:
             return view_of(parent, r)
         if r.dtype is _OBJECT:

@@ -102,5 +102,5 @@ def __setitem__(self, key, value):
 
 __getitem__.__doc__ = nd.__getitem__.__doc__
 __setitem__.__doc__ = nd.__setitem__.__doc__
-ndarray.__getitem__ = __getitem__  # type: ignore[attr-defined]
-ndarray.__setitem__ = __setitem__  # type: ignore[attr-defined]
+setattr(ndarray, "__getitem__", __getitem__)  # noqa: B010  (mypy takes a plain assignment for indexing)
+setattr(ndarray, "__setitem__", __setitem__)  # noqa: B010

@@ -175,7 +175,7 @@ def _set_flat(self, value):
     host(self).flat = strip(value)
 
 
-ndarray.flat = property(flatiter, _set_flat, doc=nd.flat.__doc__)  # type: ignore[attr-defined]
+ndarray.flat = property(flatiter, _set_flat, doc=nd.flat.__doc__)  # type: ignore[assignment,misc]
 
 
 def _base(self):
@@ -246,7 +246,7 @@ def _view_method(name: str) -> None:
 
     def call(self, *args, **kwargs):
         a = memory(self) if type(self) is ndarray else self
-        if window.pending and not _stays_view(name, a):
+        if window.pending and not (_always_view(name) or (a.flags.c_contiguous and _only_shape(args, kwargs))):
             a = host(self)
         return wrap_from(numpys(a, *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs)
 
@@ -254,9 +254,14 @@ def _view_method(name: str) -> None:
     method(call)
 
 
-def _stays_view(name: str, a: np.ndarray) -> bool:
-    """Whether the method gives a view whatever its arguments are."""
-    return name not in ("reshape", "ravel") or a.flags.c_contiguous
+def _always_view(name: str) -> bool:
+    """Whether the method gives a view whatever the layout and its arguments are."""
+    return name not in ("reshape", "ravel")
+
+
+def _only_shape(args: tuple, kwargs: dict[str, Any]) -> bool:
+    """Whether `reshape` or `ravel` was given no order and no wish to copy."""
+    return not kwargs and not any(isinstance(v, str) for v in args)
 
 
 for _name in ("reshape", "ravel", "transpose", "swapaxes", "squeeze", "diagonal"):
@@ -368,7 +373,7 @@ def to_device(self, device, /, *, stream=None):
 
 @method
 def setflags(self, write=None, align=None, uic=None):
-    nd.setflags(host(self), write, align, uic)
+    nd.setflags(host(self), write, align, uic)  # type: ignore[call-arg]
 
 
 def _worth(a: np.ndarray, args: list) -> bool:

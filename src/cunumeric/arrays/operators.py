@@ -132,7 +132,7 @@ for _symbol, _kernel in _ARITHMETIC.items():
     setattr(ndarray, f"__i{_symbol}__", _inplace(_symbol, _kernel))
 for _symbol, _kernel in _COMPARISONS.items():
     setattr(ndarray, f"__{_symbol}__", _binary(_symbol, _kernel, getattr(operator, f"__{_symbol}__"), False))
-for _name, _kernel in {
+for _name, _kernel in {  # type: ignore[assignment]
     "__neg__": np.negative, "__pos__": np.positive, "__abs__": np.absolute, "__invert__": np.invert,
 }.items():  # fmt: skip
     setattr(ndarray, _name, _unary(_name, _kernel))

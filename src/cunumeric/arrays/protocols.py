@@ -84,7 +84,7 @@ def _told(dtype: np.dtype, how: str) -> bool:
     try:
         if how == "buffer":
             text = memoryview(np.empty(1, dtype)).format
-            return np.dtype(_internal._dtype_from_pep3118(text)) == dtype
+            return np.dtype(_internal._dtype_from_pep3118(text)) == dtype  # type: ignore[attr-defined]
         description = np.empty(0, dtype).__array_interface__["descr"]
         return bool(np.dtype(description) == dtype)
     except Exception:  # NumPy's parsers raise what they like
@@ -119,7 +119,7 @@ def _struct(self: Any) -> Any:
 
 ndarray.__array_struct__ = property(_struct, doc=nd.__array_struct__.__doc__)  # type: ignore[attr-defined]
 ndarray.__array_priority__ = 0.0  # type: ignore[attr-defined]
-ndarray.__class_getitem__ = classmethod(lambda cls, item: nd[item])  # type: ignore[attr-defined]
+ndarray.__class_getitem__ = classmethod(lambda cls, item: nd.__class_getitem__(item))  # type: ignore[attr-defined]
 
 
 @method
@@ -173,7 +173,7 @@ def _install_buffer_slot() -> None:
         "str getattro setattro as_buffer"
     ).split()
     procs = ctypes.c_void_p.from_address(id(ndarray) + head + word * fields.index("as_buffer"))
-    ctypes.c_void_p.from_address(procs.value).value = ctypes.cast(slot, ctypes.c_void_p).value
+    ctypes.c_void_p.from_address(procs.value or 0).value = ctypes.cast(slot, ctypes.c_void_p).value
     ndarray._buffer_slot = slot  # type: ignore[attr-defined]  # keeps the callback alive
 
 

@@ -47,7 +47,7 @@ class Form:
             return v.dtype
 
         for p in pending:
-            if type(p) is Node:
+            if isinstance(p, Node):
                 refs = tuple([number(arg) for arg in p.args])
                 numbers[id(p)] = len(nodes)
                 nodes.append(p)

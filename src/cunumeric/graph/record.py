@@ -194,19 +194,20 @@ def elementwise_call(row: Row, args: tuple) -> Any:
 
 # -- operators and ufunc calls -----------------------------------------------------------------------------------------
 
-_SQUARE = elementwise.row(np.square)
-_SQRT = elementwise.row(np.sqrt)
-_RECIPROCAL = elementwise.row(np.reciprocal)
-_POSITIVE = elementwise.row(np.positive)
+_SQUARE: Row = elementwise.row(np.square)  # type: ignore[assignment]
+_SQRT: Row = elementwise.row(np.sqrt)  # type: ignore[assignment]
+_RECIPROCAL: Row = elementwise.row(np.reciprocal)  # type: ignore[assignment]
+_POSITIVE: Row = elementwise.row(np.positive)  # type: ignore[assignment]
+# NumPy's operator has short ways for these exponents, with results and warnings of their own.
+_SHORT = {(int, 2): _SQUARE, (int, 1): _POSITIVE, (int, -1): _RECIPROCAL, (float, 0.5): _SQRT}
 
 
 def operator(row: Row, x: Any, y: Any, reflected: bool) -> Any:
     """A Python operator on an array of ours."""
     if row.name == "power" and not reflected and type(y) in (int, float):
-        # NumPy's operator has short ways for these exponents, with results of their own.
         kind = x._a.dtype.kind
         if kind in "fc":
-            short = {2: _SQUARE, 1: _POSITIVE, 0.5: _SQRT, -1: _RECIPROCAL}.get(y)
+            short = _SHORT.get((type(y), y))
             if short is not None:
                 return elementwise_call(short, (x,))
             if y == 0:
@@ -225,7 +226,7 @@ def inplace(row: Row, x: Any, y: Any) -> bool | Any:
     if not _ready() or (row.name == "power" and x._a.dtype.kind not in "fc"):
         return NotImplemented
     if row.name == "power" and type(y) in (int, float):
-        short = {2: _SQUARE, 0.5: _SQRT}.get(y)
+        short = _SHORT.get((type(y), y))
         return _into(short, (x,), x) if short is not None else NotImplemented
     return _into(row, (x, y), x)
 
@@ -333,7 +334,7 @@ def cast(x: Any, dtype: Any, casting: str) -> Any:
         return NotImplemented  # NumPy warns of the discarded imaginary part
     if to.char == "e" and a.dtype.kind in "iu":
         return NotImplemented  # NumPy warns of overflow, which casts of integers have with half floats alone
-    if not np.can_cast(a.dtype, to, casting):
+    if not np.can_cast(a.dtype, to, casting):  # type: ignore[arg-type]
         return NotImplemented
     try:
         with window.lock:
@@ -510,7 +511,7 @@ def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: bool) 
     if not axes:
         raise _No
     shape = v.shape
-    source: Any = v if type(v) is Node else window.leaf(v)
+    source: Any = v if isinstance(v, Node) else window.leaf(v)
     reduction = Reduction(ufunc, source, axes, accumulator)
     reduction.seq = window.sequence()
     reduction.temporary = temporary

@@ -153,7 +153,7 @@ class _Period:
 
     def ends(self, item: Node | Store) -> bool:
         """Whether the window should end after `item`."""
-        if type(item) is Node:
+        if isinstance(item, Node):
             self.recent.append((item.row, item.shape))
         else:
             self.recent.append((item.destination.a.shape, item.destination.offset))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import threading
+from typing import Literal
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def shelved_bytes() -> int:
     return _shelf.bytes
 
 
-def empty(shape: tuple[int, ...], dtype: np.dtype, order: str = "C") -> np.ndarray:
+def empty(shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C") -> np.ndarray:
     """`np.empty` for the engine's results; large ones on shelved memory. Raises NumPy's MemoryError, which names the
     shape, the dtype and the bytes, after giving back what is shelved."""
     nbytes = math.prod(shape) * dtype.itemsize

@@ -20,7 +20,7 @@ import os
 import threading
 from _thread import get_ident
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .settings import settings
 
@@ -122,7 +122,8 @@ class held_interrupts:
         if self.nested:
             return
         self._inside.add(me)
-        self.previous = self.caught = None
+        self.previous: Any = None
+        self.caught: tuple[Any, Any] | None = None
         if me == _main:
             # The C functions: those of `signal` make enumeration members, which takes longer than a small sweep.
             previous = _signal.getsignal(_signal.SIGINT)

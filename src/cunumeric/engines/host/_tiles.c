@@ -199,8 +199,8 @@ typedef struct {
     PyObject *arrays, *constants, *partials;
     View **views;        /* per block, per load */
     char **constant_data;
-    npy_intp bands, next;
-    char *seen;          /* per band: whether it has a partial result */
+    npy_intp bands, next, per_band;  /* per_band: partial results of a band, at most */
+    char *seen;          /* per partial result: whether it is there */
     int *flags;          /* per instruction; the last for the reduction */
     int failed, nheld;
     Held *held;
@@ -441,7 +441,8 @@ static PyObject *program_run(Program *p, PyObject *args)
     r->bands = (p->high - p->low + p->rows - 1) / p->rows;
     r->views = calloc(p->nblocks + 1, sizeof(View *));
     r->constant_data = calloc(p->nconstants + 1, sizeof(char *));
-    r->seen = calloc(r->bands + 1, 1);
+    r->per_band = partials == Py_None ? 0 : PyArray_SIZE((PyArrayObject *)partials) / r->bands;
+    r->seen = calloc(r->bands * r->per_band + 1, 1);
     r->flags = calloc(p->ninstructions + 2, sizeof(int));
     r->held = calloc(parts + 1, sizeof(Held));
     r->nheld = parts;
@@ -471,6 +472,7 @@ typedef struct {
     npy_intp *step;     /* per register: stride in the chunk */
     char **line;        /* per load of the block at work: where the line begins */
     int *flags;
+    npy_intp band, partial, joined;  /* the reduction: elements joined to the partial result at work */
 } Worker;
 
 static inline int instruct(const Instruction *i, const Worker *w, npy_intp n)
@@ -496,16 +498,27 @@ static inline int instruct(const Instruction *i, const Worker *w, npy_intp n)
     }
 }
 
-/* One chunk's values of the reduced register joined to the band's partial result. */
+/* One chunk's values of the reduced register joined to a partial result. A partial result is of at most a chunk's
+ * number of elements, so that sums are pairwise inside it and, when all are joined, over them. */
 static int reduce(Worker *w, npy_intp band, npy_intp n)
 {
     Run *r = w->run;
     Program *p = r->program;
-    char *total = PyArray_BYTES((PyArrayObject *)r->partials) + band * p->reduce_size;
+    if (band != w->band) {
+        w->band = band;
+        w->partial = band * r->per_band;
+        w->joined = 0;
+    }
+    else if (w->joined + n > p->chunk) {
+        w->partial++;
+        w->joined = 0;
+    }
+    w->joined += n;
+    char *total = PyArray_BYTES((PyArrayObject *)r->partials) + w->partial * p->reduce_size;
     char *from = w->at[p->partial];
     npy_intp step = w->step[p->partial];
-    if (!r->seen[band]) {
-        r->seen[band] = 1;
+    if (!r->seen[w->partial]) {
+        r->seen[w->partial] = 1;
         memcpy(total, from, p->reduce_size);
         from += step;
         n--;
@@ -685,7 +698,7 @@ static PyObject *run_work(Run *r, PyObject *args)
     for (int k = 0; k < p->nblocks; k++) {
         most = p->blocks[k].nloads > most ? p->blocks[k].nloads : most;
     }
-    Worker w = {r, NULL, NULL, NULL, NULL};
+    Worker w = {r, NULL, NULL, NULL, NULL, -1, 0, 0};
     w.at = calloc(p->nregs + 1, sizeof(char *));
     w.step = calloc(p->nregs + 1, sizeof(npy_intp));
     w.line = calloc(most + 1, sizeof(char *));
@@ -750,7 +763,7 @@ static PyObject *run_finish(Run *r, PyObject *unused)
             }
         }
     }
-    PyObject *flags = PyList_New(p->ninstructions + 1), *seen = PyBytes_FromStringAndSize(r->seen, r->bands);
+    PyObject *flags = PyList_New(p->ninstructions + 1), *seen = PyBytes_FromStringAndSize(r->seen, r->bands * r->per_band);
     for (int k = 0; flags != NULL && k <= p->ninstructions; k++) {
         PyList_SET_ITEM(flags, k, PyLong_FromLong(r->flags[k]));
     }

@@ -30,6 +30,10 @@ FLAGS = ((1, "divide by zero"), (2, "overflow"), (4, "underflow"), (8, "invalid 
 _loops: dict[tuple[Any, ...], Any] = {}
 
 
+def chunk() -> int:
+    return min(CHUNK, settings.tile)
+
+
 class _No(Exception):
     """Not for the extension."""
 
@@ -58,6 +62,8 @@ class _Translator:
         for block in program.blocks:
             for register, number in block.loads:
                 self.dtypes[register] = table.arrays[number].dtype
+        if not all(d.isnative for d in self.dtypes.values()):
+            raise _No
         self.registers = program.registers
         self.slots = list(program.slot_bytes)
         self.scratch = [(r, slot, d.itemsize) for b in program.blocks for r, slot, d in b.scratch]
@@ -129,7 +135,7 @@ def translate(program: Program, table: Table, virtual: dict[int, np.dtype], redu
             rows, low, high = 1, 0, program.blocks[0].shape[0]
         program.native_numbers = [i[4] for b in blocks for i in b[3]]
         return _tiles.Program(
-            t.registers, blocks, program.constants, t.scratch, t.slots, min(CHUNK, settings.tile), rows, low, high,
+            t.registers, blocks, program.constants, t.scratch, t.slots, chunk(), rows, low, high,
             int(program.flat), program.delayed, -1 if program.result is None else program.result,
             -1 if program.out is None else program.out, partial, info, size,
         )  # fmt: skip

@@ -53,7 +53,7 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     heard: list[tuple[Any, str, str]] = []
     for step in template.steps:
         window.counters.sweeps += 1
-        if type(step) is Simple:
+        if isinstance(step, Simple):
             step.run(arrays, form.constants)
         else:
             _run_sweep(step, arrays, form, reduction, heard)
@@ -281,8 +281,11 @@ def _run_native(
     """The sweep in C: threads share its bands, or, delayed, have a run of rows each."""
     partials = None
     if reduction is not None and program.partial is not None:
-        partials = np.empty(-(-(program.high - program.low) // program.rows) if not program.axis else
-                            program.blocks[0].shape[0], reduction.dtype)  # fmt: skip
+        block = program.blocks[-1]
+        rows = program.rows if not program.axis else 1
+        bands = -(-(program.high - program.low) // rows) if not program.axis else program.blocks[0].shape[0]
+        size = rows * math.prod(block.shape[1:])
+        partials = np.empty(bands * (2 * size // native.chunk() + 2), reduction.dtype)
     run = program.native.run(arrays, form.constants, partials, parts)
     threads.run(lambda part: run.work(part, parts), parts)
     flags, seen = run.finish()
@@ -294,7 +297,7 @@ def _run_native(
     numbers = program.native_numbers
     for k, raised in enumerate(flags):
         if raised:
-            errors = name = None
+            errors, name = None, ""
             if k < len(numbers):
                 if numbers[k] >= 0:
                     node = form.nodes[numbers[k]]

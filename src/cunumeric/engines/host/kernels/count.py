@@ -6,6 +6,7 @@ Each thread counts its own blocks; integer counts add up exactly. Sums of weight
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ _SOURCES = INTEGERS + REALS
 
 def _outer_edges(a: np.ndarray, given: object, parts: int) -> tuple | None:
     """The lowest and the highest edge, as NumPy takes them from `range` or from the data; None where it raises."""
+    low: Any
+    high: Any
     if given is not None:
         if type(given) not in (tuple, list) or len(given) != 2:  # type: ignore[arg-type]
             return None
@@ -157,7 +160,7 @@ def histogram(a, bins=10, range=None, density=None, weights=None):
         return NotImplemented
     total = np.zeros(count, np.intp if weights is None else np.float64)
     for counts in partial:
-        total += counts
+        total += counts  # type: ignore[arg-type]
     if density:
         widths = np.array(np.diff(edges), float)
         return total / widths / total.sum(), edges

@@ -44,7 +44,7 @@ def _gather(rows: np.ndarray, index: np.ndarray, out: np.ndarray, mode: str, par
         if check and (outside or block.min() < -n or block.max() >= n):
             outside.append(start)
         elif contiguous:
-            np.take(rows, block.astype(_INTP, copy=False), 0, out[start:stop], "wrap" if check else mode)
+            np.take(rows, block.astype(_INTP, copy=False), 0, out[start:stop], "wrap" if check else mode)  # type: ignore[call-overload]
         else:
             # np.take would first copy the whole of `rows`.
             out[start:stop] = rows[block]

@@ -40,7 +40,7 @@ def _drawn(generator, out, fill):
         for start, _stop in edges:
             # A constant seed: the state replaces it, and asking the system for entropy is slow.
             clone = kind(0)
-            clone.state = state
+            clone.state = state  # type: ignore[assignment]
             if start:
                 clone.advance(start)
             clones.append(np.random.Generator(clone))
@@ -51,7 +51,7 @@ def _drawn(generator, out, fill):
 
         run(body, len(edges))
         # `advance` forgets the half draw that 32-bit numbers leave behind; drawing doubles does not.
-        state["state"] = clones[-1].bit_generator.state["state"]
+        state["state"] = clones[-1].bit_generator.state["state"]  # type: ignore[index]
         bits.state = state
     return out
 

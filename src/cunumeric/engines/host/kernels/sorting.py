@@ -79,7 +79,7 @@ def _long(a: np.ndarray, out: np.ndarray, kind: str, parts: int) -> None:
 
     def sort_run(part: int) -> None:
         runs[part][...] = a[edges[part] : edges[part + 1]]
-        runs[part].sort(kind=kind)
+        runs[part].sort(kind=kind)  # type: ignore[arg-type]
 
     run(sort_run, parts)
     cuts = _cuts(runs, parts)

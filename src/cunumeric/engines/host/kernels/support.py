@@ -60,7 +60,7 @@ def run(body: Callable[[int], None], parts: int) -> bool:
         noted.append(kind)
 
     def guarded(part: int) -> None:
-        with np.errstate(**{"divide": "ignore", "over": "ignore", "under": "ignore", "invalid": "ignore", **heard},
+        with np.errstate(**{"divide": "ignore", "over": "ignore", "under": "ignore", "invalid": "ignore", **heard},  # type: ignore[arg-type]
                          call=note):  # fmt: skip
             body(part)
 

@@ -161,7 +161,7 @@ def _complex(name: str, a, s, axes, norm, out):
     several = _several(a, s, axes)
     if several is None:
         return NotImplemented
-    return _run([(name, n, axis) for n, axis in zip(*several, strict=True)][::-1], a, norm, out)
+    return _run([(name, n, axis) for n, axis in zip(*several, strict=True)][::-1], a, norm, out)  # type: ignore[arg-type]
 
 
 def fft(a, n=None, axis=-1, norm=None, out=None):
@@ -212,7 +212,7 @@ def rfftn(a, s=None, axes=None, norm=None, out=None):
     (*lengths, last), (*others, axis) = several
     steps = [("rfft", last, axis)]
     steps += [("fft", n, other) for n, other in zip(lengths, others, strict=True)][::-1]
-    return _run(steps, a, norm, out)
+    return _run(steps, a, norm, out)  # type: ignore[arg-type]
 
 
 def irfftn(a, s=None, axes=None, norm=None, out=None):
