@@ -100,9 +100,23 @@ typedef void Cast(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp
     static void cast_##FROM##_##TO(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp n) \
     {                                                                                        \
         for (npy_intp k = 0; k < n; k++) {                                                   \
-            *(npy_##TO *)(to + k * ts) = (npy_##TO)(*(const npy_##FROM *)(from + k * fs));   \
+            *(npy_##TO *)(to + k * ts) = (npy_##TO)READ_##FROM(*(const npy_##FROM *)(from + k * fs)); \
         }                                                                                    \
     }
+/* A boolean whose byte is neither 0 nor 1 is true. */
+#define READ_bool(x) ((x) != 0)
+#define READ_byte(x) (x)
+#define READ_ubyte(x) (x)
+#define READ_short(x) (x)
+#define READ_ushort(x) (x)
+#define READ_int(x) (x)
+#define READ_uint(x) (x)
+#define READ_long(x) (x)
+#define READ_ulong(x) (x)
+#define READ_longlong(x) (x)
+#define READ_ulonglong(x) (x)
+#define READ_float(x) (x)
+#define READ_double(x) (x)
 #define DEFINE_BOOL(TO, FROM)                                                                \
     static void cast_##FROM##_bool(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp n) \
     {                                                                                        \
