@@ -6,16 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays.base import array_of, strip, strip_keywords, wrap_from
+from ..arrays.base import array_of, nd, strip, strip_keywords, wrap_from
 from ..arrays.calls import liking
 from ..runtime import memory
 
 __all__ = ["empty", "full", "ones"]
 
 
+_SMALL = 4096  # elements that are below `memory.SHELVED_FROM` in any dtype that comes here
+
+
+def _made(a: Any) -> Any:
+    return array_of(a) if type(a) is nd else wrap_from(a, ())
+
+
 def _warm(shape: Any, dtype: Any, order: str) -> np.ndarray | None:
     """Memory from the shelf, where the call is plain and large; None where it is NumPy's."""
-    if order != "C":
+    if order != "C" or (type(shape) is int and shape < _SMALL):
         return None
     try:
         dims = (shape,) if type(shape) is int else tuple(shape) if type(shape) in (tuple, list) else None
@@ -34,6 +41,8 @@ def empty(shape, dtype=float, order="C", **kwargs):
     a = _warm(shape, dtype, order) if not kwargs else None
     if a is not None:
         return array_of(a)
+    if not kwargs:
+        return _made(np.empty(strip(shape), dtype, order))
     if "like" in kwargs:
         r = liking(np.empty, (shape, dtype, order), kwargs)
         if r is not None:
@@ -46,6 +55,8 @@ def ones(shape, dtype=None, order="C", **kwargs):
     if a is not None and a.dtype.kind in "biufc":
         a.fill(1)
         return array_of(a)
+    if not kwargs:
+        return _made(np.ones(strip(shape), dtype, order))
     if "like" in kwargs:
         r = liking(np.ones, (shape, dtype, order), kwargs)
         if r is not None:
@@ -60,6 +71,8 @@ def full(shape, fill_value, dtype=None, order="C", **kwargs):
     if a is not None and a.dtype.kind in "biufc":
         np.copyto(a, strip(fill_value), casting="unsafe")
         return array_of(a)
+    if not kwargs:
+        return _made(np.full(strip(shape), strip(fill_value), dtype, order))
     if "like" in kwargs:
         r = liking(np.full, (shape, fill_value, dtype, order), kwargs)
         if r is not None:

@@ -22,12 +22,17 @@ def call(f: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     return wrap_from(r, args, kwargs)
 
 
+# Arguments that hold no array.
+_ATOMS = frozenset({int, float, complex, bool, str, type(None), np.float64, np.int64})
+
+
 def calling(f: Any) -> Any:
     """`f` of NumPy as a function on our arrays."""
 
     def call(*args, **kwargs):
         try:
-            r = f(*[strip(a) for a in args], **strip_keywords(kwargs))
+            given = [a if type(a) in _ATOMS else strip(a) for a in args]
+            r = f(*given, **strip_keywords(kwargs)) if kwargs else f(*given)
         except (TypeError, ValueError) as error:
             r = again(error, f, args, kwargs)
         return wrap_from(r, args, kwargs)

@@ -28,6 +28,10 @@ _NUMBERS = (np.number, np.bool_)
 _ASK_FROM = 1 << 30
 # Bits of `flags.num`: writeable, and warn on write. Reading `flags.writeable` warns too.
 _WRITEABLE, _WRITING = 0x400, 0x400 | 1 << 31
+# Below this many additions of elements an operation is worth recording only in company (`window.company`).
+_MIDDLING = 1 << 21
+# From this many elements on, threads reduce an array faster than NumPy alone.
+_REDUCED_FROM = 1 << 21
 _SILENT_ON_INTEGERS = frozenset({"add", "subtract", "multiply", "square", "negative", "absolute", "cast"})
 
 # Set by the array layer: the array class.
@@ -105,8 +109,12 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
                 except ValueError:
                     raise _No from None
     size = math.prod(shape)
-    if size == 0 or not shape or (size < settings.record_min and not (waits or _any_waits(values))):
+    if size == 0 or not shape:
         raise _No
+    if not waits and size * row.cost < _MIDDLING:
+        small = size < settings.record_min
+        if (small or (settings.record_min and not window.company.expected())) and not _any_waits(values):
+            raise _No
     dtypes = resolve(row, tuple(signature))
     if dtypes is None:
         raise _No
@@ -495,8 +503,10 @@ def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: bool) 
         raise _No
     if v.dtype.kind not in elementwise.KINDS or not v.dtype.isnative or v.dtype == np.float16 or not v.size:
         raise _No
-    if type(v) is nd and (v.size < settings.record_min or not _descending(v) or not v.flags.aligned):
-        raise _No
+    if type(v) is nd:
+        least = settings.record_min if window.pending else max(settings.record_min, _REDUCED_FROM)
+        if (v.size < least and settings.record_min) or not _descending(v) or not v.flags.aligned:
+            raise _No
     if v.dtype.kind == "c" and ufunc in (np.minimum, np.maximum):
         raise _No
     axes = _axes(axis, v.ndim)

@@ -167,6 +167,28 @@ class _Period:
 _period = _Period()
 
 
+class _Company:
+    """Whether recorded operations of middling size come alone. Recording costs what a cheap operation on 10⁵ elements
+    takes, and brings it back only when others join: after several windows of one operation such operations run at
+    once, but for every now and then one, which shows whether chains have come."""
+
+    ALONE, PROBE = 6, 24
+
+    def __init__(self) -> None:
+        self.alone = 0  # windows of one operation, one after another
+        self.passed = 0
+
+    def expected(self) -> bool:
+        """Whether to record an operation that begins a chain, if there is one."""
+        if self.alone < self.ALONE:
+            return True
+        self.passed += 1
+        return self.passed % self.PROBE == 0
+
+
+company = _Company()
+
+
 def full() -> bool:
     """Whether the window should be run after the item recorded last."""
     return bool(pending) and _period.ends(pending[-1])

@@ -33,7 +33,9 @@ _templates: OrderedDict[Any, Template] = OrderedDict()
 
 def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     """Run a window: the engine's entry."""
-    if reduction is None and len(pending) == 1 and _run_one(pending[0]):
+    alone = len(pending) == 1 and reduction is None
+    window.company.alone = window.company.alone + 1 if alone else 0
+    if alone and _run_one(pending[0]):
         return
     dead = dead_owners([p for p in pending if type(p) is Store])
     form = Form(pending, reduction, dead)
