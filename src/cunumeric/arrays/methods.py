@@ -365,6 +365,23 @@ def resize(self, *args, refcheck=True, **kwargs):
 _resized: dict[int, tuple[weakref.ref, list]] = {}
 
 
+def _private_setter(name: str) -> None:
+    """NumPy 2.5's method for what was assigning to an attribute."""
+    numpys = getattr(nd, name, None)
+    if numpys is None:
+        return
+
+    def call(self, value):
+        return numpys(host(self), strip(value))
+
+    call.__name__ = name
+    method(call)
+
+
+_private_setter("_set_dtype")
+_private_setter("_set_shape")
+
+
 @method
 def to_device(self, device, /, *, stream=None):
     nd.to_device(host(self), device, stream=stream)

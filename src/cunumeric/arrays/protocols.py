@@ -130,6 +130,8 @@ def __array_finalize__(self, obj, /):
 def _showing(x: Any) -> np.ndarray:
     """The array whose buffer shows the memory of `x`."""
     a = host(x)
+    if a.dtype.kind in "mM":
+        memoryview(a)  # NumPy refuses, in its own words
     if not _told(a.dtype, "buffer"):
         raise BufferError(f"a buffer cannot tell all of {a.dtype!r}")
     window.expose(a)
