@@ -16,7 +16,13 @@ __all__ = ["empty", "full", "ones"]
 _SMALL = 4096  # elements that are below `memory.SHELVED_FROM` in any dtype that comes here
 
 
-def _made(a: Any) -> Any:
+def _numpys(f: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """NumPy's `f`, or what a foreign `like=` makes of ours."""
+    if "like" in kwargs:
+        r = liking(f, args, kwargs)
+        if r is not None:
+            return r
+    a = f(*[strip(v) for v in args], **strip_keywords(kwargs))
     return array_of(a) if type(a) is nd else wrap_from(a, ())
 
 
@@ -41,13 +47,7 @@ def empty(shape, dtype=float, order="C", **kwargs):
     a = _warm(shape, dtype, order) if not kwargs else None
     if a is not None:
         return array_of(a)
-    if not kwargs:
-        return _made(np.empty(strip(shape), dtype, order))
-    if "like" in kwargs:
-        r = liking(np.empty, (shape, dtype, order), kwargs)
-        if r is not None:
-            return r
-    return wrap_from(np.empty(strip(shape), dtype, order, **strip_keywords(kwargs)), ())
+    return _numpys(np.empty, (shape, dtype, order), kwargs)
 
 
 def ones(shape, dtype=None, order="C", **kwargs):
@@ -55,13 +55,7 @@ def ones(shape, dtype=None, order="C", **kwargs):
     if a is not None and a.dtype.kind in "biufc":
         a.fill(1)
         return array_of(a)
-    if not kwargs:
-        return _made(np.ones(strip(shape), dtype, order))
-    if "like" in kwargs:
-        r = liking(np.ones, (shape, dtype, order), kwargs)
-        if r is not None:
-            return r
-    return wrap_from(np.ones(strip(shape), dtype, order, **strip_keywords(kwargs)), ())
+    return _numpys(np.ones, (shape, dtype, order), kwargs)
 
 
 def full(shape, fill_value, dtype=None, order="C", **kwargs):
@@ -71,10 +65,4 @@ def full(shape, fill_value, dtype=None, order="C", **kwargs):
     if a is not None and a.dtype.kind in "biufc":
         np.copyto(a, strip(fill_value), casting="unsafe")
         return array_of(a)
-    if not kwargs:
-        return _made(np.full(strip(shape), strip(fill_value), dtype, order))
-    if "like" in kwargs:
-        r = liking(np.full, (shape, fill_value, dtype, order), kwargs)
-        if r is not None:
-            return r
-    return wrap_from(np.full(strip(shape), strip(fill_value), dtype, order, **strip_keywords(kwargs)), ())
+    return _numpys(np.full, (shape, fill_value, dtype, order), kwargs)

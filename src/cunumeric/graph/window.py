@@ -44,7 +44,6 @@ class Counters:
         self.sweeps = 0
         self.plans = 0
         self.recorded = 0
-        self.written_bytes = 0
 
 
 lock = threading.RLock()

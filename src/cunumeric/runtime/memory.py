@@ -83,11 +83,6 @@ def trim() -> None:
     _shelf.clear()
 
 
-def shelved_bytes() -> int:
-    """Bytes kept for reuse."""
-    return _shelf.bytes
-
-
 def empty(shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C") -> np.ndarray:
     """`np.empty` for the engine's results; large ones on shelved memory. Raises NumPy's MemoryError, which names the
     shape, the dtype and the bytes, after giving back what is shelved."""
