@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import ufunc
+from ..arrays import lowered, ufunc
 from ..arrays.base import nd, ndarray, strip, strip_keywords, twin_class, wrap_from
 from ..arrays.calls import again, calling, liking, twins
+from ..runtime import residence
 
 _LAZY = frozenset(
     "char core ctypeslib dtypes emath exceptions f2py fft lib linalg ma matlib polynomial random rec strings testing "
@@ -78,6 +79,8 @@ def _takes_like(f: Any) -> bool:
 
 def dress(call: Any, f: Any, module: str) -> Any:
     """Name, documentation and signature of NumPy's `f` for `call`; remembers the two as twins."""
+    if residence.accelerated:
+        call = lowered.offer(call, f)
     try:
         functools.update_wrapper(call, f, updated=())
     except (AttributeError, TypeError):

@@ -19,8 +19,11 @@ from typing import Any
 import numpy as np
 
 from ..engines import host as _host  # noqa: F401  (sets the engine)
+from ..engines import xla as _xla  # noqa: F401  (takes its place where the settings say so)
 from ..graph import record, window
 from ..graph.node import Node
+from ..runtime import residence
+from ..runtime.settings import settings
 
 nd = np.ndarray
 new = object.__new__
@@ -158,7 +161,7 @@ def _given_ours(special: Any) -> Any:
 def array_of(a: np.ndarray) -> ndarray:
     """Our array over NumPy's."""
     x = new(ndarray)
-    x._a = a
+    x._a = _kept(a) if residence.accelerated else a
     x._b = None
     return x
 
@@ -180,8 +183,9 @@ def memory(x: ndarray) -> np.ndarray:
     return a
 
 
-def host(x: Any) -> np.ndarray:
-    """The NumPy array of `x`, with everything recorded on its memory done. NumPy's own arrays pass through."""
+def host(x: Any, *, writes: bool = True) -> np.ndarray:
+    """The NumPy array of `x`, with everything recorded on its memory done. NumPy's own arrays pass through. `writes`:
+    whoever gets it may write to it; where that is known not to be, an accelerator keeps its copy."""
     try:
         a = x._a
     except AttributeError:
@@ -189,10 +193,13 @@ def host(x: Any) -> np.ndarray:
     if type(a) is nd:
         if window.pending and window.touched(a):
             window.flush()
-        return a
-    if type(a) is Node:
+    elif type(a) is Node:
         window.flush()
-        return x._a
+        a = x._a
+    else:
+        return a
+    if residence.accelerated:
+        residence.fetch(a, writes=writes)
     return a
 
 
@@ -241,7 +248,7 @@ def wrap(r: Any) -> Any:
     t = type(r)
     if t is nd:
         x = new(ndarray)
-        x._a = r
+        x._a = _kept(r) if residence.accelerated else r
         x._b = None
         return x
     if t is tuple:
@@ -253,6 +260,11 @@ def wrap(r: Any) -> Any:
     if t in _twin_classes:
         object.__setattr__(r, "__class__", _twin_classes[t])
     return r
+
+
+def _kept(a: np.ndarray) -> np.ndarray:
+    """A result of NumPy's, as memory that the accelerator can hold where it is large enough."""
+    return residence.adopt(a) if a.size >= settings.record_min else a
 
 
 _OBJECT = np.dtype(object)
@@ -298,7 +310,7 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
             if x is not None:
                 return x
         x = new(ndarray)
-        x._a = r
+        x._a = _kept(r) if residence.accelerated else r
         x._b = None
         return x
     if t is tuple:

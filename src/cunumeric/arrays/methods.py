@@ -16,8 +16,10 @@ import numpy as np
 from ..engines.host import kernels
 from ..graph import record, window
 from ..graph.node import owner_of
+from ..runtime import residence
 from ..runtime.memory import Lease
 from ..runtime.settings import settings
+from . import lowered
 from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from
 from .calls import again
 
@@ -25,6 +27,10 @@ from .calls import again
 def method(f: Callable) -> Callable:
     """Attach `f` to the class under its name, with NumPy's docstring where it has none, and NumPy's signature."""
     numpys = getattr(nd, f.__name__)
+    if residence.accelerated and f.__name__ in lowered.METHODS:
+        name = f.__name__
+        f = lowered.offer(f, lowered.METHODS[name])
+        f.__name__ = name
     f.__doc__ = f.__doc__ or numpys.__doc__
     f.__wrapped__ = numpys  # type: ignore[attr-defined]  # inspect.signature follows it
     f.__qualname__ = f"ndarray.{f.__name__}"
@@ -181,7 +187,7 @@ setattr(ndarray, "flat", property(flatiter, _set_flat, doc=nd.flat.__doc__))  # 
 def _base(self):
     a = memory(self)
     b = a.base
-    if b is None or type(b) is Lease:
+    if b is None or isinstance(b, Lease):
         return None
     owner = self._b
     if owner is not None and owner._a is b:
@@ -203,7 +209,7 @@ class flagsobj:
 
     def __getattr__(self, name: str) -> Any:
         if name == "owndata":
-            return self._flags.owndata or type(self._array.base) is Lease
+            return self._flags.owndata or isinstance(self._array.base, Lease)
         return getattr(self._flags, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -232,7 +238,7 @@ class flagsobj:
 
 def _flags(self):
     a = memory(self)
-    return flagsobj(a) if type(a.base) is Lease else a.flags
+    return flagsobj(a) if isinstance(a.base, Lease) else a.flags
 
 
 ndarray.flags = property(_flags, doc=nd.flags.__doc__)  # type: ignore[attr-defined]
@@ -348,7 +354,7 @@ def resize(self, *args, refcheck=True, **kwargs):
             "cannot resize an array that references or is referenced\nby another array in this way.\n"
             "Use the np.resize function or refcheck=False"
         )
-    if type(a.base) is not Lease and a.base is not None:
+    if a.base is not None and not isinstance(a.base, Lease):
         raise ValueError("cannot resize this array: it does not own its data")
     if not (a.flags.c_contiguous or a.flags.f_contiguous):
         raise ValueError("resize only works on single-segment arrays")

@@ -14,7 +14,9 @@ import numpy as np
 
 from ..graph import record, window
 from ..ops import elementwise
+from ..runtime import residence
 from ..runtime.settings import settings
+from . import lowered
 from .base import host, nd, ndarray, new, strip, wrap_from
 
 _SCALARS = frozenset({int, float, complex, bool, np.float64, np.float32, np.int64, np.int32, np.bool_, np.complex128})
@@ -109,6 +111,11 @@ def _delegated(name: str) -> Callable:
     numpys = getattr(nd, name)
 
     def method(self, *args):
+        if residence.accelerated and len(args) == 1:
+            pair = (args[0], self) if name.startswith("__r") else (self, args[0])
+            r = lowered.attempt(np.matmul if "matmul" in name else np.divmod, pair, {})
+            if r is not NotImplemented:
+                return r
         return wrap_from(numpys(host(self), *[strip(a) for a in args]), (self, *args))
 
     method.__name__ = name

@@ -10,7 +10,9 @@ import numpy as np
 from ..engines.host import kernels
 from ..graph import record, window
 from ..ops import elementwise
+from ..runtime import residence
 from ..runtime.settings import settings
+from . import lowered
 from .base import array_of, nd, ndarray, strip, strip_keywords, wrap_from
 from .calls import again, call
 
@@ -73,9 +75,17 @@ class ufunc(metaclass=UfuncType):
             r = record.ufunc_call(self._row, args, kwargs)
             if r is not NotImplemented:
                 return r
+        elif residence.accelerated:
+            r = lowered.attempt(self._kernel, args, kwargs)
+            if r is not NotImplemented:
+                return r
         return call(self._kernel, args, kwargs)
 
     def outer(self, *args, **kwargs):
+        if residence.accelerated and not kwargs and len(args) == self._nin == 2:
+            x, y = [a if type(a) is ndarray else wrap_from(np.asarray(a), ()) for a in args]  # type: Any, Any
+            if lowered.concerns(x) or lowered.concerns(y):
+                return self(x.reshape(x.shape + (1,) * y.ndim), y)
         return wrap_from(self._kernel.outer(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
 
     def reduce(self, array, *args, **kwargs):
@@ -84,9 +94,17 @@ class ufunc(metaclass=UfuncType):
             if r is not NotImplemented:
                 return r
         given = (array, *args)
+        if residence.accelerated:
+            r = lowered.attempt(self._kernel.reduce, given, kwargs)
+            if r is not NotImplemented:
+                return r
         return wrap_from(self._kernel.reduce(*[strip(a) for a in given], **strip_keywords(kwargs)), given, kwargs)
 
     def accumulate(self, array, *args, **kwargs):
+        if residence.accelerated:
+            r = lowered.attempt(self._kernel.accumulate, (array, *args), kwargs)
+            if r is not NotImplemented:
+                return r
         given = [strip(a) for a in (array, *args)]
         named = strip_keywords(kwargs)
         if type(given[0]) is nd and given[0].size >= settings.kernel_min:

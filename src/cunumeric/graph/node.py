@@ -25,7 +25,7 @@ def owner_of(a: np.ndarray) -> np.ndarray:
 def is_foreign(owner: np.ndarray) -> bool:
     """Whether the memory belongs to somebody else (a buffer, a file): it can change without our knowing."""
     b = owner.base
-    return b is not None and type(b) is not Lease
+    return b is not None and not isinstance(b, Lease)
 
 
 def address(a: np.ndarray) -> int:
@@ -56,7 +56,7 @@ class Node:
 
     __slots__ = (
         "__weakref__", "args", "dtype", "errors", "handle", "hazard", "itemsize", "nbytes", "ndim", "needed", "place",
-        "row", "seq", "shape", "size",
+        "row", "seq", "shape", "size", "strides",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,7 @@ class Node:
         self.handle: weakref.ref | None = None  # the user's array that stands for this node
         self.errors: Any = None  # who hears of floating-point flags (`warning.Ear`)
         self.place: Leaf | None = None  # memory that holds the value, once it does
+        self.strides: tuple[int, ...] | None = None  # of the result in memory, where that is not C order
         self.hazard = 0  # planning: the first store that overwrites what this node reads
         self.needed = False  # planning: something that will run asks for it
 

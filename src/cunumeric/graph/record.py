@@ -17,6 +17,7 @@ import numpy as np
 
 from ..ops import elementwise
 from ..ops.elementwise import CAST, COPY, WHERE, Row, resolve
+from ..runtime import residence
 from ..runtime.settings import settings
 from . import warning, window
 from .node import Node, Reduction
@@ -89,6 +90,7 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
     signature = []
     shape: tuple[int, ...] = ()
     waits = False
+    accelerated = residence.accelerated
     for v in values:
         t = type(v)
         if t is Node:
@@ -113,7 +115,8 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
         raise _No
     if not waits and size * row.cost < _MIDDLING:
         small = size < settings.record_min
-        if (small or (settings.record_min and not window.company.expected())) and not _any_waits(values):
+        alone = small or (settings.record_min and not accelerated and not window.company.expected())
+        if alone and not _any_waits(values):
             raise _No
     dtypes = resolve(row, tuple(signature))
     if dtypes is None:
@@ -122,23 +125,28 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
     kinds: Any = warning.IGNORE
     if not row.silent:
         integer = dtypes[0].kind in "biu" and out.kind in "biu"
-        if integer and row.name == "power":
+        if integer and row.name == "power" and not (accelerated and type(values[1]) is int and values[1] >= 0):
             raise _No  # a negative exponent is an error that only the data shows
         if not (integer and row.name in _SILENT_ON_INTEGERS):
             kinds = warning.kinds_heard()
             if kinds is None:
                 raise _No
-    exposed = False
+    if accelerated and not all(map(residence.suits, dtypes)):
+        raise _No
+    exposed = ordered = False
     args = []
     for v, d in zip(values, dtypes, strict=False):
         t = type(v)
         if t is Node:
-            if v.shape != shape:
+            if v.shape != shape and not accelerated:
                 raise _No  # another iteration space
+            ordered = ordered or v.strides is not None
             args.append(v)
         elif t is nd and v.ndim:
             if not _descending(v) or not v.flags.aligned:
-                raise _No
+                if not accelerated or not v.flags.aligned:
+                    raise _No
+                ordered = True
             leaf = window.leaf(v)
             exposed = exposed or window.is_exposed(leaf.owner)
             args.append(leaf)
@@ -147,16 +155,38 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
                 args.append(np.array(v, d))
             except (OverflowError, TypeError):
                 raise _No from None
-    if size * out.itemsize >= _ASK_FROM:
+    if size * out.itemsize >= _ASK_FROM and not accelerated:
         np.empty(shape, out)
     node = Node(row, tuple(args), shape, out, size, window.sequence())
+    if ordered:
+        node.strides = _result_strides(values, out)
     if kinds:
         node.errors = warning.Ear(kinds)
     return node, exposed
 
 
+def _result_strides(values: list[Any], dtype: np.dtype) -> tuple[int, ...] | None:
+    """Strides of the result that NumPy makes for operands of these memory orders; None for C order."""
+    stand_ins = []
+    for v in values:
+        if type(v) is Node:
+            if v.strides is None:
+                v = np.empty(v.shape, bool)
+            else:
+                span = sum(s * (n - 1) for n, s in zip(v.shape, v.strides, strict=True)) + v.itemsize
+                v = np.ndarray(v.shape, v.dtype, np.empty(span, np.uint8), strides=v.strides)
+        if isinstance(v, nd):
+            stand_ins.append(v)
+    flags: Any = [["readonly"]] * len(stand_ins) + [["writeonly", "allocate"]]
+    found = np.nditer([*stand_ins, None], [], flags, [None] * len(stand_ins) + [dtype]).operands[-1]  # type: ignore[list-item]
+    return None if found.flags.c_contiguous else found.strides
+
+
 def _any_waits(values: list[Any]) -> bool:
-    """Whether the memory of some operand has recorded writes: then joining them is cheaper than running them now."""
+    """Whether the memory of some operand has recorded writes, or is on the device: then joining them is cheaper than
+    running them now."""
+    if residence.accelerated and any(type(v) is nd and residence.on_device(v) for v in values):
+        return True
     if window.pending:
         for v in values:
             if type(v) is nd and window.written(v):
@@ -270,7 +300,21 @@ def _into(row: Row, args: tuple, out: Any) -> bool | Any:
 
 def _storable(a: np.ndarray) -> bool:
     d = a.dtype
+    if residence.accelerated:
+        return residence.suits(d) and a.flags.aligned and (a.flags.c_contiguous or _nested_somehow(a))
     return d.kind in elementwise.KINDS and d.isnative and a.flags.aligned and _descending(a) and _distinct(a)
+
+
+def _nested_somehow(a: np.ndarray) -> bool:
+    """`_nested`, for axes in any order and direction."""
+    axes = sorted(zip([abs(s) for s in a.strides], a.shape, strict=True), reverse=True)
+    span = a.itemsize
+    for s, n in reversed(axes):
+        if n > 1:
+            if s < span:
+                return False
+            span = s * (n - 1) + span
+    return True
 
 
 def _distinct(a: np.ndarray) -> bool:
@@ -360,7 +404,10 @@ def copy(x: Any, order: str) -> Any:
     """`x.copy(order)`."""
     if order not in ("C", "K"):
         return NotImplemented
-    return elementwise_call(COPY, (x,))
+    y = elementwise_call(COPY, (x,))
+    if order == "C" and y is not NotImplemented and type(y._a) is Node:
+        y._a.strides = None
+    return y
 
 
 # -- stores ------------------------------------------------------------------------------------------------------------
@@ -415,6 +462,11 @@ def _store(destination: np.ndarray, whole: np.ndarray, value: Any) -> bool:
     t = type(value)
     scalar = t is not Node and not (t is nd and value.ndim)
     waits = bool(window.pending) and (t is Node or window.written(whole) or (t is nd and window.written(value)))
+    accelerated = residence.accelerated
+    if accelerated and not waits:
+        waits = residence.on_device(whole) or (t is nd and residence.on_device(value))
+        if size >= settings.record_min and residence.remote_of(whole) is not None:
+            waits = True
     if not waits and (size < settings.record_min or scalar):
         return False  # NumPy fills at the speed of memory
     if scalar:
@@ -432,10 +484,12 @@ def _store(destination: np.ndarray, whole: np.ndarray, value: Any) -> bool:
         return False
     exposed = False
     shape = value.shape
-    if shape != destination.shape:
+    if shape != destination.shape and not (accelerated and _spreads(shape, destination.shape)):
+        return False
+    if accelerated and not residence.suits(value.dtype):
         return False
     if t is nd:
-        if not value.dtype.isnative or not value.flags.aligned or not _descending(value):
+        if not value.dtype.isnative or not value.flags.aligned or not (accelerated or _descending(value)):
             return False
         if _same_view(value, destination):
             return True  # x[i] op= y ends with x[i] = x[i]
@@ -449,6 +503,14 @@ def _store(destination: np.ndarray, whole: np.ndarray, value: Any) -> bool:
     window.note_store(leaf, source)
     _finish(exposed or window.is_exposed(leaf.owner))
     return True
+
+
+def _spreads(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Whether a value of `shape` can be assigned to a view of shape `to`."""
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False
 
 
 def _same_view(a: np.ndarray, b: np.ndarray) -> bool:
@@ -536,7 +598,7 @@ def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: bool) 
 
 def method_reduction(name: str, x: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """`x.sum(axis, dtype, out, keepdims)` and its like; NotImplemented where it is NumPy's."""
-    if not _ready():
+    if not _ready() or residence.accelerated:
         return NotImplemented
     temporary = sys.getrefcount(x) <= _HELD_BY_CALL
     axis, keepdims, ddof = None, False, 0
@@ -567,6 +629,8 @@ def method_reduction(name: str, x: Any, args: tuple, kwargs: dict[str, Any]) -> 
 def reduction_call(ufunc: np.ufunc, x: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """`ufunc.reduce(x, axis=0, keepdims=False)`."""
     if ufunc not in _UFUNC_OF.values() or not _ready() or len(args) > 1 or not set(kwargs) <= {"axis", "keepdims"}:
+        return NotImplemented
+    if residence.accelerated:
         return NotImplemented
     if not window.pending and x._a.size < settings.record_min:
         return NotImplemented
@@ -623,5 +687,3 @@ def _over(total: Any, count: int) -> Any:
     if type(total) is nd:
         return np.true_divide(total, count, out=total, casting="unsafe")
     return total.dtype.type(total / count)
-
-

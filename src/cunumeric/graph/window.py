@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..runtime import memory as _memory
-from ..runtime import threads
+from ..runtime import residence, threads
 from ..runtime.settings import settings
 from .node import Leaf, Node, Reduction, Store, is_foreign, owner_of
 
@@ -57,6 +57,9 @@ _sequence = 0
 _running = False
 # Set by the engine: runs the recorded work and gives every live node its memory.
 run: Callable[[list[Node | Store], Reduction | None], None] = None  # type: ignore[assignment]
+# Set by an engine that runs calls: `infer(bound, ((shape, dtype), ...))` says whether there are several results, and
+# the shape and dtype of each; None where the engine has no way to do it.
+infer: Callable[..., Any] = None  # type: ignore[assignment]
 
 
 def sequence() -> int:
@@ -119,7 +122,7 @@ def is_exposed(owner: np.ndarray) -> bool:
 def shared(x: Any) -> bool:
     """Whether other arrays show the memory of array `x` (for `resize`)."""
     a = x._a
-    if a.base is not None and type(a.base) is not _memory.Lease:
+    if a.base is not None and not isinstance(a.base, _memory.Lease):
         return True
     return weakref.getweakrefcount(a) > 0 or _references(a) > 0
 
@@ -216,7 +219,10 @@ def place(x: Any) -> np.ndarray:
         node = x._a
         if type(node) is not Node:
             return node
-        a = _memory.empty(node.shape, node.dtype)
+        if node.strides is None:
+            a = _memory.empty(node.shape, node.dtype)
+        else:
+            a = residence.reserve(node.shape, node.dtype, strides=node.strides)
         source: Any = node
         if node.row.name == "copy" and type(node.args[0]) is Leaf and not _overwritten_since(node):
             source = node.args[0]

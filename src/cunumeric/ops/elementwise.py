@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .lowering.elementwise import LOWER
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Row:
@@ -23,6 +25,7 @@ class Row:
     silent: bool  # never raises a floating-point flag
     aliases: bool  # the output may be the memory of an input of the same dtype
     cost: int  # time for an element, in units of an addition
+    lower: Callable[..., Any] | None = None  # lower(jx, *operands), on traced values (`lowering`)
 
 
 _SILENT = frozenset(
@@ -51,16 +54,16 @@ def _cast(x, out):
 
 
 def _ufunc_row(f: np.ufunc) -> Row:
-    return Row(f.__name__, f.nin, f, f, f.__name__ in _SILENT, True, _COST.get(f.__name__, 8))
+    return Row(f.__name__, f.nin, f, f, f.__name__ in _SILENT, True, _COST.get(f.__name__, 8), LOWER.get(f.__name__))
 
 
 _UFUNCS = {f: _ufunc_row(f) for f in vars(np).values() if isinstance(f, np.ufunc) and f.nout == 1 and not f.signature}
 CLIP = _ufunc_row(np._core.umath.clip)  # type: ignore[attr-defined]
 _UFUNCS[np._core.umath.clip] = CLIP  # type: ignore[attr-defined]
 
-WHERE = Row("where", 3, _where, None, silent=True, aliases=False, cost=2)
-CAST = Row("cast", 1, _cast, None, silent=False, aliases=False, cost=1)
-COPY = Row("copy", 1, _cast, None, silent=True, aliases=False, cost=1)
+WHERE = Row("where", 3, _where, None, silent=True, aliases=False, cost=2, lower=LOWER["where"])
+CAST = Row("cast", 1, _cast, None, silent=False, aliases=False, cost=1, lower=LOWER["copy"])
+COPY = Row("copy", 1, _cast, None, silent=True, aliases=False, cost=1, lower=LOWER["copy"])
 
 
 def row(f: np.ufunc) -> Row | None:

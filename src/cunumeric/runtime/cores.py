@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from importlib.util import find_spec
 
 
 def _read(path: str) -> str:
@@ -33,3 +34,13 @@ def available_cores() -> int:
         cores = os.cpu_count() or 1
     quota = _cgroup_quota()
     return max(1, cores if quota >= cores else math.ceil(quota))
+
+
+def gpu_ready() -> bool:
+    """Whether this machine shows a GPU of NVIDIA's and has JAX with its plugin for them; nothing is imported."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not os.path.exists("/dev/nvidiactl"):
+        return False
+    if os.environ.get("JAX_PLATFORMS", "cuda").split(",")[0] not in ("cuda", "gpu"):
+        return False
+    plugins = ("jax_cuda13_plugin", "jax_cuda12_plugin")
+    return any(find_spec(name) is not None for name in plugins) and find_spec("jax") is not None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -83,9 +84,15 @@ def trim() -> None:
     _shelf.clear()
 
 
+# Set where an accelerator is in charge: makes memory that the accelerator may hold.
+reserve: Callable[..., np.ndarray] | None = None
+
+
 def empty(shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C") -> np.ndarray:
     """`np.empty` for the engine's results; large ones on shelved memory. Raises NumPy's MemoryError, which names the
     shape, the dtype and the bytes, after giving back what is shelved."""
+    if reserve is not None:
+        return reserve(shape, dtype, order)
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < SHELVED_FROM or dtype.hasobject:
         return np.empty(shape, dtype, order)

@@ -5,7 +5,8 @@
 | `CUNUMERIC_NUM_THREADS` | threads that run sweeps and parallel kernels | cores this process may use |
 | `LEGATE_CONFIG` | Legate's flags; of them `--cpus N` sets the same number | |
 | `CUNUMERIC_TILE` | elements in a tile of a sweep | 32768 |
-| `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 131072 |
+| `CUNUMERIC_ENGINE` | `host`, or `xla` (an accelerator, or XLA on the processor) | `xla` where there is a GPU |
+| `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 131072, or 32768 |
 | `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 200 |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
 | `CUNUMERIC_ACCELERATE` | 0: small operations in Python, also where the C extension is there | 1 |
@@ -18,7 +19,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .cores import available_cores
+from .cores import available_cores, gpu_ready
 
 
 def _integer(name: str, default: int, least: int) -> int:
@@ -52,11 +53,27 @@ def _threads() -> int:
     return _integer("CUNUMERIC_NUM_THREADS", _legate_cpus() or available_cores(), 1)
 
 
+def _engine() -> str:
+    """The engine asked for; where none is, XLA's if there is a GPU and what it takes to use it."""
+    asked = os.environ.get("CUNUMERIC_ENGINE", "").strip()
+    if asked in ("host", "xla"):
+        return asked
+    if asked:
+        raise ValueError(f"CUNUMERIC_ENGINE={asked!r}: expected host or xla")
+    return "xla" if gpu_ready() else "host"
+
+
+_ENGINE = _engine()
+
+
 @dataclass
 class Settings:
+    engine: str = _ENGINE
     threads: int = field(default_factory=_threads)
     tile: int = field(default_factory=lambda: _integer("CUNUMERIC_TILE", 32768, 1))
-    record_min: int = field(default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", 131072, 0))
+    record_min: int = field(
+        default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", 131072 if _ENGINE == "host" else 32768, 0)
+    )
     kernel_min: int = 16384  # elements from which a parallel kernel is asked at all
     window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 200, 1))
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))

@@ -185,9 +185,7 @@ class Program:
         tile = settings.tile
         if not self.slot_bytes and tile >= 1024:
             tile *= 4  # nothing is kept in cache between instructions
-        whole_rows = (
-            sweep.rows_only or len(self.blocks) > 1 or (reduction is not None and bool(reduction.out_shape))
-        )
+        whole_rows = sweep.rows_only or len(self.blocks) > 1 or (reduction is not None and bool(reduction.out_shape))
         if not whole_rows:
             while axis < len(shape) - 1 and math.prod(shape[axis + 1 :]) > tile:
                 axis += 1

@@ -1,0 +1,24 @@
+"""The accelerator's engine: windows compiled by XLA, through JAX. JAX is imported by the first window, not before."""
+
+from __future__ import annotations
+
+from ...graph import window
+from ...runtime import memory, residence
+from ...runtime.settings import settings
+
+
+def start() -> None:
+    """Take charge, if the settings say so."""
+    if settings.engine != "xla":
+        return
+    from ...ops.lowering import products, reductions  # noqa: F401  (they fill the table)
+    from . import execute, infer
+
+    residence.accelerated = True
+    memory.reserve = residence.reserve
+    window.run = execute.run
+    window.infer = infer.infer
+    settings.accelerate = False
+
+
+start()

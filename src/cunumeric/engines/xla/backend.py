@@ -1,0 +1,61 @@
+"""JAX, imported when the first window runs, and set up once: 64-bit types, no rounding that NumPy does not do, programs
+kept on disk between runs."""
+
+from __future__ import annotations
+
+import functools
+import os
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...runtime import residence
+
+
+class Modules(types.SimpleNamespace):
+    """What lowerings are given: `np`, `lax`, `scipy`, and `jax` itself."""
+
+    np: Any
+    lax: Any
+    scipy: Any
+    jax: Any
+
+
+def _cache() -> str:
+    base = os.environ.get("CUNUMERIC_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return str(Path(base) / "cunumeric" / "xla")
+
+
+@functools.cache
+def modules() -> Modules:
+    """JAX, ready to use. Raises ImportError, or what JAX raises where no device can be used."""
+    import jax
+    import jax.numpy
+    import jax.scipy
+
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_compilation_cache_dir", _cache())
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    jax.config.update("jax_numpy_dtype_promotion", "standard")
+    jax.devices()
+    return Modules(np=jax.numpy, lax=jax.lax, scipy=jax.scipy, jax=jax)
+
+
+def send(a: np.ndarray) -> Any:
+    """`a` on the device; a copy, so that later changes of `a` do not show."""
+    residence.counters.sent += a.nbytes
+    return modules().jax.device_put(np.array(a, order="C"))
+
+
+def bring(value: Any) -> np.ndarray:
+    """A device's value on the host."""
+    return np.asarray(value)
+
+
+residence.bring = bring
+
+# XLA may otherwise compute float16 chains in float32, which rounds less often than NumPy.
+OPTIONS = {"xla_allow_excess_precision": False}

@@ -1,0 +1,174 @@
+"""Running a window on the device: recipe, compiled program, and what is left where."""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from ...graph import window
+from ...graph.node import Leaf, Node, Reduction, Store
+from ...ops.calls import Bound
+from ...runtime import residence
+from ...runtime.residence import Remote
+from . import backend
+from .lowering import Lowering, pack
+from .recipe import Recipe, Unsupported
+
+_PROGRAMS_MOST = 1024
+_programs: OrderedDict[Any, _Program] = OrderedDict()
+
+
+class Counters:
+    """What was done, for tests and for the curious: never read by the engine."""
+
+    def __init__(self) -> None:
+        self.compiled = 0
+        self.ran = 0
+        self.hosted = 0  # windows that ran on the host
+
+
+counters = Counters()
+
+
+class _Program:
+    """A compiled window: its arguments are the values of `read`, host arrays and packed constants."""
+
+    def __init__(self, recipe: Recipe, donated: tuple[int, ...], arguments: tuple) -> None:
+        jx = backend.modules()
+        lowering = Lowering(recipe, jx)
+        self.read = lowering.read
+        spec = [[jx.jax.ShapeDtypeStruct(v.shape, v.dtype) for v in group] for group in arguments]
+        kept, given = split(spec[0], self.read, donated)
+
+        def function(kept: Any, given: Any, hosts: Any, constants: Any) -> Any:
+            rest, free = iter(kept), iter(given)
+            owners = tuple([next(free if k in donated else rest) for k in lowering.read])
+            return lowering.function(owners, hosts, constants)
+
+        counters.compiled += 1
+        self.call = (
+            jx.jax.jit(function, donate_argnums=(1,), keep_unused=True)
+            .lower(tuple(kept), tuple(given), tuple(spec[1]), tuple(spec[2]))
+            .compile(backend.OPTIONS)
+        )
+        self.constants: tuple[tuple[bytes, ...], Any] = ((), None)
+
+    def packed(self, constants: tuple[np.ndarray, ...]) -> Any:
+        """Constants on the device, sent only where they are not those of the last run."""
+        key = tuple([c.tobytes() for c in constants])
+        if key != self.constants[0] or not key:
+            self.constants = (key, tuple([backend.send(c) for c in constants]))
+        return self.constants[1]
+
+
+def split(values: list[Any], read: list[int], donated: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
+    """Values that are kept, and values that are given away."""
+    kept = [v for k, v in zip(read, values, strict=True) if k not in donated]
+    given = [v for k, v in zip(read, values, strict=True) if k in donated]
+    return kept, given
+
+
+def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
+    """Run a window: the engine's entry."""
+    if reduction is not None:
+        raise NotImplementedError("reductions are calls on this engine")
+    if _stays_home(pending):
+        _run_on_host(pending)
+        return
+    try:
+        recipe = Recipe(pending)
+    except Unsupported:
+        _run_on_host(pending)
+        return
+    if not recipe.written and not recipe.living:
+        return
+    _run_on_device(recipe)
+
+
+def _stays_home(pending: list[Node | Store]) -> bool:
+    """Whether the window writes memory that the device cannot hold, or that somebody else can reach."""
+    owners = [p.destination.owner for p in pending if type(p) is Store]
+    return any(type(owner.base) is not Remote or window.is_exposed(owner) for owner in owners)
+
+
+def _run_on_device(recipe: Recipe) -> None:
+    remotes = recipe.remotes
+    values = [remote.value for remote in remotes]
+    exposed = [r for r, owner in zip(remotes, recipe.owners, strict=True) if r.home and window.is_exposed(owner)]
+    donated = tuple(
+        # the references: `values`, the remote's slot, and getrefcount's argument
+        [k for k in recipe.written if values[k] is not None and sys.getrefcount(values[k]) <= 3]
+    )
+    key = (recipe.key, donated)
+    program = _programs.get(key)
+    read = program.read if program is not None else None
+    constants = pack(recipe.constants)
+    hosts = tuple([backend.send(a) for a in recipe.hosts])
+    if program is None:
+        read = Lowering(recipe, backend.modules()).read
+    for k in read:  # type: ignore[union-attr]
+        if values[k] is None:
+            values[k] = remotes[k].value = backend.send(_bytes(remotes[k]))
+    donated = tuple([k for k in donated if k in read])  # type: ignore[operator]
+    owners = [values[k] for k in read]  # type: ignore[union-attr]
+    if program is None:
+        program = _programs[key] = _Program(recipe, donated, (owners, hosts, constants))
+        if len(_programs) > _PROGRAMS_MOST:
+            _programs.popitem(last=False)
+    else:
+        _programs.move_to_end(key)
+    counters.ran += 1
+    kept, given = split(owners, read, donated)  # type: ignore[arg-type]
+    del values, owners
+    results = program.call(tuple(kept), tuple(given), hosts, program.packed(constants))
+    for k, value in zip(recipe.written, results, strict=False):
+        remotes[k].value, remotes[k].home = value, False
+    for node, value in zip(recipe.living, results[len(recipe.written) :], strict=True):
+        x = node.handle() if node.handle is not None else None
+        if x is not None:
+            a = residence.reserve(node.shape, node.dtype, strides=node.strides)
+            made: Any = a.base
+            made.value, made.home = value, False
+            x._a = a
+    for remote in exposed:
+        remote.value = None  # it may change before it is read again
+
+
+def _bytes(remote: Remote) -> np.ndarray:
+    """The host's bytes of a remote, as its layout."""
+    return remote.view(np.ndarray).view(remote.kind).reshape(remote.layout)
+
+
+def _run_on_host(pending: list[Node | Store]) -> None:
+    """Operation by operation, with NumPy."""
+    counters.hosted += 1
+    values: dict[int, Any] = {}
+
+    def value(v: Any) -> Any:
+        if type(v) is Leaf:
+            residence.fetch(v.a, writes=False)
+            return v.a
+        return values[id(v)] if type(v) is Node else v
+
+    with np.errstate(all="ignore"):
+        for p in pending:
+            if isinstance(p, Store):
+                source = value(p.source)
+                residence.fetch(p.destination.a)
+                np.copyto(p.destination.a, source, casting="unsafe")
+            else:
+                operands = [value(v) for v in p.args]
+                if type(p.row) is Bound:
+                    found = np.asarray(p.row.kernel(*operands)).astype(p.dtype, copy=False)
+                else:
+                    found = np.empty(p.shape, p.dtype)
+                    p.row.kernel(*operands, found)
+                values[id(p)] = found
+    for p in pending:
+        if type(p) is Node and p.handle is not None:
+            x = p.handle()
+            if x is not None:
+                x._a = residence.adopt(np.ascontiguousarray(values[id(p)]))

@@ -1,0 +1,43 @@
+"""What a call gives: shapes from a trace of its lowering, dtypes from NumPy itself, on arrays of one element."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ...ops.calls import Bound
+from . import backend
+
+Signature = tuple[tuple[tuple[int, ...], np.dtype], ...]
+
+
+@functools.lru_cache(maxsize=8192)
+def infer(bound: Bound, operands: Signature) -> Any:
+    """Whether there are several results, and the shape and dtype of each; None where the call is NumPy's."""
+    jx = backend.modules()
+    try:
+        specs = [jx.jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in operands]
+        found = jx.jax.eval_shape(lambda *arrays: bound.lower(jx, *arrays), *specs)
+    except Exception:  # refused; and whatever is wrong with the arguments, NumPy says it in its own words
+        return None
+    several = isinstance(found, (tuple, list))
+    results = list(found) if several else [found]
+    dtypes = _dtypes(bound, operands, len(results)) or [np.dtype(r.dtype) for r in results]
+    return several, tuple([(tuple(r.shape), d) for r, d in zip(results, dtypes, strict=True)])
+
+
+def _dtypes(bound: Bound, operands: Signature, count: int) -> list[np.dtype] | None:
+    """Dtypes of NumPy's results; None where arrays of one element are no arguments for this call."""
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = bound.numpys(*[np.ones([1] * len(shape), dtype) for shape, dtype in operands])
+    except Exception:
+        return None
+    results = list(found) if isinstance(found, (tuple, list)) else [found]
+    if len(results) != count:
+        return None
+    return [np.asarray(r).dtype for r in results]

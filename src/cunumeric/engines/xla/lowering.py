@@ -1,0 +1,196 @@
+"""A recipe as a function of device arrays, for XLA to compile.
+
+Stores are functional: a write makes a new value of the memory, a read shows a region of the newest one. Since values
+never change, hazards between reads and writes cannot arise.
+
+Where a value was written in part and is then read in another place (a stencil, in the next sweep), a barrier stands
+between the two: without it XLA computes the first once for every read of the second, and so on down the chain. Reads
+and writes of thin parts (a row, a column) do not end a fusion.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...ops import elementwise
+from ...ops.calls import Bound
+from ...ops.lowering.elementwise import cast
+from . import region as regions
+from .recipe import Recipe
+
+# A part below this share of its memory is thin.
+_THIN = 16
+
+
+class _Memory:
+    """The newest value of one owner's memory, as traced; shared by owners that hold the same value."""
+
+    __slots__ = ("open", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.open = False  # written since the last barrier
+
+
+class Lowering:
+    """The function that XLA compiles: `function(owners, hosts, constants)`, and what it was found to need."""
+
+    def __init__(self, recipe: Recipe, jx: Any) -> None:
+        self.jx = jx
+        self.items = recipe.items
+        self.regions = recipe.regions
+        self.dtypes = recipe.dtypes
+        self.written = recipe.written
+        self.layouts = [(r.layout, r.kind) for r in recipe.remotes]
+        self.kinds = [c.dtype for c in recipe.constants]
+        self.read = self._owners_read()
+
+    def _owners_read(self) -> list[int]:
+        """Owners whose value from before the window is needed."""
+        needed: set[int] = set()
+        filled: set[int] = set()
+        for item in self.items:
+            arguments = item[1] if len(item) > 2 else (item[1],)
+            for how, k in arguments:
+                if how == "leaf" and self.regions[k][0] not in filled:
+                    needed.add(self.regions[k][0])
+            if len(item) == 2:
+                owner, region, what = self.regions[item[0][1]]
+                if region.whole and what != "real" and what != "imag":
+                    filled.add(owner)
+                elif owner not in filled:
+                    needed.add(owner)
+        return sorted(needed)
+
+    def function(self, owners: tuple[Any, ...], hosts: tuple[Any, ...], constants: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Values of the written owners and of the living nodes, given those of `read`, host arrays, and constants
+        packed by dtype."""
+        return _Trace(self, owners, hosts, constants).run()
+
+
+def pack(constants: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Constants of one dtype as one vector: each argument of a program costs time."""
+    groups: dict[np.dtype, list[np.ndarray]] = {}
+    for c in constants:
+        groups.setdefault(c.dtype, []).append(c)
+    return tuple([np.array(group, dtype) for dtype, group in groups.items()])
+
+
+class _Trace:
+    def __init__(self, lowering: Lowering, owners: tuple, hosts: tuple, constants: tuple) -> None:
+        self.of = lowering
+        self.jx = lowering.jx
+        self.hosts = hosts
+        self.memory: list[_Memory | None] = [None] * len(lowering.layouts)
+        for k, value in zip(lowering.read, owners, strict=True):
+            self.memory[k] = _Memory(value)
+        self.constants = []
+        vectors = dict(zip(dict.fromkeys(lowering.kinds), constants, strict=True))
+        counts: dict[np.dtype, int] = {}
+        for kind in lowering.kinds:
+            position = counts.get(kind, 0)
+            counts[kind] = position + 1
+            self.constants.append(vectors[kind][position])
+        self.versions = [0] * len(self.memory)
+        self.nodes: list[Any] = []
+        self.calls: dict[Any, Any] = {}
+
+    def run(self) -> tuple[Any, ...]:
+        living = []
+        for item in self.of.items:
+            if len(item) == 2:
+                self._store(*item)
+            else:
+                row, arguments, shape, dtype, alive, order = item
+                value = self._call(row, arguments) if type(row) is Bound else self._compute(row, arguments)
+                value = cast(self.jx, value, dtype)
+                if value.shape != shape:
+                    value = self.jx.np.broadcast_to(value, shape)
+                self.nodes.append(value)
+                if alive:
+                    living.append(value if order is None else self.jx.lax.transpose(value, order))
+        written = [self.memory[k].value for k in self.of.written]  # type: ignore[union-attr]
+        return (*written, *living)
+
+    def _argument(self, reference: tuple[str, int]) -> Any:
+        how, k = reference
+        if how == "node":
+            return self.nodes[k]
+        if how == "leaf":
+            return self._read(k)
+        return self.hosts[k] if how == "host" else self.constants[k]
+
+    def _compute(self, row: elementwise.Row, arguments: tuple) -> Any:
+        values = [self._argument(reference) for reference in arguments]
+        dtypes = elementwise.resolve(row, tuple([np.dtype(v.dtype) for v in values]))
+        values = [cast(self.jx, v, d) for v, d in zip(values, dtypes, strict=False)]  # type: ignore[arg-type]
+        return row.lower(self.jx, *values)  # type: ignore[misc]
+
+    def _call(self, bound: Bound, arguments: tuple) -> Any:
+        """One result of a call; its other results are other nodes, which find it computed."""
+        versions = tuple([self.versions[self.of.regions[k][0]] if how == "leaf" else 0 for how, k in arguments])
+        key = (bound.group, arguments, versions)
+        found = self.calls.get(key)
+        if found is None:
+            values = [self._argument(reference) for reference in arguments]
+            found = self.calls[key] = bound.lower(self.jx, *values)
+        return found[bound.index] if bound.index is not None else found
+
+    def _read(self, k: int) -> Any:
+        owner, region, what = self.of.regions[k]
+        memory = self.memory[owner]
+        if memory is None:  # never written: what NumPy calls empty
+            memory = self.memory[owner] = _Memory(self.jx.np.zeros(*self.of.layouts[owner]))
+        if memory.open and not region.whole and region.elements * _THIN >= math.prod(region.layout):
+            memory.value = self.jx.lax.optimization_barrier(memory.value)
+            memory.open = False
+        return regions.read(self.jx, self._part(memory.value, what, k), region)
+
+    def _part(self, value: Any, what: str, k: int) -> Any:
+        if not what:
+            return value
+        if what == "bits":
+            return self.jx.lax.bitcast_convert_type(value, self.of.dtypes[k])
+        return value.real if what == "real" else value.imag
+
+    def _store(self, destination: tuple[str, int], source: tuple[str, int]) -> None:
+        owner, region, what = self.of.regions[destination[1]]
+        layout, kind = self.of.layouts[owner]
+        self.versions[owner] += 1
+        old = self.memory[owner]
+        if source[0] == "leaf" and region.whole and not what:
+            other, part, of_it = self.of.regions[source[1]]
+            held = self.memory[other]
+            same = self.of.layouts[other] == (layout, kind) and not of_it and part == region
+            if same and held is not None:  # a copy: both show one value until one of them is written
+                self.memory[owner] = held
+                return
+        value = self._argument(source)
+        if old is None:
+            old = _Memory(self.jx.np.zeros(layout, kind) if not region.whole or what else None)
+        if not what:
+            new = regions.write(self.jx, _blank(self.jx, old, layout, kind, region), region, cast(self.jx, value, kind))
+        elif what == "bits":
+            dtype = self.of.dtypes[destination[1]]
+            bits = self.jx.lax.bitcast_convert_type(old.value, dtype)
+            new = regions.write(self.jx, bits, region, cast(self.jx, value, dtype))
+            new = self.jx.lax.bitcast_convert_type(new, kind)
+        else:
+            real, imag = old.value.real, old.value.imag
+            value = cast(self.jx, value, real.dtype)
+            if what == "real":
+                real = regions.write(self.jx, real, region, value)
+            else:
+                imag = regions.write(self.jx, imag, region, value)
+            new = self.jx.lax.complex(real, imag)
+        written = _Memory(new)
+        written.open = old.open or region.elements * _THIN >= math.prod(layout)
+        self.memory[owner] = written
+
+
+def _blank(jx: Any, memory: _Memory, layout: tuple[int, ...], kind: np.dtype, region: Any) -> Any:
+    """The value that is written over; for a whole write only its shape counts."""
+    return memory.value if memory.value is not None else jx.np.zeros(layout, kind)

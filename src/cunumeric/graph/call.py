@@ -1,0 +1,96 @@
+"""Recording calls: operations that are not elementwise, on an engine that runs them (`window.infer`).
+
+A call becomes one node for each of its results. Shapes and dtypes are the engine's to say, and known at the call.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..ops.calls import bind
+from ..ops.lowering import Spec
+from ..runtime import residence
+from ..runtime.settings import settings
+from . import record, window
+from .node import Node
+
+nd = np.ndarray
+_WORDS = (bool, int, float, complex, np.number, np.bool_)
+
+
+class _No(Exception):
+    """This call is NumPy's."""
+
+
+def _operand(v: Any) -> Any:
+    """A node, a NumPy array, or a 0-d array."""
+    t = type(v)
+    if t is record.ndarray:
+        v = v._a
+        t = type(v)
+        if t is Node:
+            return v
+    elif t in (list, tuple):
+        try:
+            v = np.asarray(v)
+        except (ValueError, TypeError):
+            raise _No from None
+    elif isinstance(v, _WORDS):
+        try:
+            v = np.asarray(v)
+        except OverflowError:
+            raise _No from None
+    elif t is not nd:
+        raise _No
+    if not residence.suits(v.dtype) or not v.flags.aligned:
+        raise _No
+    return v
+
+
+def _concerns(operands: list[Any]) -> bool:
+    """Whether the device is the place for a call on these."""
+    return any(type(v) is Node or v.size >= settings.record_min or residence.on_device(v) for v in operands)
+
+
+def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], static: tuple[tuple[str, Any], ...]) -> Any:
+    """The result of the call, an array or a tuple of arrays, recorded; NotImplemented where it is NumPy's. `given`
+    names the parameters that `arrays` are for (see `Bound`), `static` the other arguments."""
+    if not record._ready():
+        return NotImplemented
+    try:
+        with window.lock:
+            for v in arrays:
+                t = type(v)
+                if t is nd:
+                    window.expose(v)
+                elif t is record.ndarray and type(v._a) is nd and not v._a.ndim and window.touched(v._a):
+                    window.flush()
+            operands = [_operand(v) for v in arrays]
+            if not _concerns(operands):
+                return NotImplemented
+            first = bind(spec, given, static, None)
+            found = window.infer(first, tuple([(v.shape, v.dtype) for v in operands]))
+            if found is None:
+                return NotImplemented
+            args: list[Any] = []
+            exposed = False
+            for v in operands:
+                if type(v) is nd and (v.ndim or residence.on_device(v)):
+                    v = window.leaf(v)
+                    exposed = exposed or window.is_exposed(v.owner)
+                elif type(v) is nd:
+                    v = v.copy()
+                args.append(v)
+            several, results = found
+            made = []
+            for index, (shape, dtype) in enumerate(results):
+                row: Any = bind(spec, given, static, index) if several else first
+                node = Node(row, tuple(args), shape, dtype, math.prod(shape), window.sequence())
+                made.append(record._stands_for(node))
+            record._finish(exposed)
+            return tuple(made) if several else made[0]
+    except (_No, TypeError):
+        return NotImplemented

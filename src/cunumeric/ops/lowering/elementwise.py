@@ -1,0 +1,335 @@
+"""Elementwise operations: `LOWER[name](jx, *operands)`, operands in the dtypes of NumPy's loop, any shapes that
+broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+LOWER: dict[str, Callable[..., Any]] = {}
+
+
+def _is(x: Any, kinds: str) -> bool:
+    return x.dtype.kind in kinds
+
+
+def lowering(f: Callable[..., Any]) -> Callable[..., Any]:
+    LOWER[f.__name__.rstrip("_")] = f
+    return f
+
+
+def _same(*names: str) -> None:
+    """Operations that `jax.numpy` defines as NumPy does, for operands of NumPy's loop dtypes."""
+
+    def of(name: str) -> Callable[..., Any]:
+        return lambda jx, *operands: getattr(jx.np, name)(*operands)
+
+    for name in names:
+        LOWER[name] = of(name)
+
+
+_same(
+    "logical_and", "logical_or", "logical_xor", "logical_not", "bitwise_and", "bitwise_or", "bitwise_xor", "invert",
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin",
+    "arccos", "arctan", "arcsinh", "arccosh", "arctanh", "cbrt", "hypot", "arctan2", "degrees", "radians", "deg2rad",
+    "rad2deg", "logaddexp", "logaddexp2", "isfinite", "isinf", "isnan", "signbit", "copysign", "nextafter",
+    "heaviside", "conjugate", "gcd", "lcm", "positive", "fmin", "fmax", "float_power", "square",
+)  # fmt: skip
+
+
+@lowering
+def add(jx, x, y):
+    return jx.np.logical_or(x, y) if _is(x, "b") else jx.lax.add(*_shaped(jx, x, y))
+
+
+@lowering
+def subtract(jx, x, y):
+    return jx.lax.sub(*_shaped(jx, x, y))
+
+
+@lowering
+def multiply(jx, x, y):
+    return jx.np.logical_and(x, y) if _is(x, "b") else jx.lax.mul(*_shaped(jx, x, y))
+
+
+@lowering
+def divide(jx, x, y):
+    return jx.lax.div(*_shaped(jx, x, y))
+
+
+def _shaped(jx: Any, *operands: Any) -> list[Any]:
+    """Operands broadcast to one shape, as `jax.lax` wants them."""
+    return jx.np.broadcast_arrays(*operands)
+
+
+@lowering
+def negative(jx, x):
+    return jx.lax.neg(x)
+
+
+@lowering
+def absolute(jx, x):
+    return x if _is(x, "bu") else jx.lax.abs(x)
+
+
+@lowering
+def fabs(jx, x):
+    return jx.lax.abs(x)
+
+
+@lowering
+def sign(jx, x):
+    if _is(x, "c"):  # NumPy 2: x / |x|
+        size = jx.lax.abs(x)
+        return jx.np.where(size == 0, jx.np.zeros_like(x), x / size)
+    if _is(x, "f"):
+        return jx.np.where(x == 0, jx.np.zeros_like(x), jx.np.sign(x))
+    return jx.np.sign(x)
+
+
+@lowering
+def reciprocal(jx, x):
+    if _is(x, "iu"):  # C's division of 1; by zero, what x86 leaves: the lowest number
+        zero = x == 0
+        one = jx.np.ones_like(x)
+        quotient = jx.lax.div(one, jx.np.where(zero, one, x))
+        return jx.np.where(zero, np.array(np.iinfo(x.dtype).min, x.dtype) if _is(x, "i") else quotient * 0, quotient)
+    return jx.lax.div(jx.np.ones_like(x), x)
+
+
+@lowering
+def sqrt(jx, x):
+    return jx.lax.sqrt(x)
+
+
+@lowering
+def rint(jx, x):
+    if _is(x, "c"):
+        return jx.lax.complex(rint(jx, x.real), rint(jx, x.imag))
+    return jx.lax.round(x, jx.lax.RoundingMethod.TO_NEAREST_EVEN)
+
+
+@lowering
+def floor(jx, x):
+    return jx.lax.floor(x) if _is(x, "f") else x
+
+
+@lowering
+def ceil(jx, x):
+    return jx.lax.ceil(x) if _is(x, "f") else x
+
+
+@lowering
+def trunc(jx, x):
+    return jx.np.trunc(x) if _is(x, "f") else x
+
+
+@lowering
+def maximum(jx, x, y):
+    return _extreme(jx, x, y, jx.lax.max, jx.lax.ge)
+
+
+@lowering
+def minimum(jx, x, y):
+    return _extreme(jx, x, y, jx.lax.min, jx.lax.le)
+
+
+def _extreme(jx: Any, x: Any, y: Any, pick: Any, wins: Any) -> Any:
+    x, y = _shaped(jx, x, y)
+    if not _is(x, "c"):
+        return pick(x, y)
+    # NumPy orders complex numbers by their real parts, then by their imaginary parts; the first NaN wins.
+    better = (wins(x.real, y.real) & (x.real != y.real)) | ((x.real == y.real) & wins(x.imag, y.imag))
+    chosen = jx.np.where(better, x, y)
+    return jx.np.where(jx.np.isnan(x), x, jx.np.where(jx.np.isnan(y), y, chosen))
+
+
+@lowering
+def clip(jx, x, low, high):
+    return minimum(jx, maximum(jx, x, low), high)
+
+
+def _nonzero(jx: Any, y: Any) -> Any:
+    return jx.np.where(y == 0, jx.np.ones_like(y), y)
+
+
+@lowering
+def floor_divide(jx, x, y):
+    x, y = _shaped(jx, x, y)
+    if _is(x, "f"):
+        return _divmod(jx, x, y)[0]
+    divisor = _nonzero(jx, y)
+    quotient = jx.lax.div(x, divisor)
+    if _is(x, "i"):
+        rest = jx.lax.rem(x, divisor)
+        quotient = quotient - ((rest != 0) & ((rest < 0) != (divisor < 0))).astype(x.dtype)
+    return jx.np.where(y == 0, jx.np.zeros_like(x), quotient)
+
+
+@lowering
+def remainder(jx, x, y):
+    x, y = _shaped(jx, x, y)
+    if _is(x, "f"):
+        return _divmod(jx, x, y)[1]
+    divisor = _nonzero(jx, y)
+    rest = jx.lax.rem(x, divisor)
+    if _is(x, "i"):
+        rest = jx.np.where((rest != 0) & ((rest < 0) != (divisor < 0)), rest + divisor, rest)
+    return jx.np.where(y == 0, jx.np.zeros_like(x), rest)
+
+
+def _divmod(jx: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """Floor quotient and remainder of floats, by the steps of NumPy's `npy_divmod`."""
+    rest = jx.lax.rem(x, y)
+    quotient = (x - rest) / y
+    turned = (rest != 0) & ((y < 0) != (rest < 0))
+    quotient = jx.np.where(turned, quotient - 1, quotient)
+    rest = jx.np.where(rest != 0, jx.np.where(turned, rest + y, rest), jx.np.copysign(jx.np.zeros_like(x), y))
+    low = jx.lax.floor(quotient)
+    low = jx.np.where(quotient - low > 0.5, low + 1, low)
+    low = jx.np.where(quotient != 0, low, jx.np.copysign(jx.np.zeros_like(x), x / y))
+    zero = y == 0
+    nan = jx.np.full_like(x, np.nan)
+    return jx.np.where(zero, x / y, low), jx.np.where(zero, nan, rest)
+
+
+@lowering
+def divmod_(jx, x, y):
+    x, y = _shaped(jx, x, y)
+    return _divmod(jx, x, y) if _is(x, "f") else (floor_divide(jx, x, y), remainder(jx, x, y))
+
+
+@lowering
+def fmod(jx, x, y):
+    x, y = _shaped(jx, x, y)
+    if _is(x, "f"):
+        return jx.lax.rem(x, y)
+    return jx.np.where(y == 0, jx.np.zeros_like(x), jx.lax.rem(x, _nonzero(jx, y)))
+
+
+@lowering
+def modf(jx, x):
+    whole = jx.np.trunc(x)
+    part = jx.np.where(jx.np.isinf(x), jx.np.zeros_like(x), x - whole)
+    return jx.np.copysign(part, x), whole
+
+
+@lowering
+def frexp(jx, x):
+    mantissa, exponent = jx.np.frexp(x)
+    odd = ~jx.np.isfinite(x)
+    return jx.np.where(odd, x, mantissa), jx.np.where(odd, jx.np.zeros_like(exponent), exponent)
+
+
+@lowering
+def ldexp(jx, x, n):
+    return jx.np.ldexp(x, n)
+
+
+@lowering
+def spacing(jx, x):
+    big = jx.lax.abs(x)
+    step = jx.np.nextafter(big, jx.np.full_like(x, np.inf)) - big
+    return jx.np.where(jx.np.isfinite(x), jx.np.copysign(step, x), jx.np.full_like(x, np.nan))
+
+
+@lowering
+def power(jx, x, y):
+    x, y = _shaped(jx, x, y)
+    if _is(x, "iu"):
+        # Square and multiply, in the wrapping arithmetic of NumPy's loop; the caller has refused negative exponents.
+        result, base, rest = jx.np.ones_like(x), x, y
+        for _ in range(x.dtype.itemsize * 8):
+            result = jx.np.where((rest & 1) != 0, result * base, result)
+            base, rest = base * base, rest >> 1
+        return result
+    return jx.np.power(x, y)
+
+
+@lowering
+def left_shift(jx, x, y):
+    x, y = _shaped(jx, x, y)
+    bits = x.dtype.itemsize * 8
+    fits = (y >= 0) & (y < bits) if bits < 256 else y >= 0
+    return jx.np.where(fits, jx.lax.shift_left(x, jx.np.where(fits, y, jx.np.zeros_like(y))), jx.np.zeros_like(x))
+
+
+@lowering
+def right_shift(jx, x, y):
+    x, y = _shaped(jx, x, y)
+    bits = x.dtype.itemsize * 8
+    fits = (y >= 0) & (y < bits)
+    by = jx.np.where(fits, y, jx.np.full_like(y, bits - 1))
+    if _is(x, "i"):
+        return jx.lax.shift_right_arithmetic(x, by)
+    return jx.np.where(fits, jx.lax.shift_right_logical(x, by), jx.np.zeros_like(x))
+
+
+@lowering
+def bitwise_count(jx, x):
+    return jx.lax.population_count(jx.lax.abs(x) if _is(x, "i") else x).astype(np.uint8)
+
+
+def _compared(name: str) -> None:
+    """A comparison. NumPy compares int64 with uint64 by their values, though no integer type holds both."""
+
+    def compare(jx: Any, x: Any, y: Any) -> Any:
+        f = getattr(jx.np, name)
+        if x.dtype != y.dtype and _is(x, "iu") and _is(y, "iu"):
+            if _is(x, "i"):
+                low, answer = x < 0, f(np.int64(0), np.int64(1))
+                return jx.np.where(low, answer, f(x.astype(np.uint64), y))
+            low, answer = y < 0, f(np.int64(1), np.int64(0))
+            return jx.np.where(low, answer, f(x, y.astype(np.uint64)))
+        if _is(x, "c") and name not in ("equal", "not_equal"):
+            order = getattr(jx.np, name.removesuffix("_equal"))
+            return order(x.real, y.real) | ((x.real == y.real) & f(x.imag, y.imag) & ~jx.np.isnan(x.imag + y.imag))
+        return f(x, y)
+
+    LOWER[name] = compare
+
+
+for _name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"):
+    _compared(_name)
+
+
+@lowering
+def where(jx, condition, x, y):
+    return jx.np.where(condition, x, y)
+
+
+@lowering
+def copy(jx, x):
+    return x
+
+
+def cast(jx: Any, x: Any, to: np.dtype) -> Any:
+    """`x.astype(to)` with NumPy's rules; floats outside the range of an integer become what x86 makes of them."""
+    to = np.dtype(to)
+    if x.dtype == to:
+        return x
+    if to.kind == "b":
+        return x != 0
+    if x.dtype.kind == "c" and to.kind != "c":
+        x = x.real
+    if x.dtype.kind == "f" and to.kind in "iu":
+        return _truncated(jx, x, to)
+    return jx.lax.convert_element_type(x, to)
+
+
+def _truncated(jx: Any, x: Any, to: np.dtype) -> Any:
+    """Through int64 (uint64: above its range through an offset), whose lowest number stands for what does not fit."""
+    if x.dtype == np.float16:
+        x = x.astype(np.float32)
+    wide = np.dtype(np.int64) if to.itemsize == 8 or to == np.uint32 else np.dtype(np.int32)
+    limit = float(2 ** (wide.itemsize * 8 - 1))
+    fits = (x >= -limit) & (x < limit)
+    whole = jx.lax.convert_element_type(jx.np.where(fits, x, jx.np.zeros_like(x)), wide)
+    whole = jx.np.where(fits, whole, np.array(np.iinfo(wide).min, wide))
+    if to == np.uint64:
+        above = (x >= limit) & (x < 2 * limit)
+        shifted = jx.lax.convert_element_type(jx.np.where(above, x - limit, jx.np.zeros_like(x)), wide)
+        whole = jx.np.where(above, shifted ^ np.array(np.iinfo(wide).min, wide), whole)
+    return jx.lax.convert_element_type(whole, to)

@@ -1,0 +1,190 @@
+"""Sums, extremes, moments and counts along axes, in the accumulator types of NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import Refused, lowers, no
+from .elementwise import LOWER, cast
+
+_NV = np._NoValue
+
+
+def accumulator(dtype: np.dtype) -> np.dtype:
+    """The dtype in which NumPy sums `dtype`: integers smaller than a word are summed as words."""
+    if dtype.kind == "b" or (dtype.kind == "i" and dtype.itemsize < 8):
+        return np.dtype(np.int64)
+    if dtype.kind == "u" and dtype.itemsize < 8:
+        return np.dtype(np.uint64)
+    return np.dtype(dtype)
+
+
+def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(ndim))
+    axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
+    found = tuple([a + ndim if a < 0 else a for a in axes])
+    if len(set(found)) != len(found) or any(not 0 <= a < ndim for a in found):
+        raise Refused
+    return found
+
+
+def _kept(jx: Any, r: Any, a: Any, axes: tuple[int, ...], keepdims: Any) -> Any:
+    if keepdims is _NV or not keepdims:
+        return r
+    return r.reshape([1 if k in axes else n for k, n in enumerate(a.shape)])
+
+
+def _masked(jx: Any, a: Any, where: Any, neutral: Any) -> Any:
+    return a if where is _NV or where is True else jx.np.where(where, a, neutral)
+
+
+def _folded(jx: Any, r: Any, initial: Any, name: str) -> Any:
+    if initial is _NV or initial is None:
+        return r
+    return LOWER[name](jx, r, jx.np.asarray(initial, r.dtype))
+
+
+def _sum(jx, a, axis=None, dtype=None, out=None, keepdims=_NV, initial=_NV, where=_NV):
+    no(out)
+    a = cast(jx, a, accumulator(a.dtype) if dtype is None else np.dtype(dtype))
+    if a.dtype.kind == "b":
+        raise Refused
+    axes = _axes(axis, a.ndim)
+    wide = a.astype(np.float32) if a.dtype == np.float16 else a
+    r = jx.np.sum(_masked(jx, wide, where, np.zeros((), wide.dtype)), axes, dtype=wide.dtype).astype(a.dtype)
+    return _kept(jx, _folded(jx, r, initial, "add"), a, axes, keepdims)
+
+
+def _prod(jx, a, axis=None, dtype=None, out=None, keepdims=_NV, initial=_NV, where=_NV):
+    no(out)
+    a = cast(jx, a, accumulator(a.dtype) if dtype is None else np.dtype(dtype))
+    if a.dtype.kind == "b":
+        raise Refused
+    axes = _axes(axis, a.ndim)
+    r = jx.np.prod(_masked(jx, a, where, np.ones((), a.dtype)), axes, dtype=a.dtype)
+    return _kept(jx, _folded(jx, r, initial, "multiply"), a, axes, keepdims)
+
+
+def _extreme(name: str, method: str) -> Any:
+    def extreme(jx, a, axis=None, out=None, keepdims=_NV, initial=_NV, where=_NV):
+        no(out)
+        axes = _axes(axis, a.ndim)
+        if a.dtype.kind == "c" or (where is not _NV and where is not True and initial is _NV):
+            raise Refused
+        if initial is _NV and any(a.shape[k] == 0 for k in axes):
+            raise Refused
+        if where is not _NV and where is not True:
+            a = jx.np.where(where, a, jx.np.asarray(initial, a.dtype))
+        if not axes:
+            r = a
+        elif initial is not _NV and any(a.shape[k] == 0 for k in axes):
+            return jx.np.full([1 if k in axes else n for k, n in enumerate(a.shape)], initial, a.dtype)
+        else:
+            r = getattr(jx.np, method)(a, axes)
+        return _kept(jx, _folded(jx, r, initial, name), a, axes, keepdims)
+
+    return extreme
+
+
+def _truth(method: str) -> Any:
+    def truth(jx, a, axis=None, out=None, keepdims=_NV, *, where=_NV):
+        no(out)
+        axes = _axes(axis, a.ndim)
+        a = _masked(jx, a != 0, where, np.bool_(method == "all"))
+        return _kept(jx, getattr(jx.np, method)(a, axes) if axes else a, a, axes, keepdims)
+
+    return truth
+
+
+def _count(a: Any, axes: tuple[int, ...]) -> int:
+    n = 1
+    for k in axes:
+        n *= a.shape[k]
+    return n
+
+
+def _moments_type(a: Any, dtype: Any) -> np.dtype:
+    if dtype is not None:
+        return np.dtype(dtype)
+    return np.dtype(np.float64) if a.dtype.kind in "biu" else np.dtype(a.dtype)
+
+
+@lowers(np.mean, "a", "where")
+def mean(jx, a, axis=None, dtype=None, out=None, keepdims=_NV, *, where=_NV):
+    no(out)
+    axes = _axes(axis, a.ndim)
+    kind = _moments_type(a, dtype)
+    a = cast(jx, a, np.dtype(np.float32) if kind == np.float16 else kind)
+    total = _sum(jx, a, axes, keepdims=True, where=where)
+    if where is _NV or where is True:
+        count: Any = _count(a, axes)
+        if not count:
+            raise Refused
+    else:
+        count = jx.np.sum(jx.np.broadcast_to(where, a.shape), axes, keepdims=True).astype(total.real.dtype)
+    r = (total / count).astype(kind)
+    return r if keepdims is not _NV and keepdims else jx.np.squeeze(r, axes)
+
+
+@lowers(np.var, "a", "where")
+def var(jx, a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NV, *, where=_NV, mean=_NV, correction=_NV):
+    no(out, mean)
+    if correction is not _NV:
+        ddof = correction
+    axes = _axes(axis, a.ndim)
+    kind = _moments_type(a, dtype)
+    a = cast(jx, a, np.dtype(np.float32) if kind == np.float16 else kind)
+    count: Any = _count(a, axes)
+    if where is not _NV and where is not True:
+        mask = jx.np.broadcast_to(where, a.shape)
+        count = jx.np.sum(mask, axes, keepdims=True).astype(a.real.dtype)
+    elif count - ddof <= 0:
+        raise Refused
+    centre = _sum(jx, a, axes, keepdims=True, where=where) / count
+    distance = a - centre
+    squares = distance.real**2 + distance.imag**2 if a.dtype.kind == "c" else distance * distance
+    r = _sum(jx, squares, axes, keepdims=True, where=where) / (count - ddof)
+    r = r.astype(np.float16) if kind == np.float16 else r
+    return r if keepdims is not _NV and keepdims else jx.np.squeeze(r, axes)
+
+
+@lowers(np.std, "a", "where")
+def std(jx, a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NV, *, where=_NV, mean=_NV, correction=_NV):
+    return jx.np.sqrt(var(jx, a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction))
+
+
+@lowers(np.count_nonzero, "a")
+def count_nonzero(jx, a, axis=None, *, keepdims=False):
+    axes = _axes(axis, a.ndim)
+    return _kept(jx, jx.np.sum(a != 0, axes, dtype=np.int64), a, axes, keepdims)
+
+
+def _reduced(f: Any) -> Any:
+    """A reduction as `ufunc.reduce`: over the first axis, unless told otherwise, and with `dtype`."""
+
+    def reduce(jx, array, axis=0, dtype=None, out=None, keepdims=False, initial=_NV, where=True):
+        if dtype is not None:
+            array = cast(jx, array, np.dtype(dtype))
+        words = {} if initial is _NV else {"initial": initial}
+        return f(jx, array, axis, out=out, keepdims=keepdims, where=_NV if where is True else where, **words)
+
+    return reduce
+
+
+lowers(np.sum, "a", "where")(_sum)
+lowers(np.prod, "a", "where")(_prod)
+for _function, _name, _method in (
+    (np.max, "maximum", "max"), (np.amax, "maximum", "max"), (np.min, "minimum", "min"), (np.amin, "minimum", "min"),
+):  # fmt: skip
+    lowers(_function, "a", "where")(_extreme(_name, _method))
+lowers(np.any, "a", "where")(_truth("any"))
+lowers(np.all, "a", "where")(_truth("all"))
+lowers(np.add.reduce, "array", "where")(_reduced(_sum))
+lowers(np.multiply.reduce, "array", "where")(_reduced(_prod))
+lowers(np.maximum.reduce, "array", "where")(_reduced(_extreme("maximum", "max")))
+lowers(np.minimum.reduce, "array", "where")(_reduced(_extreme("minimum", "min")))
+lowers(np.logical_or.reduce, "array", "where")(_reduced(_truth("any")))
+lowers(np.logical_and.reduce, "array", "where")(_reduced(_truth("all")))

@@ -1,0 +1,122 @@
+"""Where memory lives: on the host, on an accelerator, or in both places.
+
+With an accelerator in charge (`accelerated`), the memory of a large array is a `Remote`: a range of host addresses
+that need not have pages yet, and beside it the value on the device. Views, strides, overlap and flags are those of the
+host addresses, so they are NumPy's own, wherever the bytes are. The engine that put a value on the device also brings
+it home (`bring`, set by the engine).
+
+- `value` is the device's array, or None; `home` says whether the bytes on the host are the newest.
+- A kernel on the device reads `value` and leaves a new one; the host's bytes are old from then on.
+- NumPy reads and writes the host's bytes after `fetch`; where it may have written, the device's value is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from .memory import Lease, Raw
+
+nd = np.ndarray
+# Whether an accelerator is in charge; set once, by the engine.
+accelerated = False
+# Set by the engine: the NumPy array (in C order of `layout`) of a device's value.
+bring: Callable[[Any], np.ndarray] = None  # type: ignore[assignment]
+
+
+class Remote(Lease):
+    """Memory that an accelerator may hold: host addresses, and the value on the device."""
+
+    __slots__ = ("home", "kind", "layout", "line", "value")
+
+    value: Any  # the device's array, or None
+    home: bool  # whether the host's bytes are the newest
+    layout: tuple[int, ...]  # shape of the value: the lengths of the axes in descending order of strides
+    kind: np.dtype
+    line: Any  # the line of the program that made it, for messages
+
+    def __del__(self) -> None:
+        self.value = None
+
+
+class Counters:
+    """What moved, for tests and for the curious."""
+
+    def __init__(self) -> None:
+        self.fetched = 0  # bytes from the device
+        self.sent = 0  # bytes to the device
+
+
+counters = Counters()
+
+
+def suits(dtype: np.dtype) -> bool:
+    """Whether the device has this dtype."""
+    return dtype.char in "?bBhHiIlLqQefdFD" and dtype.isnative
+
+
+def _owned(
+    raw: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, strides: Any, order: Any, home: bool
+) -> np.ndarray:
+    remote = raw.view(Remote)
+    remote.value, remote.home, remote.kind, remote.line = None, home, dtype, None
+    if strides is None:
+        a: np.ndarray = np.ndarray(shape, dtype, buffer=remote, order=order)
+        remote.layout = shape if order == "C" else shape[::-1]
+    else:
+        a = np.ndarray(shape, dtype, buffer=remote, strides=strides)
+        axes = sorted(range(len(shape)), key=lambda k: -strides[k])
+        remote.layout = tuple([shape[k] for k in axes])
+    return a
+
+
+def reserve(
+    shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C", strides: tuple[int, ...] | None = None
+) -> np.ndarray:
+    """Memory for a result on the device: addresses without pages."""
+    return _owned(Raw((math.prod(shape) * dtype.itemsize,), np.uint8), shape, dtype, strides, order, True)
+
+
+def adopt(a: np.ndarray) -> np.ndarray:
+    """`a`, a fresh array of NumPy's to which nobody else refers, as memory that the device may hold; the same array
+    where it cannot."""
+    if a.base is not None or not a.size or not a.ndim or not suits(a.dtype) or not a.flags.writeable:
+        return a
+    if a.flags.c_contiguous:
+        return _owned(a.reshape(-1).view(np.uint8).view(Raw), a.shape, a.dtype, None, "C", True)
+    if a.flags.f_contiguous:
+        return _owned(a.T.reshape(-1).view(np.uint8).view(Raw), a.shape, a.dtype, None, "F", True)
+    return a
+
+
+def remote_of(a: np.ndarray) -> Remote | None:
+    """The `Remote` under `a`, or None where it is plain host memory."""
+    b = a.base
+    while type(b) is nd:
+        b = b.base
+    return b if type(b) is Remote else None
+
+
+def fetch(a: np.ndarray, *, writes: bool = True) -> None:
+    """Make the host's bytes of the memory of `a` the newest; `writes`: they may change past us."""
+    remote = remote_of(a)
+    if remote is None or remote.value is None:
+        return
+    if not remote.home:
+        host = remote.view(nd).view(remote.kind).reshape(remote.layout)
+        host[...] = bring(remote.value)
+        counters.fetched += host.nbytes
+        remote.home = True
+    if writes:
+        remote.value = None
+
+
+def on_device(a: np.ndarray) -> bool:
+    """Whether the newest bytes of `a` are on the device alone."""
+    if not accelerated:
+        return False
+    remote = remote_of(a)
+    return remote is not None and not remote.home
