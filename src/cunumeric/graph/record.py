@@ -516,6 +516,7 @@ def _spreads(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
 def _same_view(a: np.ndarray, b: np.ndarray) -> bool:
     return (
         a.strides == b.strides
+        and a.shape == b.shape
         and a.dtype == b.dtype
         and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
     )

@@ -27,6 +27,10 @@ accelerated = False
 bring: Callable[[Any], np.ndarray] = None  # type: ignore[assignment]
 
 
+# Set by the engine: a copy on the host of what a view shows.
+show: Callable[[np.ndarray, Any], np.ndarray] = None  # type: ignore[assignment]
+
+
 class Remote(Lease):
     """Memory that an accelerator may hold: host addresses, and the value on the device."""
 

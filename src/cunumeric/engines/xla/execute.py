@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections import OrderedDict
 from typing import Any
@@ -9,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from ...graph import window
-from ...graph.node import Leaf, Node, Reduction, Store
+from ...graph.node import Leaf, Node, Reduction, Store, address
 from ...ops.calls import Bound
 from ...runtime import residence
 from ...runtime.residence import Remote
 from . import backend
+from . import region as regions
 from .lowering import Lowering, pack
-from .recipe import Recipe, Unsupported
+from .recipe import Recipe, Unsupported, shown
+from .region import Region
 
 _PROGRAMS_MOST = 1024
 _programs: OrderedDict[Any, _Program] = OrderedDict()
@@ -135,6 +138,36 @@ def _run_on_device(recipe: Recipe) -> None:
             x._a = a
     for remote in exposed:
         remote.value = None  # it may change before it is read again
+
+
+@functools.lru_cache(maxsize=1024)
+def _shower(layout: tuple[int, ...], kind: np.dtype, region: Region | None) -> Any:
+    """A program that reads a region; without one, the element at a flat position, which is its second argument."""
+    jx = backend.modules()
+    if region is None:
+        return jx.jax.jit(lambda value, k: value.reshape(-1)[k])
+    return jx.jax.jit(lambda value: regions.read(jx, value, region))
+
+
+def show(a: np.ndarray, remote: Remote) -> np.ndarray:
+    """A copy on the host of what the view `a` shows of the device's value."""
+    offset = address(a) - address(remote)
+    try:
+        region, what = shown(remote, offset, a)
+    except Unsupported:
+        region, what = None, "no"
+    if what:
+        residence.fetch(a, writes=False)
+        return a.copy()
+    if a.size == 1:
+        value = _shower(remote.layout, remote.kind, None)(remote.value, offset // remote.kind.itemsize)
+    else:
+        value = _shower(remote.layout, remote.kind, region)(remote.value)
+    residence.counters.fetched += a.nbytes
+    return np.asarray(value).reshape(a.shape)
+
+
+residence.show = show
 
 
 def _bytes(remote: Remote) -> np.ndarray:
