@@ -12,6 +12,8 @@ from .runtime.settings import settings
 def synchronize() -> None:
     """Run everything that is recorded; returns when it is done."""
     window.flush()
+    if window.wait is not None:
+        window.wait()
 
 
 @contextmanager

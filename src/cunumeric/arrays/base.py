@@ -65,6 +65,39 @@ class ndarray(metaclass=ArrayType):  # the frame; methods are attached by the ot
 record.ndarray = ndarray
 
 
+class Deferred:
+    """A scalar that an accelerator computes: see `deferred`. `_x` is the recorded array without dimensions."""
+
+    __slots__ = ("__weakref__", "_x")
+
+    _x: Any
+
+    def __init__(self, x: Any) -> None:
+        self._x = x
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        return self._x._a.dtype.type
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._x._a.dtype
+
+    @property
+    def _a(self) -> Any:
+        return self._x._a
+
+    def value(self) -> Any:
+        """NumPy's scalar; waits for it."""
+        return host(self._x, writes=False)[()]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.value(), name)
+
+
+record.Deferred = Deferred
+
+
 class Hosted(nd):
     """What a subclass of `ndarray` derives from: NumPy's class, whose C methods do not know our arrays as such."""
 
@@ -223,6 +256,7 @@ def peek(x: Any) -> np.ndarray:
 # Beyond this, a list of plain numbers is not searched for arrays of ours: NumPy finds them by protocol.
 _SEARCHED = 32
 _NESTED = frozenset({list, tuple})
+_OURS = frozenset({ndarray, Deferred})
 # NumPy's limit of dimensions: what is nested deeper (a list that holds itself) is an error, in NumPy's words.
 _DEEPEST = 64
 
@@ -233,19 +267,21 @@ def strip(v: Any, depth: int = 0) -> Any:
     t = type(v)
     if t is ndarray:
         return host(v)
+    if t is Deferred:
+        return v.value()
     if t in _NESTED:
         if not v or (len(v) > _SEARCHED and type(v[0]) is not ndarray and type(v[0]) not in _NESTED):
             return v
         for e in v:
             te = type(e)
-            if te is ndarray or te in _NESTED or te is slice or te is ArrayType:
+            if te is ndarray or te in _NESTED or te is slice or te is ArrayType or te is Deferred:
                 if depth > _DEEPEST:
                     return v
                 inner = [strip(e, depth + 1) for e in v]
                 return v if all(map(is_, inner, v)) else t(inner)
         return v
     if t is slice:
-        if type(v.start) is ndarray or type(v.stop) is ndarray or type(v.step) is ndarray:
+        if type(v.start) in _OURS or type(v.stop) in _OURS or type(v.step) in _OURS:
             return slice(strip(v.start), strip(v.stop), strip(v.step))
         return v
     if t is ArrayType:
@@ -255,7 +291,7 @@ def strip(v: Any, depth: int = 0) -> Any:
 
 def strip_keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
     for v in kwargs.values():
-        if type(v) is ndarray or type(v) in _NESTED or type(v) is ArrayType:
+        if type(v) is ndarray or type(v) in _NESTED or type(v) is ArrayType or type(v) is Deferred:
             return {k: strip(v) for k, v in kwargs.items()}
     return kwargs
 

@@ -12,7 +12,7 @@ from ..graph.node import Node
 from ..ops import lowering
 from ..runtime import residence
 from ..runtime.settings import settings
-from .base import host
+from .base import Deferred
 from .base import ndarray as _ndarray
 
 ndarray: Any = _ndarray  # its methods are attached elsewhere
@@ -22,7 +22,7 @@ _ATOMS = (type(None), bool, int, float, complex, str, np.dtype, type, np.generic
 def concerns(v: Any) -> bool:
     """Whether `v` is an array that is on the device, or belongs there."""
     if type(v) is not ndarray:
-        return False
+        return type(v) is Deferred
     a = v._a
     return type(a) is Node or a.size >= settings.record_min or residence.on_device(a)
 
@@ -95,7 +95,7 @@ def told(r: Any) -> Any:
     """Results as the user has them: those without dimensions are scalars."""
     if type(r) is tuple:
         return tuple([told(e) for e in r])
-    return host(r)[()] if not r.ndim else r
+    return Deferred(r) if not r.ndim else r
 
 
 def _into(out: Any, r: Any) -> Any:

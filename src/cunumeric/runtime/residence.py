@@ -13,6 +13,7 @@ it home (`bring`, set by the engine).
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -87,8 +88,18 @@ def reserve(
 def adopt(a: np.ndarray) -> np.ndarray:
     """`a`, a fresh array of NumPy's to which nobody else refers, as memory that the device may hold; the same array
     where it cannot."""
-    if a.base is not None or not a.size or not a.ndim or not suits(a.dtype) or not a.flags.writeable:
+    if not a.size or not a.ndim or not suits(a.dtype) or not a.flags.writeable:
         return a
+    b = a.base
+    if b is not None:
+        # A view of memory that only it refers to (its slot, `b`, and getrefcount's argument).
+        if type(b) is not nd or b.base is not None or sys.getrefcount(b) > 3 or b.nbytes > 2 * a.nbytes:
+            return a
+        owner = adopt(b)
+        if owner is b:
+            return a
+        start = a.__array_interface__["data"][0] - b.__array_interface__["data"][0]
+        return np.ndarray(a.shape, a.dtype, owner, start, a.strides)
     if a.flags.c_contiguous:
         return _owned(a.reshape(-1).view(np.uint8).view(Raw), a.shape, a.dtype, None, "C", True)
     if a.flags.f_contiguous:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import weakref
 from collections import OrderedDict
 from typing import Any
 
@@ -91,6 +92,21 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     _run_on_device(recipe)
 
 
+# The results of the window that was started last: a device runs one after the other. Weak, for memory that nobody else
+# holds can be given to the next window.
+_last: Any = ()
+
+
+def wait() -> None:
+    """Return when every window that was started is done."""
+    global _last
+    for reference in _last:
+        value = reference()
+        if value is not None and not value.is_deleted():
+            value.block_until_ready()
+    _last = ()
+
+
 def _stays_home(pending: list[Node | Store]) -> bool:
     """Whether the window writes memory that the device cannot hold, or that somebody else can reach."""
     owners = [p.destination.owner for p in pending if type(p) is Store]
@@ -123,10 +139,12 @@ def _run_on_device(recipe: Recipe) -> None:
             _programs.popitem(last=False)
     else:
         _programs.move_to_end(key)
+    global _last
     counters.ran += 1
     kept, given = split(owners, read, donated)  # type: ignore[arg-type]
     del values, owners
     results = program.call(tuple(kept), tuple(given), hosts, program.packed(constants))
+    _last = tuple([weakref.ref(value) for value in results])
     for k, value in zip(recipe.written, results, strict=False):
         remotes[k].value, remotes[k].home = value, False
     for node, value in zip(recipe.living, results[len(recipe.written) :], strict=True):
