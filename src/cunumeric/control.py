@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .graph import window
+from .runtime import residence
 from .runtime.settings import settings
 
 
@@ -14,6 +15,8 @@ def synchronize() -> None:
     window.flush()
     if window.wait is not None:
         window.wait()
+    if residence.look is not None:
+        residence.look()
 
 
 @contextmanager

@@ -249,6 +249,8 @@ def peek(x: Any) -> np.ndarray:
         window.flush()
     remote = residence.remote_of(a)
     if remote is not None and not remote.home and a.size * _APART <= remote.value.size:
+        if residence.look is not None:
+            residence.look()
         return residence.show(a, remote)
     return host(x, writes=False)
 
@@ -362,8 +364,11 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
             x = taken_back(r)
             if x is not None:
                 return x
+        if residence.accelerated:
+            base = None  # a reference less: only memory that nobody else holds is adopted
+            r = _kept(r)
         x = new(ndarray)
-        x._a = _kept(r) if residence.accelerated else r
+        x._a = r
         x._b = None
         return x
     if t is tuple:

@@ -15,6 +15,7 @@ from ..engines.host import kernels
 from ..graph import record, window
 from ..runtime import residence
 from ..runtime.settings import settings
+from . import lowered, picked
 from .base import (
     _OBJECT,
     array_of,
@@ -65,7 +66,8 @@ def _remote_item(self: Any, key: Any) -> Any:
         if view.ndim or Ellipsis in keys:
             return view_of(self, view) if view.base is not None else array_of(view)
         return peek(view_of(self, view))[()]
-    return wrap_from(host(self)[strip(key)], (self,))
+    r = picked.getitem(self, key)
+    return wrap_from(host(self)[strip(key)], (self,)) if r is NotImplemented else r
 
 
 def __getitem__(self, key):
@@ -117,6 +119,13 @@ def __setitem__(self, key, value):
     a = self._a
     if _pending or type(a) is not nd or a.size >= settings.record_min:
         if record.setitem(self, key, value):
+            return
+        if (
+            residence.accelerated
+            and not _all_basic(key)
+            and lowered.concerns(self)
+            and picked.setitem(self, key, value)
+        ):
             return
         a = host(self)
     given = value

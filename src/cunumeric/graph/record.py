@@ -163,7 +163,7 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
     node = Node(row, tuple(args), shape, out, size, window.sequence())
     if ordered:
         node.strides = _result_strides(values, out)
-    if kinds:
+    if kinds and not accelerated:  # a device tells of no flags
         node.errors = warning.Ear(kinds)
     return node, exposed
 

@@ -175,9 +175,9 @@ class _Loops:
     """Where to cut for an engine that compiles: at the turns of loops, so that the same windows come round again.
 
     Inside a loop the stream of recordings repeats itself; a run is as much of it as repeats with one period. A window
-    that began inside a run is cut after whole turns; one that began before it, when the run ends, or if that is too far,
-    at a turn. When a run ends in which was cut, what is left of it is a window of its own: the next one begins where the
-    loop ended, however many turns there were. A read begins anew."""
+    that began inside a run is cut after whole turns; one that began before it, when the run ends, or if that is too
+    far, at a turn. When a run ends in which was cut, what is left of it is a window of its own: the next one begins
+    where the loop ended, however many turns there were. A read begins anew."""
 
     GRAM = 6  # so many equal recordings in a row are a turn
     KEPT = 4096
@@ -201,40 +201,40 @@ class _Loops:
 
     def saw(self, item: Node | Store) -> None:
         """`item` has entered the window: decide whether it should end, once the operation at hand is recorded."""
-        if isinstance(item, Node):
+        if type(item) is Node:
             mark = hash((item.row, item.shape))
         else:
-            mark = hash((item.destination.a.shape, item.destination.offset))
-        if self._ends(mark):
-            self.cutting = True
-
-    def _ends(self, mark: int) -> bool:
-        marks, at = self.marks, len(self.marks)
+            mark = hash((item.destination.a.shape, item.destination.offset))  # type: ignore[union-attr]
+        marks, period = self.marks, self.period
         marks.append(mark)
         size, limit = len(pending), settings.window
+        if period:
+            if marks[-1 - period] == mark:
+                self.covered += 1
+                if size >= limit and self._turned(size, limit):
+                    self.cutting = True
+                return
+            if self.cut_in_run or size >= limit:
+                self.cutting = True
+            self.period, self.cut_in_run = 0, False
+            return
+        at = len(marks)
         gram = tuple(marks[-self.GRAM :])
         last = self.places.get(gram, at)
         self.places[gram] = at
-        period = self.period
-        if period:
-            if marks[at - period] == mark:
-                self.covered += 1
-                if size < limit:
-                    return False
-                if self.covered >= size:
-                    turned = size % period == 0
-                else:
-                    turned = size >= 2 * limit and (self.covered - period) % period == 0
-                self.cut_in_run = self.cut_in_run or turned
-                return turned or size >= 4 * limit
-            broken = self.cut_in_run or size >= limit
-            self.period, self.cut_in_run = 0, False
-            if broken:
-                return True
-        elif 0 < at - last <= 2 * limit:
+        if at - last and at - last <= 2 * limit:
             self.period = at - last
             self.covered = self.period + self.GRAM
-        return size >= 2 * limit and not self.period or size >= 4 * limit
+        elif size >= 2 * limit:
+            self.cutting = True
+
+    def _turned(self, size: int, limit: int) -> bool:
+        if self.covered >= size:
+            turned = size % self.period == 0
+        else:
+            turned = size >= 2 * limit and (self.covered - self.period) % self.period == 0
+        self.cut_in_run = self.cut_in_run or turned
+        return turned or size >= 4 * limit
 
 
 _loops = _Loops()

@@ -32,15 +32,20 @@ bring: Callable[[Any], np.ndarray] = None  # type: ignore[assignment]
 show: Callable[[np.ndarray, Any], np.ndarray] = None  # type: ignore[assignment]
 
 
+# Set while something recorded has to be looked at when a value is next read (indices that may be out of bounds).
+look: Callable[[], None] | None = None
+
+
 class Remote(Lease):
     """Memory that an accelerator may hold: host addresses, and the value on the device."""
 
-    __slots__ = ("home", "kind", "layout", "line", "value")
+    __slots__ = ("home", "kind", "layout", "line", "start", "value")
 
     value: Any  # the device's array, or None
     home: bool  # whether the host's bytes are the newest
     layout: tuple[int, ...]  # shape of the value: the lengths of the axes in descending order of strides
     kind: np.dtype
+    start: int  # the first address
     line: Any  # the line of the program that made it, for messages
 
     def __del__(self) -> None:
@@ -75,6 +80,7 @@ def _owned(
         a = np.ndarray(shape, dtype, buffer=remote, strides=strides)
         axes = sorted(range(len(shape)), key=lambda k: -strides[k])
         remote.layout = tuple([shape[k] for k in axes])
+    remote.start = a.__array_interface__["data"][0]
     return a
 
 
@@ -120,6 +126,8 @@ def fetch(a: np.ndarray, *, writes: bool = True) -> None:
     remote = remote_of(a)
     if remote is None or remote.value is None:
         return
+    if look is not None and not remote.home:
+        look()
     if not remote.home:
         host = remote.view(nd).view(remote.kind).reshape(remote.layout)
         host[...] = bring(remote.value)

@@ -44,6 +44,7 @@ class _Program:
         jx = backend.modules()
         lowering = Lowering(recipe, jx)
         self.read = lowering.read
+        self.lowering = lowering  # its regions are part of the key, by identity
         spec = [[jx.jax.ShapeDtypeStruct(v.shape, v.dtype) for v in group] for group in arguments]
         kept, given = split(spec[0], self.read, donated)
 
@@ -169,9 +170,9 @@ def _shower(layout: tuple[int, ...], kind: np.dtype, region: Region | None) -> A
 
 def show(a: np.ndarray, remote: Remote) -> np.ndarray:
     """A copy on the host of what the view `a` shows of the device's value."""
-    offset = address(a) - address(remote)
+    offset = address(a) - remote.start
     try:
-        region, what = shown(remote, offset, a)
+        region, what = shown(remote.layout, remote.kind, offset, a.shape, a.strides, a.dtype)
     except Unsupported:
         region, what = None, "no"
     if what:

@@ -146,7 +146,12 @@ class _Trace:
         memory = self.memory[owner]
         if memory is None:  # never written: what NumPy calls empty
             memory = self.memory[owner] = _Memory(self.jx.np.zeros(*self.of.layouts[owner]))
-        if self.of.barriers and memory.open and not region.whole and region.elements * _THIN >= math.prod(region.layout):
+        if (
+            self.of.barriers
+            and memory.open
+            and not region.whole
+            and region.elements * _THIN >= math.prod(region.layout)
+        ):
             memory.value = self.jx.lax.optimization_barrier(memory.value)
             memory.open = False
         return regions.read(self.jx, self._part(memory.value, what, k), region)
