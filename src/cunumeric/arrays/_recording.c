@@ -13,14 +13,15 @@ static PyTypeObject *array_type, *node_type, *leaf_type, *store_type, *remote_ty
 static PyObject *pending, *memory, *leaves, *exposed, *signatures; /* of the window */
 static PyObject *window;                                           /* the window module's dictionary */
 static PyObject *loops_saw, *flush, *traffic_of, *kinds_heard, *counters, *loops;
-static PyObject *s_lingering, *s_running, *s_sequence, *s_recorded, *s_cutting;
+static PyObject *s_lingering, *s_running, *s_sequence, *s_recorded;
 static PyObject *square;
-static npy_intp limit;
+static npy_intp limit, window_limit;
 static int eager;
 
 #define WARN_ON_WRITE (1u << 31) /* NumPy keeps this flag to itself */
 #define FIELD(x, at) (*(PyObject **)((char *)(x) + (at)))
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
+static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
 static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores;
 enum { N_ARGS, N_DTYPE, N_ERRORS, N_HANDLE, N_HAZARD, N_ITEMSIZE, N_NBYTES, N_NDIM, N_NEEDED, N_PLACE, N_ROW, N_SEQ,
@@ -162,8 +163,42 @@ static PyObject *next_sequence(void)
     return found;
 }
 
+/* `loops.saw(item)` where the stream goes on repeating itself and the window does not end yet: 1; 0: ask Python. */
+static int saw(PyObject *item)
+{
+    PyObject *mark = NULL, *marks = FIELD(loops, loops_marks), *pair;
+    Py_ssize_t period = PyLong_AsSsize_t(FIELD(loops, loops_period)), n = PyList_GET_SIZE(marks), size, covered;
+    int known = 0;
+    if (!period || period > n) {
+        return 0;
+    }
+    size = PyList_GET_SIZE(pending);
+    covered = PyLong_AsSsize_t(FIELD(loops, loops_covered)) + 1;
+    if (size >= window_limit &&
+        (size >= 4 * window_limit || (covered >= size ? size % period == 0 : size >= 2 * window_limit))) {
+        return 0;
+    }
+    if (Py_TYPE(item) == node_type) {
+        pair = PyTuple_Pack(2, NODE(item, N_ROW), NODE(item, N_SHAPE));
+    }
+    else {
+        PyObject *leaf = FIELD(item, store_destination), *shape = dims((PyArrayObject *)FIELD(leaf, leaf_a));
+        pair = shape == NULL ? NULL : PyTuple_Pack(2, shape, FIELD(leaf, leaf_offset));
+        Py_XDECREF(shape);
+    }
+    Py_hash_t hash = pair == NULL ? -1 : PyObject_Hash(pair);
+    Py_XDECREF(pair);
+    if (hash != -1 && PyLong_AsSsize_t(PyList_GET_ITEM(marks, n - period)) == hash &&
+        (mark = PyLong_FromSsize_t(hash)) != NULL && PyList_Append(marks, mark) == 0) {
+        set(loops, loops_covered, PyLong_FromSsize_t(covered));
+        known = 1;
+    }
+    Py_XDECREF(mark);
+    return known;
+}
+
 /* Enter `item` into the window, and run the window if it should end here. */
-static int enter(PyObject *item, int last)
+static int enter(PyObject *item)
 {
     if (PyList_Append(pending, item) < 0) {
         return -1;
@@ -176,25 +211,20 @@ static int enter(PyObject *item, int last)
         return -1;
     }
     Py_DECREF(more);
-    PyObject *r = PyObject_CallOneArg(loops_saw, item);
-    if (r == NULL) {
-        return -1;
-    }
-    Py_DECREF(r);
-    if (last) {
-        PyObject *cutting = PyObject_GetAttr(loops, s_cutting);
-        if (cutting == NULL) {
+    PyObject *r;
+    if (!saw(item)) {
+        r = PyObject_CallOneArg(loops_saw, item);
+        if (r == NULL) {
             return -1;
         }
-        int now = cutting == Py_True;
-        Py_DECREF(cutting);
-        if (now) {
-            r = PyObject_CallNoArgs(flush);
-            if (r == NULL) {
-                return -1;
-            }
-            Py_DECREF(r);
+        Py_DECREF(r);
+    }
+    if (FIELD(loops, loops_cutting) == Py_True) {
+        r = PyObject_CallNoArgs(flush);
+        if (r == NULL) {
+            return -1;
         }
+        Py_DECREF(r);
     }
     return 0;
 }
@@ -329,7 +359,7 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n)
     }
     set(node, node_at[N_HANDLE], handle);
     Py_CLEAR(key);
-    if (enter(node, 1) < 0) {
+    if (enter(node) < 0) {
         Py_DECREF(node);
         Py_DECREF(x);
         return NULL; /* with an error */
@@ -482,7 +512,7 @@ static int setitem(PyObject *x, PyObject *key, PyObject *value)
     if (traffic == NULL || PyList_Append(FIELD(traffic, traffic_stores), store) < 0) {
         goto slow;
     }
-    done = enter(store, 1) < 0 ? -1 : 1;
+    done = enter(store) < 0 ? -1 : 1;
 slow:
     if (done >= 0) {
         PyErr_Clear();
@@ -615,6 +645,12 @@ static PyObject *set_limit(PyObject *self, PyObject *v)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
+static PyObject *set_window(PyObject *self, PyObject *v)
+{
+    window_limit = PyLong_AsSsize_t(v);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
 static PyObject *set_eager(PyObject *self, PyObject *v)
 {
     eager = PyObject_IsTrue(v);
@@ -661,6 +697,8 @@ static PyObject *start(PyObject *self, PyObject *parts)
     PLACE(store_destination, store_type, "destination") PLACE(store_fresh, store_type, "fresh")
     PLACE(store_seq, store_type, "seq") PLACE(store_source, store_type, "source")
     PLACE(traffic_stores, traffic_type, "stores")
+    PLACE(loops_marks, Py_TYPE(loops), "marks") PLACE(loops_period, Py_TYPE(loops), "period")
+    PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
     for (int k = 0; k < N_COUNT; k++) {
         PLACE(node_at[k], node_type, node_names[k])
     }
@@ -672,6 +710,7 @@ static PyMethodDef functions[] = {
     {"method", make_method, METH_VARARGS, NULL},
     {"elementwise", call_elementwise, METH_VARARGS, NULL},
     {"set_limit", set_limit, METH_O, NULL},
+    {"set_window", set_window, METH_O, NULL},
     {"set_eager", set_eager, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -688,6 +727,5 @@ PyMODINIT_FUNC PyInit__recording(void)
     s_running = PyUnicode_InternFromString("_running");
     s_sequence = PyUnicode_InternFromString("_sequence");
     s_recorded = PyUnicode_InternFromString("recorded");
-    s_cutting = PyUnicode_InternFromString("cutting");
     return PyModule_Create(&definition);
 }

@@ -3,7 +3,6 @@ when the classes are complete, because it takes the place of their methods."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from .operators import _ARITHMETIC, _COMPARISONS
 
 def _start() -> bool:
     """Whether the extension is there and now in charge."""
-    if not residence.accelerated or os.environ.get("CUNUMERIC_ACCELERATE") == "0":
+    if not residence.accelerated or not settings.native:
         return False
     try:
         from . import _recording  # type: ignore[attr-defined]
@@ -39,11 +38,14 @@ def _start() -> bool:
     def heard(name: str, value: Any) -> None:
         if name == "record_min":
             _recording.set_limit(value)
+        elif name == "window":
+            _recording.set_window(value)
         elif name == "eager":
             _recording.set_eager(value)
 
     heard("record_min", settings.record_min)
     heard("eager", settings.eager)
+    heard("window", settings.window)
     listen(heard)
     record.at_once = _recording.elementwise
 
