@@ -55,7 +55,18 @@ def bring(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
+@functools.cache
+def capacity() -> int:
+    """Bytes that all devices together can hold: what the allocator of each may take, or the host's memory."""
+    total = 0
+    for device in modules().jax.devices():
+        stats = device.memory_stats() or {}
+        total += stats.get("bytes_limit", 0)
+    return total or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 residence.bring = bring
+residence.capacity = capacity
 
 # XLA may otherwise compute float16 chains in float32, which rounds less often than NumPy.
 OPTIONS = {"xla_allow_excess_precision": False}
