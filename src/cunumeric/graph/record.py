@@ -233,6 +233,8 @@ def _ready() -> bool:
     if window._lingering is not None:
         with window.lock:
             window._drop_lingering()
+    if residence.accelerated:
+        window.cut()
     return not settings.eager and not window.busy()
 
 
