@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import os
 import types
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,23 @@ def modules() -> Modules:
     jax.config.update("jax_numpy_dtype_promotion", "standard")
     jax.devices()
     return Modules(np=jax.numpy, lax=jax.lax, scipy=jax.scipy, jax=jax)
+
+
+@functools.cache
+def usable() -> bool:
+    """Whether JAX and a device can be used; if not, one line says why."""
+    try:
+        modules()
+    except Exception as error:  # whatever is wrong with an installation
+        reason = str(error).strip().splitlines()
+        warnings.warn(
+            f"the accelerator cannot be used, NumPy's kernels on the processor are: {type(error).__name__}: "
+            f"{reason[0] if reason else ''}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return True
 
 
 def send(a: np.ndarray) -> Any:

@@ -13,9 +13,10 @@ import numpy as np
 from ...graph import window
 from ...graph.node import Leaf, Node, Reduction, Store, address
 from ...ops.calls import Bound
-from ...runtime import residence
+from ...runtime import memory, residence
 from ...runtime.residence import Remote
 from ...runtime.settings import settings
+from ..host import sweep
 from . import backend, pressure
 from . import region as regions
 from .lowering import Lowering, pack
@@ -131,7 +132,20 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     """Run a window: the engine's entry."""
     if reduction is not None:
         raise NotImplementedError("reductions are calls on this engine")
-    _run(pending)
+    if backend.usable():
+        _run(pending)
+    else:
+        _run_on_host(pending)
+        _retreat()
+
+
+def _retreat() -> None:
+    """Leave everything from now on to the host's engine."""
+    residence.accelerated = False
+    memory.reserve = None
+    settings.engine = "host"
+    window.run = sweep.run
+    window.wait = None
 
 
 def _run(pending: list[Node | Store]) -> None:
