@@ -388,7 +388,9 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(run_side(given.side, given.only[0], given.n[0])))
         return 0
     everything = []
-    print("| program | n | ours ms | jax.jit by hand | CuPy | NumPy | by hand / ours | CuPy / ours | peak MiB, by hand |")
+    print(
+        "| program | n | ours ms | jax.jit by hand | CuPy | NumPy | by hand / ours | CuPy / ours | peak MiB, by hand |"
+    )
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for n in given.n:
         for name in given.only:

@@ -334,6 +334,11 @@ def _outs(kwargs: dict[str, Any]) -> tuple:
     return out if type(out) is tuple else (out,)
 
 
+def _shown_by(inner: np.ndarray, base: Any) -> bool:
+    """Whether a view with this base shows the memory of `inner`."""
+    return base is inner or (base is inner.base and type(base) is nd)
+
+
 def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
     """`wrap`, where `r` came of a call with `args`: an argument that NumPy handed back is the same object again, a
     view knows whose memory it shows, and memory that now lives in a foreign object too counts as exposed."""
@@ -347,7 +352,7 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
                 inner = a._a
                 if inner is r:
                     return a
-                if parent is None and base is not None and (base is inner or (base is inner.base and type(base) is nd)):
+                if parent is None and type(inner) is nd and base is not None and _shown_by(inner, base):
                     parent = a
             elif ta is nd:
                 if r is a or (base is not None and (base is a or base is a.base)):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import record
+from ..graph import record, window
 from ..ops.lowering import indexing as rows
 from ..runtime import residence
 from . import lowered
@@ -129,6 +129,8 @@ def setitem(x: Any, key: Any, value: Any) -> bool:
             return False
         if type(value) is not ndarray and type(value) is not Deferred:
             value = wrap(np.asarray(value))
+            if value.dtype.kind == "c" and x.dtype.kind != "c":
+                return False
             if type(value) is ndarray and not value.ndim:
                 value = np.asarray(host(value), x.dtype)[()]
         dtype = value.dtype
@@ -160,16 +162,27 @@ def setitem(x: Any, key: Any, value: Any) -> bool:
 _watched: list[tuple[Any, list[Any], list[int], str]] = []
 
 
+# Indices on the host are looked at at once, where that is quick.
+_QUICK = 1 << 14
+
+
+def _at_hand(i: Any) -> bool:
+    a = i._a
+    return type(a) is nd and a.size <= _QUICK and not residence.on_device(a) and not window.touched(a)
+
+
 def _watch(x: Any, template: tuple, arrays: list[Any]) -> None:
     lengths = _lengths(x, template)
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cunumeric."):
         frame = frame.f_back
-    found = lowered.attempt(rows.outside, (arrays,), {"lengths": tuple(lengths)})
-    if found is NotImplemented:  # small indices from the host
-        if rows.outside([host(i) for i in arrays], tuple(lengths)):
+    if all(_at_hand(i) for i in arrays):
+        if rows.outside([host(i, writes=False) for i in arrays], tuple(lengths)):
             raise _Plain  # NumPy raises
         return
+    found = lowered.attempt(rows.outside, (arrays,), {"lengths": tuple(lengths)})
+    if found is NotImplemented:
+        raise _Plain
     _watched.append((found, arrays, lengths, f"{frame.f_code.co_filename}:{frame.f_lineno}"))
     residence.look = look
 

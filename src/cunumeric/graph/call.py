@@ -91,6 +91,8 @@ def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], stat
                 args.append(v)
             several, results = found
             for shape, dtype in results:
+                if not residence.suits(dtype):
+                    return NotImplemented
                 residence.ask(shape, dtype)
             made = []
             for index, (shape, dtype) in enumerate(results):

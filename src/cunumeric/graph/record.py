@@ -134,11 +134,15 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
         raise _No
     out = dtypes[-1]
     kinds: Any = warning.IGNORE
+    flagged = False
+    if accelerated and row.lower is None:
+        raise _No
     if not row.silent:
         integer = dtypes[0].kind in "biu" and out.kind in "biu"
         if integer and row.name == "power" and not (accelerated and type(values[1]) is int and values[1] >= 0):
             raise _No  # a negative exponent is an error that only the data shows
         if not (integer and row.name in _SILENT_ON_INTEGERS):
+            flagged = True
             kinds = warning.kinds_heard()
             if kinds is None:
                 raise _No
@@ -179,7 +183,7 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
         for v in values:
             key += (v.shape, v.dtype) if type(v) is Node or type(v) is nd else (None, type(v))
         if len(signatures) < _SIGNATURES_MOST:
-            signatures[tuple(key)] = (shape, out, size, dtypes, bool(kinds))
+            signatures[tuple(key)] = (shape, out, size, dtypes, flagged)
     if kinds and not accelerated:  # a device tells of no flags
         node.errors = warning.Ear(kinds)
     return node, exposed
@@ -414,9 +418,13 @@ def cast(x: Any, dtype: Any, casting: str) -> Any:
         return NotImplemented  # NumPy warns of overflow, which casts of integers have with half floats alone
     if not np.can_cast(a.dtype, to, casting):  # type: ignore[arg-type]
         return NotImplemented
+    if residence.accelerated and not residence.suits(to):
+        return NotImplemented
     try:
         with window.lock:
             node, exposed = _build(CAST if to != a.dtype else COPY, _operands((x,)))
+            if node.strides is not None:
+                node.strides = tuple([s // node.itemsize * to.itemsize for s in node.strides])
             node.dtype, node.itemsize = to, to.itemsize
             node.nbytes = node.size * to.itemsize
             y = _stands_for(node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import weakref
 from collections import OrderedDict
@@ -137,6 +138,23 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     else:
         _run_on_host(pending)
         _retreat()
+
+
+def _before_fork() -> None:
+    """A child cannot use the device: everything is brought home for it."""
+    window.flush()
+    for remote in pressure.live(0):
+        residence.fetch_remote(remote)
+
+
+def _after_fork() -> None:
+    for remote in pressure.live(0):
+        remote.value = None
+    _retreat()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
 def _retreat() -> None:

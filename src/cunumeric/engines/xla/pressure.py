@@ -1,6 +1,6 @@
 """When the device's memory runs short: what is idle goes home, and if that is not enough, an error says who holds it.
 
-Every large value on the device is known here by a weak reference. The budget is what the device's allocator may take,
+Every value on the device is known here by a weak reference. The budget is what the device's allocator may take,
 or less (`CUNUMERIC_FBMEM`, MiB)."""
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ counters = Counters()
 
 def entered(remote: Remote) -> None:
     """`remote` has a value on the device from now on."""
-    if remote.value.nbytes >= _LARGE:
-        key = id(remote)
-        if key not in _live:
-            _live[key] = weakref.ref(remote, lambda _: _live.pop(key, None))
+    key = id(remote)
+    if key not in _live:
+        _live[key] = weakref.ref(remote, lambda _: _live.pop(key, None))
 
 
-def live() -> list[Remote]:
-    """Large memory on the device, the largest first."""
+def live(least: int = _LARGE) -> list[Remote]:
+    """Memory on the device of at least so many bytes, the largest first."""
     found = [remote for reference in list(_live.values()) if (remote := reference()) is not None]
-    return sorted([r for r in found if r.value is not None], key=lambda r: -r.value.nbytes)
+    held = [r for r in found if r.value is not None and r.value.nbytes >= least]
+    return sorted(held, key=lambda r: -r.value.nbytes)
 
 
 def room() -> int | None:

@@ -166,6 +166,8 @@ def _reduced(f: Any) -> Any:
     """A reduction as `ufunc.reduce`: over the first axis, unless told otherwise, and with `dtype`."""
 
     def reduce(jx, array, axis=0, dtype=None, out=None, keepdims=False, initial=_NV, where=True):
+        if dtype is not None and (f in _TRUTHS or np.dtype(dtype).kind not in "iufc"):
+            raise Refused
         if dtype is not None:
             array = cast(jx, array, np.dtype(dtype))
         words = {} if initial is _NV else {"initial": initial}
@@ -180,11 +182,12 @@ for _function, _name, _method in (
     (np.max, "maximum", "max"), (np.amax, "maximum", "max"), (np.min, "minimum", "min"), (np.amin, "minimum", "min"),
 ):  # fmt: skip
     lowers(_function, "a", "where")(_extreme(_name, _method))
-lowers(np.any, "a", "where")(_truth("any"))
-lowers(np.all, "a", "where")(_truth("all"))
+_TRUTHS = _any, _all = _truth("any"), _truth("all")
+lowers(np.any, "a", "where")(_any)
+lowers(np.all, "a", "where")(_all)
 lowers(np.add.reduce, "array", "where")(_reduced(_sum))
 lowers(np.multiply.reduce, "array", "where")(_reduced(_prod))
 lowers(np.maximum.reduce, "array", "where")(_reduced(_extreme("maximum", "max")))
 lowers(np.minimum.reduce, "array", "where")(_reduced(_extreme("minimum", "min")))
-lowers(np.logical_or.reduce, "array", "where")(_reduced(_truth("any")))
-lowers(np.logical_and.reduce, "array", "where")(_reduced(_truth("all")))
+lowers(np.logical_or.reduce, "array", "where")(_reduced(_any))
+lowers(np.logical_and.reduce, "array", "where")(_reduced(_all))
