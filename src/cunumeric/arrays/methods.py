@@ -23,13 +23,16 @@ from . import lowered
 from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from
 from .calls import again
 
+if residence.accelerated:
+    from . import checked, inplace, sized, views  # noqa: F401  (functions that take several calls)
+
 
 def method(f: Callable) -> Callable:
     """Attach `f` to the class under its name, with NumPy's docstring where it has none, and NumPy's signature."""
     numpys = getattr(nd, f.__name__)
-    if residence.accelerated and f.__name__ in lowered.METHODS:
+    if residence.accelerated:
         name = f.__name__
-        f = lowered.offer(f, lowered.METHODS[name])
+        f = lowered.offer(f, lowered.METHODS.get(name, numpys))
         f.__name__ = name
     f.__doc__ = f.__doc__ or numpys.__doc__
     f.__wrapped__ = numpys  # type: ignore[attr-defined]  # inspect.signature follows it

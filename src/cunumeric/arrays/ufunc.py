@@ -12,9 +12,9 @@ from ..graph import record, window
 from ..ops import elementwise
 from ..runtime import residence
 from ..runtime.settings import settings
-from . import lowered
+from . import fallback, lowered
 from .base import array_of, nd, ndarray, strip, strip_keywords, wrap_from
-from .calls import again, call
+from .calls import again, call, calling
 
 
 class UfuncType(type):
@@ -79,6 +79,8 @@ class ufunc(metaclass=UfuncType):
             r = lowered.attempt(self._kernel, args, kwargs)
             if r is not NotImplemented:
                 return r
+        if residence.accelerated:
+            return fallback.aloud(calling(self._kernel), self._kernel)(*args, **kwargs)
         return call(self._kernel, args, kwargs)
 
     def outer(self, *args, **kwargs):
@@ -98,7 +100,7 @@ class ufunc(metaclass=UfuncType):
             r = lowered.attempt(self._kernel.reduce, given, kwargs)
             if r is not NotImplemented:
                 return r
-        return wrap_from(self._kernel.reduce(*[strip(a) for a in given], **strip_keywords(kwargs)), given, kwargs)
+        return self._on_host("reduce", given, kwargs)
 
     def accumulate(self, array, *args, **kwargs):
         if residence.accelerated:
@@ -111,13 +113,30 @@ class ufunc(metaclass=UfuncType):
             r = kernels.accumulate(self._kernel, *given, **named)
             if r is not NotImplemented:
                 return wrap_from(r, (array, *args), kwargs)
-        return wrap_from(self._kernel.accumulate(*given, **named), (array, *args), kwargs)
+        return self._on_host("accumulate", (array, *args), kwargs)
 
     def reduceat(self, *args, **kwargs):
-        return wrap_from(self._kernel.reduceat(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+        if residence.accelerated:
+            r = lowered.attempt(self._kernel.reduceat, args, kwargs)
+            if r is not NotImplemented:
+                return r
+        return self._on_host("reduceat", args, kwargs)
 
     def at(self, a, *args):
-        return self._kernel.at(strip(a), *[strip(v) for v in args])
+        if residence.accelerated and lowered.attempt(self._kernel.at, (a, *args), {}) is None:
+            return None
+        return self._on_host("at", (a, *args), {})
+
+    def _on_host(self, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """A method of NumPy's ufunc, by NumPy."""
+        method = getattr(self._kernel, name)
+
+        def numpys(*args, **kwargs):
+            return wrap_from(method(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+
+        if residence.accelerated:
+            numpys = fallback.aloud(numpys, method, f"{self.__name__}.{name}")
+        return numpys(*args, **kwargs)
 
     def __repr__(self) -> str:
         return repr(self._kernel)

@@ -9,6 +9,7 @@
 | `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 131072, or 32768 |
 | `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 200 |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
+| `CUNUMERIC_STRICT` | 1: what would leave the accelerator to be done by NumPy is an error | 0 |
 | `CUNUMERIC_ACCELERATE` | 0: small operations in Python, also where the C extension is there | 1 |
 """
 
@@ -77,6 +78,7 @@ class Settings:
     kernel_min: int = 16384  # elements from which a parallel kernel is asked at all
     window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 200, 1))
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))
+    strict: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_STRICT", 0, 0)))
     accelerate: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_ACCELERATE", 1, 0)))
 
     def __setattr__(self, name: str, value: object) -> None:
