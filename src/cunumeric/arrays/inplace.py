@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..graph.node import Node
-from ..ops.lowering import indexing
+from ..ops.lowering import selection
 from .base import nd
 from .checked import demand_within, whole
 from .lowered import Elsewhere, concerns, one, way
@@ -49,7 +49,7 @@ def copyto(dst, src, casting="same_kind", where=True):
         if where.dtype != bool:
             raise Elsewhere
         src = src if weak else taken(src)
-        src = one(indexing.masked_copy, dst, where, src)
+        src = one(selection.masked_copy, dst, where, src)
     dst[...] = src
 
 
@@ -61,7 +61,7 @@ def put(a, indices, values, mode="raise"):
         demand_within(indices, a.size, -a.size)
     if not values.size or not indices.size:
         raise Elsewhere
-    a[...] = one(indexing.put_flat, a, indices, values, mode)
+    a[...] = one(selection.put_flat, a, indices, values, mode)
 
 
 def _masked(repeats: bool) -> Any:
@@ -72,7 +72,7 @@ def _masked(repeats: bool) -> Any:
             raise Elsewhere
         if repeats and not np.can_cast(values.dtype, a.dtype, "same_kind"):
             raise Elsewhere
-        a[...] = one(indexing.put_masked, a, mask, values, repeats)
+        a[...] = one(selection.put_masked, a, mask, values, repeats)
 
     return write
 
@@ -91,7 +91,7 @@ def put_along_axis(arr, indices, values, axis):
     axis = range(arr.ndim)[operator.index(axis)]
     indices, values = taken(whole(indices)), taken(values)
     demand_within(indices, arr.shape[axis], -arr.shape[axis])
-    arr[...] = one(indexing.put_along, arr, indices, values, axis)
+    arr[...] = one(selection.put_along, arr, indices, values, axis)
 
 
 @way(np.fill_diagonal)
@@ -100,7 +100,7 @@ def fill_diagonal(a, val, wrap=False):
     val = taken(val)
     if not val.size:
         raise Elsewhere
-    a[...] = one(indexing.filled_diagonal, a, val, bool(wrap))
+    a[...] = one(selection.filled_diagonal, a, val, bool(wrap))
 
 
 def _at(name: str) -> None:
@@ -108,7 +108,7 @@ def _at(name: str) -> None:
         _target(a)
         indices, values = taken(whole(indices)), taken(values)
         demand_within(indices, a.shape[0], -a.shape[0])
-        a[...] = one(indexing.updated, a, indices, values, name)
+        a[...] = one(selection.updated, a, indices, values, name)
 
     way(getattr(np, name).at)(at)
 

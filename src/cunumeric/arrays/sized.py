@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.lowering import comparisons, indexing
+from ..ops.lowering import comparisons, selection
 from .base import host
 from .lowered import Elsewhere, attempt, concerns, ndarray, one, recorded, way
 
@@ -45,7 +45,7 @@ def nonzero_places(a: Any) -> Any:
     _device(a)
     if not a.ndim:
         raise Elsewhere
-    return one(indexing.places_chosen, a, count(a))
+    return one(selection.places_chosen, a, count(a))
 
 
 @way(np.nonzero)
@@ -76,7 +76,7 @@ def flatnonzero(a):
 
 def select_flat(a: Any, mask: Any) -> Any:
     """The elements of the vector `a` where the vector `mask` is true."""
-    return one(indexing.chosen, a, mask, count(mask))
+    return one(selection.chosen, a, mask, count(mask))
 
 
 @way(np.extract)
@@ -98,7 +98,7 @@ def compress(condition, a, axis=None, out=None):
     axis = range(a.ndim)[operator.index(axis)]
     if out is not None or condition.shape != (a.shape[axis],) or condition.dtype != bool:
         raise Elsewhere
-    return one(indexing.rows_chosen, a, condition, count(condition), axis)
+    return one(selection.rows_chosen, a, condition, count(condition), axis)
 
 
 @way(np.repeat)
@@ -117,7 +117,7 @@ def repeat(a, repeats, axis=None):
     total = int(one(np.sum, counts)) if concerns(counts) else int(read(counts).sum())
     if low < 0 or total > _MOST:
         raise Elsewhere
-    return one(indexing.repeated, a, counts, total if counts.size == n else total * n, axis)
+    return one(selection.repeated, a, counts, total if counts.size == n else total * n, axis)
 
 
 @way(np.bincount)
@@ -134,7 +134,7 @@ def bincount(x, /, weights=None, minlength=0):
     low, high = read(one(comparisons.farthest, x)).tolist()
     if low < 0 or minlength < 0:
         raise Elsewhere
-    return one(indexing.counted, x, weights, max(high + 1, minlength))
+    return one(selection.counted, x, weights, max(high + 1, minlength))
 
 
 # -- sets --------------------------------------------------------------------------------------------------------------
@@ -144,15 +144,15 @@ def _distinct(a: Any, index: bool, inverse: bool, counts: bool, equal_nan: bool,
     """What `unique` gives for the vector `a`."""
     if a.size == 0:
         raise Elsewhere
-    s, order, new = one(indexing.sorted_steps, a, bool(equal_nan))
+    s, order, new = one(selection.sorted_steps, a, bool(equal_nan))
     places = nonzero_places(new)[0]
     found = [one(np.take, s, places)]
     if index:
         found.append(one(np.take, order, places))
     if inverse:
-        found.append(one(indexing.ranks, new, order).reshape(shape))
+        found.append(one(selection.ranks, new, order).reshape(shape))
     if counts:
-        found.append(one(indexing.steps_between, places, a.size))
+        found.append(one(selection.steps_between, places, a.size))
     return found
 
 

@@ -3,6 +3,7 @@
 from . import (  # noqa: F401
     comparisons,
     indexing,
+    selection,
     linalg,
     movement,
     polynomials,
