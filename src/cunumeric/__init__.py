@@ -16,6 +16,7 @@ from .api import indexing_tricks as _indexing_tricks
 from .api import kernels as _kernels
 from .api import recorded as _recorded
 from .api.build import fill as _fill
+from .arrays import deferred as _deferred  # noqa: F401  (attaches to the class)
 from .arrays import indexing as _indexing  # noqa: F401  (attaches to the class)
 from .arrays import operators as _operators  # noqa: F401  (attaches to the class)
 from .arrays import protocols as _protocols  # noqa: F401  (attaches to the class)

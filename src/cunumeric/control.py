@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .graph import window
+from .runtime import residence
 from .runtime.settings import settings
 
 
 def synchronize() -> None:
     """Run everything that is recorded; returns when it is done."""
     window.flush()
+    if window.wait is not None:
+        window.wait()
+    if residence.look is not None:
+        residence.look()
 
 
 @contextmanager

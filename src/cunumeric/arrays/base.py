@@ -65,6 +65,39 @@ class ndarray(metaclass=ArrayType):  # the frame; methods are attached by the ot
 record.ndarray = ndarray
 
 
+class Deferred:
+    """A scalar that an accelerator computes: see `deferred`. `_x` is the recorded array without dimensions."""
+
+    __slots__ = ("__weakref__", "_x")
+
+    _x: Any
+
+    def __init__(self, x: Any) -> None:
+        self._x = x
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        return self._x._a.dtype.type
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._x._a.dtype
+
+    @property
+    def _a(self) -> Any:
+        return self._x._a
+
+    def value(self) -> Any:
+        """NumPy's scalar; waits for it."""
+        return host(self._x, writes=False)[()]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.value(), name)
+
+
+record.Deferred = Deferred
+
+
 class Hosted(nd):
     """What a subclass of `ndarray` derives from: NumPy's class, whose C methods do not know our arrays as such."""
 
@@ -203,9 +236,29 @@ def host(x: Any, *, writes: bool = True) -> np.ndarray:
     return a
 
 
+# A view of less than this share of its memory is brought home by itself.
+_APART = 8
+
+
+def peek(x: Any) -> np.ndarray:
+    """`host(x)`, to be read at once and not kept: of a small part of what is on the device only that part moves."""
+    if not residence.accelerated or type(x) is not ndarray:
+        return host(x, writes=False)
+    a = memory(x)
+    if window.pending and window.touched(a):
+        window.flush()
+    remote = residence.remote_of(a)
+    if remote is not None and not remote.home and a.size * _APART <= remote.value.size:
+        if residence.look is not None:
+            residence.look()
+        return residence.show(a, remote)
+    return host(x, writes=False)
+
+
 # Beyond this, a list of plain numbers is not searched for arrays of ours: NumPy finds them by protocol.
 _SEARCHED = 32
 _NESTED = frozenset({list, tuple})
+_OURS = frozenset({ndarray, Deferred})
 # NumPy's limit of dimensions: what is nested deeper (a list that holds itself) is an error, in NumPy's words.
 _DEEPEST = 64
 
@@ -216,19 +269,21 @@ def strip(v: Any, depth: int = 0) -> Any:
     t = type(v)
     if t is ndarray:
         return host(v)
+    if t is Deferred:
+        return v.value()
     if t in _NESTED:
         if not v or (len(v) > _SEARCHED and type(v[0]) is not ndarray and type(v[0]) not in _NESTED):
             return v
         for e in v:
             te = type(e)
-            if te is ndarray or te in _NESTED or te is slice or te is ArrayType:
+            if te is ndarray or te in _NESTED or te is slice or te is ArrayType or te is Deferred:
                 if depth > _DEEPEST:
                     return v
                 inner = [strip(e, depth + 1) for e in v]
                 return v if all(map(is_, inner, v)) else t(inner)
         return v
     if t is slice:
-        if type(v.start) is ndarray or type(v.stop) is ndarray or type(v.step) is ndarray:
+        if type(v.start) in _OURS or type(v.stop) in _OURS or type(v.step) in _OURS:
             return slice(strip(v.start), strip(v.stop), strip(v.step))
         return v
     if t is ArrayType:
@@ -238,7 +293,7 @@ def strip(v: Any, depth: int = 0) -> Any:
 
 def strip_keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
     for v in kwargs.values():
-        if type(v) is ndarray or type(v) in _NESTED or type(v) is ArrayType:
+        if type(v) is ndarray or type(v) in _NESTED or type(v) is ArrayType or type(v) is Deferred:
             return {k: strip(v) for k, v in kwargs.items()}
     return kwargs
 
@@ -309,8 +364,11 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
             x = taken_back(r)
             if x is not None:
                 return x
+        if residence.accelerated:
+            base = None  # a reference less: only memory that nobody else holds is adopted
+            r = _kept(r)
         x = new(ndarray)
-        x._a = _kept(r) if residence.accelerated else r
+        x._a = r
         x._b = None
         return x
     if t is tuple:

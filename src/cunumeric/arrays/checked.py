@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.lowering import comparisons, linalg, movement, polynomials, products, statistics
-from .base import host
+from .base import Deferred, host
 from .lowered import WAYS, Elsewhere, concerns, ndarray, one, recorded, way
 from .sized import _device, read, taken
 
@@ -40,9 +40,7 @@ def _finite_result(*functions: Any) -> None:
             if r is NotImplemented:
                 return r
             results = r if type(r) is tuple else (r,)
-            if any(isinstance(v, np.generic) and not np.isfinite(v) for v in results):
-                raise Elsewhere
-            demand_finite(*results)
+            demand_finite(*[v._x if type(v) is Deferred else v for v in results])
             return r
 
         way(function)(call)
@@ -74,7 +72,7 @@ _finite_argument(_L.matrix_rank)
 def norm(x, ord=None, axis=None, keepdims=False):
     r = recorded(_L.norm, (x, ord, axis, keepdims), {})
     if r is not NotImplemented and (ord in ("nuc",) or (type(ord) is int and abs(ord) == 2)):
-        demand_finite(*((r,) if type(r) is ndarray else (taken(x),)))  # the decomposition may not converge
+        demand_finite(taken(r))  # the decomposition may not converge
     return r
 
 
@@ -124,11 +122,11 @@ def lstsq(a, b, rcond=None):
     limit = np.finfo(kind if kind.kind in "fc" else np.float64).eps * max(m, n) if rcond is None else float(rcond)
     x, residuals, rank, s = one(linalg.least_squares, a, b, limit if limit >= 0 else np.finfo(float).eps)
     demand_finite(x, s)
-    rank = np.int32(rank)
+    rank = np.int32(int(rank))
     if rank < n or m <= n:
         residuals = ndarray((0,), residuals.dtype)
-    elif not getattr(residuals, "ndim", 0):
-        residuals = one(np.stack, [taken(residuals)])
+    elif type(residuals) is Deferred:
+        residuals = residuals._x.reshape(1)
     return x, residuals, rank, s
 
 
@@ -141,7 +139,7 @@ def polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
     deg = operator.index(deg)
     c, rank = one(polynomials.fitted, x, y, deg, x.size * np.finfo(x.dtype).eps if rcond is None else float(rcond))
     demand_finite(c)
-    if rank != deg + 1:
+    if int(rank) != deg + 1:
         raise Elsewhere  # NumPy warns of it
     return c
 

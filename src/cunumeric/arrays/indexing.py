@@ -13,8 +13,24 @@ import numpy as np
 
 from ..engines.host import kernels
 from ..graph import record, window
+from ..runtime import residence
 from ..runtime.settings import settings
-from .base import _OBJECT, hand_out_elements, host, memory, nd, ndarray, new, strip, taken_back, wrap_from
+from . import lowered, picked
+from .base import (
+    _OBJECT,
+    array_of,
+    hand_out_elements,
+    host,
+    memory,
+    nd,
+    ndarray,
+    new,
+    peek,
+    strip,
+    taken_back,
+    view_of,
+    wrap_from,
+)
 from .calls import again
 
 _VIEWING = frozenset({slice, EllipsisType, NoneType})
@@ -37,11 +53,30 @@ def _names_view(key: Any) -> bool:
     return t in _VIEWING
 
 
+def _all_basic(key: Any) -> bool:
+    return all(type(k) in _BASIC for k in key) if type(key) is tuple else type(key) in _BASIC
+
+
+def _remote_item(self: Any, key: Any) -> Any:
+    """`x[key]` where the memory may be on the device."""
+    a = memory(self)
+    if _all_basic(key):
+        keys = key if type(key) is tuple else (key,)
+        view = a[keys if Ellipsis in keys else (*keys, ...)]
+        if view.ndim or Ellipsis in keys:
+            return view_of(self, view) if view.base is not None else array_of(view)
+        return peek(view_of(self, view))[()]
+    r = picked.getitem(self, key)
+    return wrap_from(host(self)[strip(key)], (self,)) if r is NotImplemented else r
+
+
 def __getitem__(self, key):
     if type(self) is not ndarray:  # called unbound on a subclass, which is one of NumPy's arrays
         return nd.__getitem__(self, strip(key))
     a = self._a
     t = type(key)
+    if residence.accelerated and (type(a) is not nd or residence.remote_of(a) is not None):
+        return _remote_item(self, key)
     if _pending or type(a) is not nd:
         a = memory(self)
         if _pending and not _names_view(key) and not (t is int and a.ndim > 1):
@@ -84,6 +119,13 @@ def __setitem__(self, key, value):
     a = self._a
     if _pending or type(a) is not nd or a.size >= settings.record_min:
         if record.setitem(self, key, value):
+            return
+        if (
+            residence.accelerated
+            and not _all_basic(key)
+            and lowered.concerns(self)
+            and picked.setitem(self, key, value)
+        ):
             return
         a = host(self)
     given = value

@@ -15,7 +15,7 @@ from ..ops import lowering
 from ..runtime import residence
 from ..runtime.settings import settings
 from . import fallback
-from .base import host
+from .base import Deferred, host
 from .base import ndarray as _ndarray
 
 ndarray: Any = _ndarray  # its methods are attached elsewhere
@@ -42,13 +42,15 @@ def way(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def concerns(v: Any) -> bool:
     """Whether `v` is an array that is on the device, or belongs there."""
     if type(v) is not ndarray:
-        return False
+        return type(v) is Deferred
     a = v._a
     return type(a) is Node or a.size >= settings.record_min or residence.on_device(a)
 
 
 def _fixed(v: Any) -> Any:
     """A fixed argument as something hashable; raises TypeError for what cannot be one."""
+    if type(v) is Deferred:
+        return v.value()
     if isinstance(v, _ATOMS):
         return v
     if isinstance(v, (tuple, list)):
@@ -88,7 +90,7 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
                 out = v
             elif v is np._NoValue:
                 continue
-            elif kind is None or v is None or (kind == "?" and isinstance(v, _ATOMS)):
+            elif kind is None or v is None or (kind == "?" and isinstance(v, _ATOMS) and type(v) is not Deferred):
                 static.append((name, _fixed(v)))
             elif kind == "*":
                 if type(v) not in (list, tuple):
@@ -145,7 +147,7 @@ def told(r: Any) -> Any:
     """Results as the user has them: those without dimensions are scalars."""
     if type(r) is tuple:
         return tuple([told(e) for e in r])
-    return host(r)[()] if not r.ndim else r
+    return Deferred(r) if not r.ndim else r
 
 
 def _into(out: Any, r: Any) -> Any:

@@ -55,7 +55,7 @@ def _binary(symbol: str, kernel: np.ufunc, python: Callable, reflected: bool) ->
         if row is not None:
             r = record.operator(row, self, other, reflected)
             if r is not NotImplemented:
-                return r
+                return r if r._a.shape else lowered.told(r)
         if t is not nd and t is not ndarray and isinstance(other, nd):  # a subclass goes first, if it has the operator
             r = python(other, host(self)) if reflected else python(host(self), other)
             return wrap_from(r, (self, other))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.lowering import comparisons, selection
-from .base import host
+from .base import Deferred, array_of, host
 from .lowered import Elsewhere, attempt, concerns, ndarray, one, recorded, way
 
 _MOST = np.iinfo(np.intp).max
@@ -16,13 +16,9 @@ _MOST = np.iinfo(np.intp).max
 
 def taken(x: Any) -> Any:
     """An argument as an array of ours."""
-    return x if type(x) is ndarray else _ours(np.asarray(x))
-
-
-def _ours(a: np.ndarray) -> Any:
-    from .base import array_of
-
-    return array_of(a)
+    if type(x) is Deferred:
+        return x._x
+    return x if type(x) is ndarray else array_of(np.asarray(x))
 
 
 def read(x: Any) -> np.ndarray:

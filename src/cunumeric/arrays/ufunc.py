@@ -13,7 +13,7 @@ from ..ops import elementwise
 from ..runtime import residence
 from ..runtime.settings import settings
 from . import fallback, lowered
-from .base import array_of, nd, ndarray, strip, strip_keywords, wrap_from
+from .base import Deferred, array_of, nd, ndarray, strip, strip_keywords, wrap_from
 from .calls import again, call, calling
 
 
@@ -62,7 +62,7 @@ class ufunc(metaclass=UfuncType):
                     a = a._a
                     if a.size >= limit or window.pending:
                         break
-                elif type(a) is nd and a.size >= limit:
+                elif (type(a) is nd and a.size >= limit) or type(a) is Deferred:
                     break
                 inner.append(a)
             else:
@@ -74,7 +74,7 @@ class ufunc(metaclass=UfuncType):
         if self._row is not None:
             r = record.ufunc_call(self._row, args, kwargs)
             if r is not NotImplemented:
-                return r
+                return lowered.told(r) if residence.accelerated and not kwargs and len(args) == self._nin else r
         elif residence.accelerated:
             r = lowered.attempt(self._kernel, args, kwargs)
             if r is not NotImplemented:

@@ -33,6 +33,11 @@ def _operand(v: Any) -> Any:
         t = type(v)
         if t is Node:
             return v
+    elif t is record.Deferred:
+        v = v._x._a
+        t = type(v)
+        if t is Node:
+            return v
     elif t in (list, tuple):
         try:
             v = np.asarray(v)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..ops.elementwise import Row
 from ..runtime.memory import Lease
+from ..runtime.residence import Remote
 
 nd = np.ndarray
 
@@ -47,7 +48,13 @@ class Leaf:
     def offset(self) -> int:
         """Bytes from the start of the owner's memory."""
         if self._offset < 0:
-            self._offset = 0 if self.a is self.owner else address(self.a) - address(self.owner)
+            owner = self.owner
+            if self.a is owner:
+                self._offset = 0
+            else:
+                base = owner.base
+                start = base.start if type(base) is Remote else address(owner)
+                self._offset = address(self.a) - start
         return self._offset
 
 

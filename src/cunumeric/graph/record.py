@@ -35,8 +35,9 @@ _MIDDLING = 1 << 21
 _REDUCED_FROM = 1 << 21
 _SILENT_ON_INTEGERS = frozenset({"add", "subtract", "multiply", "square", "negative", "absolute", "cast"})
 
-# Set by the array layer: the array class.
+# Set by the array layer: the classes of arrays and of deferred scalars.
 ndarray: Any = None
+Deferred: Any = None
 _new = object.__new__
 
 
@@ -74,11 +75,13 @@ def _operand(v: Any) -> Any:
     t = type(v)
     if t is ndarray:
         a = v._a
-        return a.copy() if type(a) is nd and a.ndim == 0 else a
+        return a.copy() if type(a) is nd and a.ndim == 0 and not residence.on_device(a) else a
     if t in _WEAK or t is nd:
         return v
     if t is bool:
         return np.bool_(v)
+    if t is Deferred:
+        return v._x._a
     if isinstance(v, _NUMBERS):
         return v
     raise _No
@@ -111,7 +114,7 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
                 except ValueError:
                     raise _No from None
     size = math.prod(shape)
-    if size == 0 or not shape:
+    if size == 0 or (not shape and not (accelerated and (waits or _any_waits(values)))):
         raise _No
     if not waits and size * row.cost < _MIDDLING:
         small = size < settings.record_min
@@ -142,7 +145,7 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
                 raise _No  # another iteration space
             ordered = ordered or v.strides is not None
             args.append(v)
-        elif t is nd and v.ndim:
+        elif t is nd and (v.ndim or (accelerated and residence.on_device(v))):
             if not _descending(v) or not v.flags.aligned:
                 if not accelerated or not v.flags.aligned:
                     raise _No
@@ -160,7 +163,7 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
     node = Node(row, tuple(args), shape, out, size, window.sequence())
     if ordered:
         node.strides = _result_strides(values, out)
-    if kinds:
+    if kinds and not accelerated:  # a device tells of no flags
         node.errors = warning.Ear(kinds)
     return node, exposed
 
@@ -516,6 +519,7 @@ def _spreads(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
 def _same_view(a: np.ndarray, b: np.ndarray) -> bool:
     return (
         a.strides == b.strides
+        and a.shape == b.shape
         and a.dtype == b.dtype
         and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
     )

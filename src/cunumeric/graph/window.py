@@ -57,6 +57,8 @@ _sequence = 0
 _running = False
 # Set by the engine: runs the recorded work and gives every live node its memory.
 run: Callable[[list[Node | Store], Reduction | None], None] = None  # type: ignore[assignment]
+# Set by an engine that runs windows beside the program: returns when all of them are done.
+wait: Callable[[], None] | None = None
 # Set by an engine that runs calls: `infer(bound, ((shape, dtype), ...))` says whether there are several results, and
 # the shape and dtype of each; None where the engine has no way to do it.
 infer: Callable[..., Any] = None  # type: ignore[assignment]
@@ -169,6 +171,75 @@ class _Period:
 _period = _Period()
 
 
+class _Loops:
+    """Where to cut for an engine that compiles: at the turns of loops, so that the same windows come round again.
+
+    Inside a loop the stream of recordings repeats itself; a run is as much of it as repeats with one period. A window
+    that began inside a run is cut after whole turns; one that began before it, when the run ends, or if that is too
+    far, at a turn. When a run ends in which was cut, what is left of it is a window of its own: the next one begins
+    where the loop ended, however many turns there were. A read begins anew."""
+
+    GRAM = 6  # so many equal recordings in a row are a turn
+    KEPT = 4096
+
+    def __init__(self) -> None:
+        self.cutting = False
+        self.begin()
+
+    def begin(self) -> None:
+        self.marks: list[int] = []
+        self.places: dict[tuple[int, ...], int] = {}  # where so many recordings in a row were seen last
+        self.period = 0
+        self.covered = 0  # items of the run so far
+        self.cut_in_run = False
+
+    def flushed(self) -> None:
+        """The window was run; if that was not our doing, somebody has read a value."""
+        if not self.cutting or len(self.marks) > self.KEPT:
+            self.begin()
+        self.cutting = False
+
+    def saw(self, item: Node | Store) -> None:
+        """`item` has entered the window: decide whether it should end, once the operation at hand is recorded."""
+        if type(item) is Node:
+            mark = hash((item.row, item.shape))
+        else:
+            mark = hash((item.destination.a.shape, item.destination.offset))  # type: ignore[union-attr]
+        marks, period = self.marks, self.period
+        marks.append(mark)
+        size, limit = len(pending), settings.window
+        if period:
+            if marks[-1 - period] == mark:
+                self.covered += 1
+                if size >= limit and self._turned(size, limit):
+                    self.cutting = True
+                return
+            if self.cut_in_run or size >= limit:
+                self.cutting = True
+            self.period, self.cut_in_run = 0, False
+            return
+        at = len(marks)
+        gram = tuple(marks[-self.GRAM :])
+        last = self.places.get(gram, at)
+        self.places[gram] = at
+        if at - last and at - last <= 2 * limit:
+            self.period = at - last
+            self.covered = self.period + self.GRAM
+        elif size >= 2 * limit:
+            self.cutting = True
+
+    def _turned(self, size: int, limit: int) -> bool:
+        if self.covered >= size:
+            turned = size % self.period == 0
+        else:
+            turned = size >= 2 * limit and (self.covered - self.period) % self.period == 0
+        self.cut_in_run = self.cut_in_run or turned
+        return turned or size >= 4 * limit
+
+
+_loops = _Loops()
+
+
 class _Company:
     """Whether recorded operations of middling size come alone. Recording costs what a cheap operation on 10⁵ elements
     takes, and brings it back only when others join: after several windows of one operation such operations run at
@@ -193,6 +264,8 @@ company = _Company()
 
 def full() -> bool:
     """Whether the window should be run after the item recorded last."""
+    if residence.accelerated:
+        return _loops.cutting
     return bool(pending) and _period.ends(pending[-1])
 
 
@@ -201,6 +274,8 @@ def _enter(node: Node) -> None:
         if type(arg) is Leaf:
             traffic_of(arg.owner).readers.append((node, arg))
     pending.append(node)
+    if residence.accelerated:
+        _loops.saw(node)
 
 
 def note_store(destination: Leaf, source: Any, fresh: bool = False) -> None:
@@ -211,6 +286,8 @@ def note_store(destination: Leaf, source: Any, fresh: bool = False) -> None:
     if type(source) is Leaf:
         traffic_of(source.owner)
     pending.append(store)
+    if residence.accelerated:
+        _loops.saw(store)
 
 
 def place(x: Any) -> np.ndarray:
@@ -300,6 +377,7 @@ def _drop_lingering() -> None:
 
 def forget() -> None:
     """Empty the window."""
+    _loops.flushed()
     del pending[:]
     memory.clear()
     _leaves.clear()

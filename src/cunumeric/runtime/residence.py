@@ -13,6 +13,7 @@ it home (`bring`, set by the engine).
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -27,15 +28,24 @@ accelerated = False
 bring: Callable[[Any], np.ndarray] = None  # type: ignore[assignment]
 
 
+# Set by the engine: a copy on the host of what a view shows.
+show: Callable[[np.ndarray, Any], np.ndarray] = None  # type: ignore[assignment]
+
+
+# Set while something recorded has to be looked at when a value is next read (indices that may be out of bounds).
+look: Callable[[], None] | None = None
+
+
 class Remote(Lease):
     """Memory that an accelerator may hold: host addresses, and the value on the device."""
 
-    __slots__ = ("home", "kind", "layout", "line", "value")
+    __slots__ = ("home", "kind", "layout", "line", "start", "value")
 
     value: Any  # the device's array, or None
     home: bool  # whether the host's bytes are the newest
     layout: tuple[int, ...]  # shape of the value: the lengths of the axes in descending order of strides
     kind: np.dtype
+    start: int  # the first address
     line: Any  # the line of the program that made it, for messages
 
     def __del__(self) -> None:
@@ -70,6 +80,7 @@ def _owned(
         a = np.ndarray(shape, dtype, buffer=remote, strides=strides)
         axes = sorted(range(len(shape)), key=lambda k: -strides[k])
         remote.layout = tuple([shape[k] for k in axes])
+    remote.start = a.__array_interface__["data"][0]
     return a
 
 
@@ -83,8 +94,18 @@ def reserve(
 def adopt(a: np.ndarray) -> np.ndarray:
     """`a`, a fresh array of NumPy's to which nobody else refers, as memory that the device may hold; the same array
     where it cannot."""
-    if a.base is not None or not a.size or not a.ndim or not suits(a.dtype) or not a.flags.writeable:
+    if not a.size or not a.ndim or not suits(a.dtype) or not a.flags.writeable:
         return a
+    b = a.base
+    if b is not None:
+        # A view of memory that only it refers to (its slot, `b`, and getrefcount's argument).
+        if type(b) is not nd or b.base is not None or sys.getrefcount(b) > 3 or b.nbytes > 2 * a.nbytes:
+            return a
+        owner = adopt(b)
+        if owner is b:
+            return a
+        start = a.__array_interface__["data"][0] - b.__array_interface__["data"][0]
+        return np.ndarray(a.shape, a.dtype, owner, start, a.strides)
     if a.flags.c_contiguous:
         return _owned(a.reshape(-1).view(np.uint8).view(Raw), a.shape, a.dtype, None, "C", True)
     if a.flags.f_contiguous:
@@ -105,6 +126,8 @@ def fetch(a: np.ndarray, *, writes: bool = True) -> None:
     remote = remote_of(a)
     if remote is None or remote.value is None:
         return
+    if look is not None and not remote.home:
+        look()
     if not remote.home:
         host = remote.view(nd).view(remote.kind).reshape(remote.layout)
         host[...] = bring(remote.value)

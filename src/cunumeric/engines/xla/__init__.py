@@ -18,6 +18,7 @@ def start() -> None:
     memory.reserve = residence.reserve
     window.run = execute.run
     window.infer = infer.infer
+    window.wait = execute.wait
     settings.accelerate = False
 
 

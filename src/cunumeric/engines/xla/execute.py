@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+import weakref
 from collections import OrderedDict
 from typing import Any
 
 import numpy as np
 
 from ...graph import window
-from ...graph.node import Leaf, Node, Reduction, Store
+from ...graph.node import Leaf, Node, Reduction, Store, address
 from ...ops.calls import Bound
 from ...runtime import residence
 from ...runtime.residence import Remote
 from . import backend
+from . import region as regions
 from .lowering import Lowering, pack
-from .recipe import Recipe, Unsupported
+from .recipe import Recipe, Unsupported, shown
+from .region import Region
 
 _PROGRAMS_MOST = 1024
 _programs: OrderedDict[Any, _Program] = OrderedDict()
@@ -40,6 +44,7 @@ class _Program:
         jx = backend.modules()
         lowering = Lowering(recipe, jx)
         self.read = lowering.read
+        self.lowering = lowering  # its regions are part of the key, by identity
         spec = [[jx.jax.ShapeDtypeStruct(v.shape, v.dtype) for v in group] for group in arguments]
         kept, given = split(spec[0], self.read, donated)
 
@@ -88,6 +93,21 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     _run_on_device(recipe)
 
 
+# The results of the window that was started last: a device runs one after the other. Weak, for memory that nobody else
+# holds can be given to the next window.
+_last: Any = ()
+
+
+def wait() -> None:
+    """Return when every window that was started is done."""
+    global _last
+    for reference in _last:
+        value = reference()
+        if value is not None and not value.is_deleted():
+            value.block_until_ready()
+    _last = ()
+
+
 def _stays_home(pending: list[Node | Store]) -> bool:
     """Whether the window writes memory that the device cannot hold, or that somebody else can reach."""
     owners = [p.destination.owner for p in pending if type(p) is Store]
@@ -120,10 +140,12 @@ def _run_on_device(recipe: Recipe) -> None:
             _programs.popitem(last=False)
     else:
         _programs.move_to_end(key)
+    global _last
     counters.ran += 1
     kept, given = split(owners, read, donated)  # type: ignore[arg-type]
     del values, owners
     results = program.call(tuple(kept), tuple(given), hosts, program.packed(constants))
+    _last = tuple([weakref.ref(value) for value in results])
     for k, value in zip(recipe.written, results, strict=False):
         remotes[k].value, remotes[k].home = value, False
     for node, value in zip(recipe.living, results[len(recipe.written) :], strict=True):
@@ -135,6 +157,36 @@ def _run_on_device(recipe: Recipe) -> None:
             x._a = a
     for remote in exposed:
         remote.value = None  # it may change before it is read again
+
+
+@functools.lru_cache(maxsize=1024)
+def _shower(layout: tuple[int, ...], kind: np.dtype, region: Region | None) -> Any:
+    """A program that reads a region; without one, the element at a flat position, which is its second argument."""
+    jx = backend.modules()
+    if region is None:
+        return jx.jax.jit(lambda value, k: value.reshape(-1)[k])
+    return jx.jax.jit(lambda value: regions.read(jx, value, region))
+
+
+def show(a: np.ndarray, remote: Remote) -> np.ndarray:
+    """A copy on the host of what the view `a` shows of the device's value."""
+    offset = address(a) - remote.start
+    try:
+        region, what = shown(remote.layout, remote.kind, offset, a.shape, a.strides, a.dtype)
+    except Unsupported:
+        region, what = None, "no"
+    if what:
+        residence.fetch(a, writes=False)
+        return a.copy()
+    if a.size == 1:
+        value = _shower(remote.layout, remote.kind, None)(remote.value, offset // remote.kind.itemsize)
+    else:
+        value = _shower(remote.layout, remote.kind, region)(remote.value)
+    residence.counters.fetched += a.nbytes
+    return np.asarray(value).reshape(a.shape)
+
+
+residence.show = show
 
 
 def _bytes(remote: Remote) -> np.ndarray:

@@ -11,6 +11,7 @@ and writes of thin parts (a row, a column) do not end a fusion.
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class Lowering:
         self.written = recipe.written
         self.layouts = [(r.layout, r.kind) for r in recipe.remotes]
         self.kinds = [c.dtype for c in recipe.constants]
+        self.barriers = os.environ.get("CUNUMERIC_BARRIERS", "1") == "1"
         self.read = self._owners_read()
 
     def _owners_read(self) -> list[int]:
@@ -144,7 +146,12 @@ class _Trace:
         memory = self.memory[owner]
         if memory is None:  # never written: what NumPy calls empty
             memory = self.memory[owner] = _Memory(self.jx.np.zeros(*self.of.layouts[owner]))
-        if memory.open and not region.whole and region.elements * _THIN >= math.prod(region.layout):
+        if (
+            self.of.barriers
+            and memory.open
+            and not region.whole
+            and region.elements * _THIN >= math.prod(region.layout)
+        ):
             memory.value = self.jx.lax.optimization_barrier(memory.value)
             memory.open = False
         return regions.read(self.jx, self._part(memory.value, what, k), region)

@@ -6,6 +6,7 @@ The lists are what the numbers stand for in this window.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,21 +21,30 @@ class Unsupported(Exception):
     """The device has no way to do this; the host has."""
 
 
-def shown(remote: Remote, offset: int, a: np.ndarray) -> tuple[Region, str]:
-    """The region of the view `a`, and what it shows of each element: itself (""), "real", "imag", or its "bits"."""
-    kind, unit, what = remote.kind, remote.kind.itemsize, ""
-    if a.dtype != kind:
-        if kind.kind == "c" and a.dtype.kind == "f" and 2 * a.itemsize == unit:
+@lru_cache(maxsize=8192)
+def shown(
+    layout: tuple[int, ...],
+    kind: np.dtype,
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    dtype: np.dtype,
+) -> tuple[Region, str]:
+    """The region of a view of a remote's memory, told by its offset, shape and strides in bytes; and what it shows of
+    each element: itself (""), "real", "imag", or its "bits"."""
+    unit, what = kind.itemsize, ""
+    if dtype != kind:
+        if kind.kind == "c" and dtype.kind == "f" and 2 * dtype.itemsize == unit:
             what = "imag" if offset % unit else "real"
-        elif a.itemsize == unit and kind.kind in "iuf" and a.dtype.kind in "iuf":
+        elif dtype.itemsize == unit and kind.kind in "iuf" and dtype.kind in "iuf":
             what = "bits"
         else:
             raise Unsupported
-    if any(s % unit for n, s in zip(a.shape, a.strides, strict=True) if n > 1):
+    if any(s % unit for n, s in zip(shape, strides, strict=True) if n > 1):
         raise Unsupported
     if offset % unit and what != "imag":
         raise Unsupported
-    return describe(remote.layout, offset // unit, a.shape, tuple([s // unit for s in a.strides])), what
+    return describe(layout, offset // unit, shape, tuple([s // unit for s in strides])), what
 
 
 def _order(strides: tuple[int, ...]) -> tuple[int, ...]:
@@ -46,7 +56,7 @@ class Recipe:
     __slots__ = ("constants", "dtypes", "hosts", "items", "key", "living", "owners", "regions", "remotes", "written")
 
     def __init__(self, pending: list[Node | Store]) -> None:
-        dead = dead_owners([p for p in pending if type(p) is Store])
+        dead = dead_owners([p for p in pending if type(p) is Store])  # type: ignore[misc]
         self.owners: list[np.ndarray] = []  # arrays that own memory of the device's
         self.remotes: list[Remote] = []
         self.hosts: list[np.ndarray] = []  # host arrays that are read
@@ -64,9 +74,7 @@ class Recipe:
         items = self.items
 
         def number(v: Any) -> tuple[str, Any]:
-            found = numbers.get(id(v))
-            if found is not None:
-                return found
+            """How the window calls the leaf or constant `v`, seen for the first time."""
             if type(v) is Leaf:
                 owner = v.owner
                 remote = owner.base
@@ -82,10 +90,12 @@ class Recipe:
                         self.owners.append(owner)
                         self.remotes.append(remote)
                         leaf_keys.append((remote.layout, remote.kind, id(owner) in dead))
-                    found = ("leaf", len(self.regions))
-                    leaf_keys.append((k, v.offset, a.shape, a.strides, a.dtype))
-                    self.regions.append((k, *shown(remote, v.offset, a)))
-                    self.dtypes.append(a.dtype)
+                    found = ("leaf", len(regions))
+                    dtype = a.dtype
+                    region, what = shown(remote.layout, remote.kind, v.offset, a.shape, a.strides, dtype)
+                    leaf_keys.append((k, id(region), dtype))
+                    regions.append((k, region, what))
+                    self.dtypes.append(dtype)
             else:
                 found = ("constant", len(self.constants))
                 self.constants.append(v)
@@ -93,20 +103,23 @@ class Recipe:
             numbers[id(v)] = found
             return found
 
+        regions = self.regions
         count = 0
+        seen = numbers.get
         for p in pending:
-            if isinstance(p, Store):
-                destination = number(p.destination)
-                items.append((destination, number(p.source)))
-                if id(p.destination.owner) not in dead:
-                    written.add(owner_numbers[id(p.destination.owner)])
-            else:
-                arguments = tuple([number(arg) for arg in p.args])
+            if type(p) is Node:
+                arguments = tuple([seen(id(arg)) or number(arg) for arg in p.args])
                 numbers[id(p)] = ("node", count)
                 count += 1
                 alive = p.alive()
                 if alive:
                     self.living.append(p)
                 items.append((p.row, arguments, p.shape, p.dtype, alive, p.strides and _order(p.strides)))
+            else:
+                destination, source = p.destination, p.source  # type: ignore[union-attr]
+                owner = destination.owner
+                items.append((seen(id(destination)) or number(destination), seen(id(source)) or number(source)))
+                if id(owner) not in dead:
+                    written.add(owner_numbers[id(owner)])
         self.written = sorted(written)
         self.key = (tuple(items), tuple(leaf_keys))

@@ -3,7 +3,6 @@
 from . import (  # noqa: F401
     comparisons,
     indexing,
-    selection,
     linalg,
     movement,
     polynomials,
@@ -11,6 +10,7 @@ from . import (  # noqa: F401
     quantiles,
     reductions,
     scans,
+    selection,
     sorting,
     statistics,
     transforms,
