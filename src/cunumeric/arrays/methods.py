@@ -255,12 +255,30 @@ def _view_method(name: str) -> None:
 
     def call(self, *args, **kwargs):
         a = memory(self) if type(self) is ndarray else self
-        if window.pending and not (_always_view(name) or (a.flags.c_contiguous and _only_shape(args, kwargs))):
-            a = host(self)
+        if not _always_view(name) and not (a.flags.c_contiguous and _only_shape(args, kwargs)):
+            if (
+                type(self) is ndarray
+                and lowered.concerns(self)
+                and _only_shape(args, kwargs)
+                and not _viewable(a, args)
+            ):
+                return call(self.copy("C"), *args)
+            if window.pending or residence.on_device(a):
+                a = host(self)
         return wrap_from(numpys(a, *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs)
 
     call.__name__ = name
     method(call)
+
+
+def _viewable(a: np.ndarray, args: tuple) -> bool:
+    """Whether `a` has a view of the shape that `args` says; `ravel` has none of what is not contiguous."""
+    try:
+        view = np.lib.stride_tricks.as_strided(np.empty(0, a.dtype), a.shape, a.strides, writeable=False)
+        view.reshape(*[strip(v) for v in args] or [-1], copy=False)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _always_view(name: str) -> bool:

@@ -60,7 +60,7 @@ class ufunc(metaclass=UfuncType):
             for a in args:
                 if type(a) is ndarray:
                     a = a._a
-                    if a.size >= limit or window.pending:
+                    if a.size >= limit or window.pending or residence.on_device(a):
                         break
                 elif (type(a) is nd and a.size >= limit) or type(a) is Deferred:
                     break
