@@ -262,6 +262,39 @@ for _function in (np.allclose, np.array_equal, np.array_equiv):
     _truth(_function)
 
 
+def _stays_array(*functions: Any) -> None:
+    """Functions whose results without dimensions are arrays, not scalars."""
+    for function in functions:
+
+        def call(*args, _f=function, **kwargs):
+            r = recorded(_f, args, kwargs)
+            return r._x if type(r) is Deferred else r
+
+        way(function)(call)
+
+
+_stays_array(np.tensordot, np.linalg.tensordot, np.cov)
+
+
+def _places(obj: Any, n: int) -> Any:
+    """What a slice stands for."""
+    return list(range(*obj.indices(n))) if isinstance(obj, slice) else obj
+
+
+@way(np.delete)
+def delete(arr, obj, axis=None):
+    arr = taken(arr)
+    n = arr.size if axis is None else arr.shape[operator.index(axis)]
+    return recorded(np.delete, (arr, _places(obj, n), axis), {})
+
+
+@way(np.insert)
+def insert(arr, obj, values, axis=None):
+    arr = taken(arr)
+    n = arr.size if axis is None else arr.shape[operator.index(axis)]
+    return recorded(np.insert, (arr, _places(obj, n), values, axis), {})
+
+
 @way(np.lexsort)
 def lexsort(keys, axis=-1):
     return recorded(np.lexsort, (list(keys) if type(keys) is ndarray else keys, axis), {})

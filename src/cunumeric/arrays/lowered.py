@@ -139,8 +139,8 @@ def offer(ours: Any, numpys: Any) -> Any:
 METHODS = {
     name: getattr(np, name)
     for name in """sum prod min max mean any all std var argmax argmin cumsum cumprod dot clip round take repeat trace
-    searchsorted nonzero compress choose argsort argpartition conj conjugate""".split()
-} | {name: getattr(nd, name) for name in "sort partition put flatten".split()}
+    searchsorted nonzero choose argsort argpartition""".split()
+} | {name: getattr(nd, name) for name in "sort partition put flatten compress conj conjugate".split()}
 
 
 def told(r: Any) -> Any:

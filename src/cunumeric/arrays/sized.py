@@ -92,9 +92,21 @@ def compress(condition, a, axis=None, out=None):
     if axis is None:
         a, axis = a.reshape(-1), 0
     axis = range(a.ndim)[operator.index(axis)]
-    if out is not None or condition.shape != (a.shape[axis],) or condition.dtype != bool:
+    if out is not None or condition.ndim != 1 or condition.dtype != bool:
+        raise Elsewhere
+    if not concerns(condition):
+        places = np.flatnonzero(read(condition))
+        if not places.size or places[-1] >= a.shape[axis]:
+            raise Elsewhere
+        return one(np.take, a, places, axis)
+    if condition.shape != (a.shape[axis],):
         raise Elsewhere
     return one(selection.rows_chosen, a, condition, count(condition), axis)
+
+
+@way(np.ndarray.compress)
+def compressed(self, condition, axis=None, out=None):
+    return compress(condition, self, axis, out)
 
 
 @way(np.repeat)

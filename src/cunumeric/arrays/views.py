@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..graph.node import Node, owner_of
+from . import ufunc
 from .base import array_of, memory, nd, ndarray, wrap_from
 from .lowered import Elsewhere, concerns, one, way
 
@@ -101,6 +102,13 @@ def flatten(self, order="C"):
     if not concerns(self) or order != "C":
         raise Elsewhere
     return self.copy("C").reshape(-1)
+
+
+@way(nd.conj, nd.conjugate)
+def conj(self):
+    if not concerns(self):
+        raise Elsewhere
+    return ufunc.of(np.conjugate)(self) if self.dtype.kind == "c" else self
 
 
 # -- new arrays --------------------------------------------------------------------------------------------------------

@@ -90,6 +90,7 @@ def i0(jx, x):
     return jx.scipy.special.i0(cast(jx, x, np.float32 if x.dtype == np.float16 else inexact(x.dtype)))
 
 
+@lowers(np.around, "a")
 @lowers(np.round, "a")
 def round(jx, a, decimals=0, out=None):
     no(out)

@@ -12,7 +12,7 @@ from .elementwise import cast
 from .reductions import _axes
 from .sorting import in_order
 
-# Hyndman and Fan's continuous definitions: the place of quantile q among n numbers is n q + alpha + q (1 - alpha - beta) - 1.
+# Hyndman and Fan's continuous definitions: quantile q of n numbers is at place n q + alpha + q (1 - alpha - beta) - 1.
 _CONTINUOUS = {
     "linear": (1.0, 1.0),
     "hazen": (0.5, 0.5),
@@ -88,7 +88,6 @@ def _quantile(jx: Any, a: Any, q: Any, axis: Any, method: str, keepdims: Any, we
             weight = jx.np.asarray(weight, wide.dtype)
             step = y - x
             r = jx.np.where(weight >= 0.5, y - step * (1 - weight), x + step * weight)
-            r = jx.np.where(weight == 0, x, jx.np.where(x == y, x, r))
         if nan is not None:
             odd = nan == a.shape[-1] if skip else nan > 0
             r = jx.np.where(odd, np.array(np.nan, r.dtype), r)
