@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.lowering import comparisons, linalg, movement, polynomials, products, statistics
-from .base import Deferred, host
+from .base import Deferred, array_of, host
 from .lowered import WAYS, Elsewhere, concerns, ndarray, one, recorded, way
 from .sized import _device, read, taken
 
@@ -49,7 +49,7 @@ def _finite_result(*functions: Any) -> None:
 _L = np.linalg
 _finite_result(
     _L.solve, _L.inv, _L.cholesky, _L.tensorsolve, _L.tensorinv, _L.matrix_power, _L.svd, _L.svdvals, _L.eigh,
-    _L.eigvalsh, _L.pinv, _L.cond, np.histogram, np.histogram2d, np.histogram_bin_edges, np.average,
+    _L.eigvalsh, _L.pinv, _L.cond, np.average,
 )  # fmt: skip
 
 
@@ -205,7 +205,24 @@ def choose(a, choices, out=None, mode="raise"):
         raise Elsewhere
     if mode == "raise":
         demand_within(a, len(choices), 0)
-    return recorded(np.choose, (a, list(choices), out, mode), {})
+    return recorded(np.choose, (a, _strong(choices), out, mode), {})
+
+
+def _strong(values: Any) -> list[Any]:
+    """Values of which Python's numbers have taken the dtype that NumPy gives them beside the others."""
+    weak = [isinstance(v, (bool, int, float, complex)) and not isinstance(v, np.generic) for v in values]
+    if not any(weak):
+        return list(values)
+    kind = np.result_type(*[v if w else taken(v).dtype for v, w in zip(values, weak, strict=True)])
+    return [np.asarray(v, kind) if w else v for v, w in zip(values, weak, strict=True)]
+
+
+@way(np.select)
+def select(condlist, choicelist, default=0):
+    if not isinstance(choicelist, (list, tuple)) or not isinstance(condlist, (list, tuple)):
+        raise Elsewhere
+    *choices, default = _strong([*choicelist, default])
+    return recorded(np.select, (list(condlist), choices, default), {})
 
 
 @way(np.searchsorted)
@@ -226,6 +243,50 @@ def digitize(x, bins, right=False):
     if bins.size > 1:
         demand(one(comparisons.monotonic, bins, True) if concerns(bins) else comparisons.monotonic(host(bins), True))
     return recorded(np.digitize, (x, bins, right), {})
+
+
+def _edges(a: Any, bins: Any, span: Any) -> np.ndarray:
+    """The edges of bins, by NumPy, of the least and the greatest number alone: this waits for them."""
+    if type(bins) is str or a.dtype.kind == "c":
+        raise Elsewhere
+    if np.ndim(bins) == 0 and span is None and a.size:
+        ends = [one(f, a.reshape(1, -1), 1) for f in (np.min, np.max)]
+        sample = np.concatenate([read(v) for v in ends])
+    else:
+        sample = np.zeros(0, a.dtype)
+    return np.histogram_bin_edges(sample, read(bins) if type(bins) is ndarray else bins, span)
+
+
+@way(np.histogram_bin_edges)
+def histogram_bin_edges(a, bins=10, range=None, weights=None):
+    _device(a)
+    return array_of(_edges(a, bins, range))
+
+
+@way(np.histogram)
+def histogram(a, bins=10, range=None, density=None, weights=None):
+    a = taken(a)
+    _device(a, weights)
+    edges = _edges(a, bins, range)
+    r = recorded(np.histogram, (a, edges), {"density": bool(density), "weights": weights})
+    return r if r is NotImplemented else (r[0], array_of(edges))
+
+
+@way(np.histogram2d)
+def histogram2d(x, y, bins=10, range=None, density=None, weights=None):
+    x, y = taken(x), taken(y)
+    _device(x, y)
+    if x.ndim != 1 or x.shape != y.shape or (type(bins) in (ndarray, nd, list) and len(bins) not in (1, 2)):
+        raise Elsewhere
+    each = (bins, bins) if np.ndim(bins) == 0 else bins
+    spans = (None, None) if range is None else range
+    kind = np.result_type(x.dtype, y.dtype)
+    x, y = [v if v.dtype == kind else v.astype(kind) for v in (x, y)]
+    edges = []
+    for v, n, span in zip((x, y), each, spans, strict=True):
+        # Where the range is given NumPy's edges do not depend on the dtype of the numbers.
+        edges.append(_edges(v if span is None else array_of(np.zeros(1)), n, span))
+    return one(statistics.table, x, y, edges, bool(density), weights), *map(array_of, edges)
 
 
 def _no_empty_slice(function: Any) -> None:

@@ -262,7 +262,7 @@ def _view_method(name: str) -> None:
                 and _only_shape(args, kwargs)
                 and not _viewable(a, args)
             ):
-                return call(self.copy("C"), *args)
+                return call(self.copy("C"), *args)  # type: ignore[attr-defined]
             if window.pending or residence.on_device(a):
                 a = host(self)
         return wrap_from(numpys(a, *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs)

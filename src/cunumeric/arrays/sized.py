@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..graph.node import Node
 from ..ops.lowering import comparisons, selection
 from .base import Deferred, array_of, host
 from .lowered import Elsewhere, attempt, concerns, ndarray, one, recorded, way
@@ -94,13 +95,11 @@ def compress(condition, a, axis=None, out=None):
     axis = range(a.ndim)[operator.index(axis)]
     if out is not None or condition.ndim != 1 or condition.dtype != bool:
         raise Elsewhere
-    if not concerns(condition):
+    if condition.shape != (a.shape[axis],) and type(condition._a) is not Node:
         places = np.flatnonzero(read(condition))
         if not places.size or places[-1] >= a.shape[axis]:
             raise Elsewhere
         return one(np.take, a, places, axis)
-    if condition.shape != (a.shape[axis],):
-        raise Elsewhere
     return one(selection.rows_chosen, a, condition, count(condition), axis)
 
 

@@ -9,18 +9,18 @@ import numpy as np
 
 from ..graph.node import Node, owner_of
 from . import ufunc
-from .base import array_of, memory, nd, ndarray, wrap_from
-from .lowered import Elsewhere, concerns, one, way
+from .base import array_of, memory, nd, wrap_from
+from .lowered import Elsewhere, concerns, ndarray, one, way
 
 _SHAPED = np.lib.stride_tricks
-_VIEWS = (
+_VIEWS: tuple[Any, ...] = (
     np.transpose, np.matrix_transpose, np.swapaxes, np.moveaxis, np.rollaxis, np.squeeze, np.expand_dims,
     np.broadcast_to, np.broadcast_arrays, np.flip, np.fliplr, np.flipud, np.rot90, np.split, np.array_split, np.hsplit,
     np.vsplit, np.dsplit, np.unstack, np.atleast_1d, np.atleast_2d, np.atleast_3d, np.diagonal, np.real,
     np.linalg.diagonal, np.linalg.matrix_transpose, _SHAPED.sliding_window_view, _SHAPED.as_strided,
     np.may_share_memory, np.shares_memory,
 )  # fmt: skip
-_ASKED = (
+_ASKED: tuple[Any, ...] = (
     np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.iscomplexobj, np.isrealobj, np.isscalar, np.iterable,
     np.common_type,
 )  # fmt: skip
@@ -117,7 +117,7 @@ def conj(self):
 def _alike(a: Any, words: dict[str, Any]) -> Any:
     if not concerns(a):
         raise Elsewhere
-    x = array_of(np.empty_like(stand_in(a), **words))
+    x: Any = array_of(np.empty_like(stand_in(a), **words))
     if x.dtype.kind not in "biufc":
         raise Elsewhere
     return x

@@ -161,11 +161,16 @@ def _two(f: np.ufunc) -> Any:
 
 
 def _in_loop(jx: Any, f: np.ufunc, *operands: Any) -> list[Any]:
-    kinds = f.resolve_dtypes((*[np.dtype(v.dtype) for v in operands], *[None] * f.nout))
-    return [cast(jx, v, kind) for v, kind in zip(operands, kinds, strict=False)]
+    """Operands in the dtypes of NumPy's loop; Python's numbers take the dtype of the others."""
+    given = [v.dtype if hasattr(v, "dtype") else type(v) for v in operands]
+    kinds = f.resolve_dtypes((*given, *[None] * f.nout))  # type: ignore[arg-type]
+    return [
+        cast(jx, v, kind) if hasattr(v, "dtype") else jx.np.asarray(v, kind)
+        for v, kind in zip(operands, kinds, strict=False)
+    ]
 
 
-lowers(np.divmod, "x1", "x2")(_two(np.divmod))
+lowers(np.divmod, "?x1", "?x2")(_two(np.divmod))
 lowers(np.modf, "x")(_two(np.modf))
 lowers(np.frexp, "x")(_two(np.frexp))
 

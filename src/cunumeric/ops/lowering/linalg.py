@@ -37,7 +37,6 @@ def _plain(name: str, square: bool) -> Any:
 
 lowers(_L.inv, "a")(_plain("inv", True))
 lowers(_L.det, "a")(_plain("det", True))
-lowers(_L.eigvals, "a")(_plain("eigvals", True))
 
 
 @lowers(_L.slogdet, "a")

@@ -132,9 +132,10 @@ def _rows(skip: bool) -> tuple[Any, Any, Any]:
     return quantile, percentile, median
 
 
-for _functions, _skip in (
+_CHAPTER: tuple[tuple[tuple[Any, ...], bool], ...] = (
     ((np.quantile, np.percentile, np.median), False),
     ((np.nanquantile, np.nanpercentile, np.nanmedian), True),
-):
+)
+for _functions, _skip in _CHAPTER:
     for _function, _row in zip(_functions, _rows(_skip), strict=True):
         lowers(_function, "a")(_row)

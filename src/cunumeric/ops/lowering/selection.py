@@ -77,7 +77,7 @@ def _put_along(jx, a, indices, values, axis):
 def put_flat(a: np.ndarray, indices: np.ndarray, values: np.ndarray, mode: str) -> np.ndarray:
     """A copy of `a` after `put`."""
     r = a.copy()
-    np.put(r, indices, values, mode)
+    np.put(r, indices, values, mode)  # type: ignore[arg-type]
     return r
 
 
@@ -147,6 +147,10 @@ def select(jx, condlist, choicelist, default=0):
     return r
 
 
+def _fits(v: int, kind: np.dtype) -> bool:
+    return bool(np.iinfo(kind).min <= v <= np.iinfo(kind).max)
+
+
 @lowers(np.clip, "a", "?a_min", "?a_max", "?min", "?max")
 def clip(jx, a, a_min=NV, a_max=NV, out=None, *, min=NV, max=NV):
     no(out)
@@ -159,7 +163,7 @@ def clip(jx, a, a_min=NV, a_max=NV, out=None, *, min=NV, max=NV):
     def bound(v: Any) -> Any:
         return cast(jx, v, kind) if hasattr(v, "dtype") else jx.np.asarray(np.asarray(v).astype(kind))
 
-    if any(type(v) is int and kind.kind in "iu" and not np.can_cast(np.min_scalar_type(v), kind) for v in values):
+    if kind.kind in "iu" and any(type(v) is int and not _fits(v, kind) for v in values):
         raise Refused
     r = bound(a)
     if given(low):

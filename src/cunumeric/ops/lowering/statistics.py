@@ -125,7 +125,7 @@ def ediff1d(jx, ary, to_end=None, to_begin=None):
 
 def slopes(f: np.ndarray, spacings: list[np.ndarray], axes: tuple[int, ...], edge_order: int) -> Any:
     """`gradient` along `axes`: for each a distance, or the places of the elements."""
-    return np.gradient(f, *[s[()] for s in spacings], axis=axes, edge_order=edge_order)
+    return np.gradient(f, *[s[()] for s in spacings], axis=axes, edge_order=edge_order)  # type: ignore[call-overload]
 
 
 @lowers(slopes, "f", "*spacings")
@@ -256,38 +256,6 @@ def interp(jx, x, xp, fp, left=None, right=None, period=None):
 # -- histograms --------------------------------------------------------------------------------------------------------
 
 
-def _edges(jx: Any, a: Any, bins: Any, range: Any) -> Any:
-    """The edges of the bins, in float64 at least."""
-    kind = np.result_type(a.dtype, np.float64)
-    if hasattr(bins, "dtype"):
-        if bins.ndim != 1 or bins.dtype.kind == "c":
-            raise Refused
-        return bins
-    if type(bins) is not int or bins < 1 or a.dtype.kind == "c":
-        raise Refused
-    if range is not None:
-        low, high = range
-        if not (np.isfinite(low) and np.isfinite(high) and low <= high):
-            raise Refused
-        low, high = jx.np.asarray(low, kind), jx.np.asarray(high, kind)
-    elif not a.size:
-        low, high = jx.np.asarray(0, kind), jx.np.asarray(1, kind)
-    else:
-        a = a.astype(np.uint8) if a.dtype.kind == "b" else a
-        low, high = a.min().astype(kind), a.max().astype(kind)
-    flat = low == high
-    low, high = jx.np.where(flat, low - 0.5, low), jx.np.where(flat, high + 0.5, high)
-    step = (high - low) / bins
-    return jx.np.concatenate([jx.np.arange(bins, dtype=kind) * step + low, high[None]])
-
-
-def _rounded_edges(jx: Any, a: Any, bins: Any, range: Any) -> Any:
-    edges = _edges(jx, a, bins, range)
-    if not hasattr(bins, "dtype") and a.dtype.kind == "f" and range is None:
-        edges = edges.astype(a.dtype)
-    return edges
-
-
 def _bin_of(jx: Any, a: Any, edges: Any) -> Any:
     """The bin of each element; the number of bins for elements in none."""
     a, edges = joined(jx, a, edges)
@@ -297,42 +265,35 @@ def _bin_of(jx: Any, a: Any, edges: Any) -> Any:
     return jx.np.where((at >= 0) & (a <= edges[-1]), at, n)
 
 
-@lowers(np.histogram_bin_edges, "a", "?bins", "?weights")
-def histogram_bin_edges(jx, a, bins=10, range=None, weights=None):
-    no(weights)
-    return _rounded_edges(jx, a.reshape(-1), bins, range)
+# The edges come from the caller, who has them from NumPy: a last bit decides about a number that lies on an edge.
 
 
-@lowers(np.histogram, "a", "?bins", "weights")
-def histogram(jx, a, bins=10, range=None, density=None, weights=None):
-    if weights is not None and weights.shape != a.shape:
+@lowers(np.histogram, "a", "bins", "weights")
+def histogram(jx, a, bins, range=None, density=None, weights=None):
+    if weights is not None and (weights.shape != a.shape or weights.dtype.kind == "b"):
         raise Refused
-    a = a.reshape(-1)
-    edges = _rounded_edges(jx, a, bins, range)
-    at = _bin_of(jx, a, edges)
+    no(range)
+    n = bins.shape[0] - 1
+    at = _bin_of(jx, a.reshape(-1), bins)
     if weights is None:
-        counts = jx.np.zeros(edges.shape[0] - 1, np.int64).at[at].add(1, mode="drop")
+        counts = jx.np.zeros(n, np.int64).at[at].add(1, mode="drop")
     else:
-        if weights.dtype.kind == "b":
-            raise Refused
         w = weights.reshape(-1)
         wide = w if w.dtype.kind in "iu" else cast(jx, w, np.result_type(w.dtype, np.float64))
-        counts = jx.np.zeros(edges.shape[0] - 1, wide.dtype).at[at].add(wide, mode="drop").astype(w.dtype)
+        counts = jx.np.zeros(n, wide.dtype).at[at].add(wide, mode="drop").astype(w.dtype)
     if density:
-        counts = counts / (edges[1:] - edges[:-1]) / counts.sum()
-    return counts, edges
+        counts = counts / (bins[1:] - bins[:-1]) / counts.sum()
+    return counts, bins
 
 
-@lowers(np.histogram2d, "x", "y", "weights")
-def histogram2d(jx, x, y, bins=10, range=None, density=None, weights=None):
-    if x.ndim != 1 or x.shape != y.shape or (weights is not None and weights.dtype.kind == "c"):
-        raise Refused
-    counts = bins if isinstance(bins, tuple) else (bins, bins)
-    if len(counts) != 2:
-        raise Refused
-    ranges = (None, None) if range is None else range
-    x, y = joined(jx, x, y)
-    ex, ey = [_edges(jx, v, n, r) for v, n, r in zip((x, y), counts, ranges, strict=True)]
+def table(x: np.ndarray, y: np.ndarray, edges: list[np.ndarray], density: bool, weights: Any) -> np.ndarray:
+    """The counts of `histogram2d`."""
+    return np.histogram2d(x, y, edges, density=density, weights=weights)[0]
+
+
+@lowers(table, "x", "y", "*edges", "weights")
+def _table(jx, x, y, edges, density, weights):
+    ex, ey = edges
     m, n = ex.shape[0] - 1, ey.shape[0] - 1
     p, q = _bin_of(jx, x, ex), _bin_of(jx, y, ey)
     at = jx.np.where((p < m) & (q < n), p * n + q, m * n)
@@ -340,7 +301,7 @@ def histogram2d(jx, x, y, bins=10, range=None, density=None, weights=None):
     h = jx.np.zeros(m * n, np.float64).at[at].add(w, mode="drop").reshape(m, n)
     if density:
         h = h / h.sum() / (ex[1:] - ex[:-1])[:, None] / (ey[1:] - ey[:-1])
-    return h, ex, ey
+    return h
 
 
 # -- passing over NaN --------------------------------------------------------------------------------------------------
