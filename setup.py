@@ -18,4 +18,11 @@ def extension(name: str) -> Extension:
     )
 
 
-setup(ext_modules=[extension("arrays/_fast"), extension("engines/host/_tiles")])
+setup(
+    ext_modules=[
+        extension("arrays/_fast"),
+        extension("arrays/_recording"),
+        extension("engines/host/_tiles"),
+        extension("engines/xla/_recipe"),
+    ]
+)

@@ -27,6 +27,7 @@ from .arrays.ufunc import ufunc  # noqa: F401
 from .control import eager, synchronize
 from .runtime.version import VERSION as _version
 
+from .arrays import recording as _recording  # noqa: F401  # isort: skip  (last: see there)
 from .arrays import acceleration as _acceleration  # noqa: F401  # isort: skip  (last: see there)
 
 _SUBMODULES = frozenset(

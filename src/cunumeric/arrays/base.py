@@ -75,7 +75,7 @@ class Deferred:
     def __init__(self, x: Any) -> None:
         self._x = x
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> type:  # type: ignore[override]
         return self._x._a.dtype.type
 

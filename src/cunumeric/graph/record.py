@@ -33,12 +33,20 @@ _WRITEABLE, _WRITING = 0x400, 0x400 | 1 << 31
 _MIDDLING = 1 << 21
 # From this many elements on, threads reduce an array faster than NumPy alone.
 _REDUCED_FROM = 1 << 21
+_SIGNATURES_MOST = 1 << 16
 _SILENT_ON_INTEGERS = frozenset({"add", "subtract", "multiply", "square", "negative", "absolute", "cast"})
 
 # Set by the array layer: the classes of arrays and of deferred scalars.
 ndarray: Any = None
 Deferred: Any = None
 _new = object.__new__
+
+
+# What an accelerator was seen to record: (row, shape and dtype of each operand, or None and the type of a scalar) gives
+# (shape, dtype, size, dtypes of the operands, whether floating-point flags may be heard).
+signatures: dict[tuple, tuple] = {}
+# Set where it is built: recording in C of what is in `signatures`; None for everything else.
+at_once: Any = None
 
 
 class _No(Exception):
@@ -163,6 +171,12 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
     node = Node(row, tuple(args), shape, out, size, window.sequence())
     if ordered:
         node.strides = _result_strides(values, out)
+    elif at_once is not None and shape and not (row.name == "power" and out.kind in "iu"):
+        key: list[Any] = [row]
+        for v in values:
+            key += (v.shape, v.dtype) if type(v) is Node or type(v) is nd else (None, type(v))
+        if len(signatures) < _SIGNATURES_MOST:
+            signatures[tuple(key)] = (shape, out, size, dtypes, bool(kinds))
     if kinds and not accelerated:  # a device tells of no flags
         node.errors = warning.Ear(kinds)
     return node, exposed
@@ -221,6 +235,10 @@ def _ready() -> bool:
 
 def elementwise_call(row: Row, args: tuple) -> Any:
     """`row` on `args` as a recorded array, or NotImplemented."""
+    if at_once is not None:
+        r = at_once(row, args)
+        if r is not None:
+            return r
     if not _ready():
         return NotImplemented
     try:

@@ -179,6 +179,8 @@ class _Loops:
     far, at a turn. When a run ends in which was cut, what is left of it is a window of its own: the next one begins
     where the loop ended, however many turns there were. A read begins anew."""
 
+    __slots__ = ("covered", "cut_in_run", "cutting", "marks", "period", "places")
+
     GRAM = 6  # so many equal recordings in a row are a turn
     KEPT = 4096
 

@@ -20,7 +20,7 @@ from ...ops import elementwise
 from ...ops.calls import Bound
 from ...ops.lowering.elementwise import cast
 from . import region as regions
-from .recipe import Recipe
+from .recipe import HOST, LEAF, NODE, Recipe
 
 # A part below this share of its memory is thin.
 _THIN = 16
@@ -56,11 +56,11 @@ class Lowering:
         filled: set[int] = set()
         for item in self.items:
             arguments = item[1] if len(item) > 2 else (item[1],)
-            for how, k in arguments:
-                if how == "leaf" and self.regions[k][0] not in filled:
-                    needed.add(self.regions[k][0])
+            for argument in arguments:
+                if argument & 3 == LEAF and self.regions[argument >> 2][0] not in filled:
+                    needed.add(self.regions[argument >> 2][0])
             if len(item) == 2:
-                owner, region, what = self.regions[item[0][1]]
+                owner, region, what = self.regions[item[0] >> 2]
                 if region.whole and what != "real" and what != "imag":
                     filled.add(owner)
                 elif owner not in filled:
@@ -117,13 +117,13 @@ class _Trace:
         written = [self.memory[k].value for k in self.of.written]  # type: ignore[union-attr]
         return (*written, *living)
 
-    def _argument(self, reference: tuple[str, int]) -> Any:
-        how, k = reference
-        if how == "node":
+    def _argument(self, reference: int) -> Any:
+        kind, k = reference & 3, reference >> 2
+        if kind == NODE:
             return self.nodes[k]
-        if how == "leaf":
+        if kind == LEAF:
             return self._read(k)
-        return self.hosts[k] if how == "host" else self.constants[k]
+        return self.hosts[k] if kind == HOST else self.constants[k]
 
     def _compute(self, row: elementwise.Row, arguments: tuple) -> Any:
         values = [self._argument(reference) for reference in arguments]
@@ -133,7 +133,7 @@ class _Trace:
 
     def _call(self, bound: Bound, arguments: tuple) -> Any:
         """One result of a call; its other results are other nodes, which find it computed."""
-        versions = tuple([self.versions[self.of.regions[k][0]] if how == "leaf" else 0 for how, k in arguments])
+        versions = tuple([self.versions[self.of.regions[r >> 2][0]] if r & 3 == LEAF else 0 for r in arguments])
         key = (bound.group, arguments, versions)
         found = self.calls.get(key)
         if found is None:
@@ -163,13 +163,13 @@ class _Trace:
             return self.jx.lax.bitcast_convert_type(value, self.of.dtypes[k])
         return value.real if what == "real" else value.imag
 
-    def _store(self, destination: tuple[str, int], source: tuple[str, int]) -> None:
-        owner, region, what = self.of.regions[destination[1]]
+    def _store(self, destination: int, source: int) -> None:
+        owner, region, what = self.of.regions[destination >> 2]
         layout, kind = self.of.layouts[owner]
         self.versions[owner] += 1
         old = self.memory[owner]
-        if source[0] == "leaf" and region.whole and not what:
-            other, part, of_it = self.of.regions[source[1]]
+        if source & 3 == LEAF and region.whole and not what:
+            other, part, of_it = self.of.regions[source >> 2]
             held = self.memory[other]
             same = self.of.layouts[other] == (layout, kind) and not of_it and part == region
             if same and held is not None:  # a copy: both show one value until one of them is written
@@ -181,7 +181,7 @@ class _Trace:
         if not what:
             new = regions.write(self.jx, _blank(self.jx, old, layout, kind, region), region, cast(self.jx, value, kind))
         elif what == "bits":
-            dtype = self.of.dtypes[destination[1]]
+            dtype = self.of.dtypes[destination >> 2]
             bits = self.jx.lax.bitcast_convert_type(old.value, dtype)
             new = regions.write(self.jx, bits, region, cast(self.jx, value, dtype))
             new = self.jx.lax.bitcast_convert_type(new, kind)

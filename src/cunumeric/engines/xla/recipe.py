@@ -6,7 +6,6 @@ The lists are what the numbers stand for in this window.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from ...graph.canonical import dead_owners
 from ...graph.node import Leaf, Node, Store
 from ...runtime.residence import Remote
+from ...runtime.settings import settings
 from .region import Region, describe
 
 
@@ -21,7 +21,6 @@ class Unsupported(Exception):
     """The device has no way to do this; the host has."""
 
 
-@lru_cache(maxsize=8192)
 def shown(
     layout: tuple[int, ...],
     kind: np.dtype,
@@ -52,74 +51,99 @@ def _order(strides: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(strides)), key=lambda k: -strides[k]))
 
 
+# What an item's arguments are: `4 * k + kind` is the k-th of its kind.
+NODE, LEAF, HOST, CONSTANT = range(4)
+
+
 class Recipe:
     __slots__ = ("constants", "dtypes", "hosts", "items", "key", "living", "owners", "regions", "remotes", "written")
 
     def __init__(self, pending: list[Node | Store]) -> None:
         dead = dead_owners([p for p in pending if type(p) is Store])  # type: ignore[misc]
+        # (row, arguments, shape, dtype, alive, order of axes in memory) of a node; (destination, source) of a store
+        self.items: list[tuple] = []
         self.owners: list[np.ndarray] = []  # arrays that own memory of the device's
         self.remotes: list[Remote] = []
         self.hosts: list[np.ndarray] = []  # host arrays that are read
         self.constants: list[np.ndarray] = []
-        self.living: list[Node] = []  # nodes whose arrays live
-        self.written: list[int] = []  # owners that are written and outlive the window
-        # (row, arguments, shape, dtype, alive, order of axes in memory) of a node; (destination, source) of a store
-        self.items: list[tuple] = []
         self.dtypes: list[np.dtype] = []  # of the leaves
         self.regions: list[tuple[int, Region, str]] = []  # of the leaves: owner, region, and what of each element
-        numbers: dict[int, tuple[str, int]] = {}
-        owner_numbers: dict[int, int] = {}
+        self.living: list[Node] = []  # nodes whose arrays live
         written: set[int] = set()
-        leaf_keys: list[Any] = []
-        items = self.items
+        keys: list[Any] = []  # what the numbers stand for, as far as the program depends on it
+        fill(
+            pending, dead, written, self.items, keys, self.owners, self.remotes, self.hosts, self.constants,
+            self.dtypes, self.regions, self.living,
+        )  # fmt: skip
+        self.written = sorted(written)  # owners that are written and outlive the window
+        self.key = (tuple(self.items), tuple(keys))
 
-        def number(v: Any) -> tuple[str, Any]:
-            """How the window calls the leaf or constant `v`, seen for the first time."""
-            if type(v) is Leaf:
-                owner = v.owner
-                remote = owner.base
-                a = v.a
-                if type(remote) is not Remote:
-                    found = ("host", len(self.hosts))
-                    self.hosts.append(a)
-                    leaf_keys.append((a.shape, a.dtype))
-                else:
-                    k = owner_numbers.get(id(owner))
-                    if k is None:
-                        k = owner_numbers[id(owner)] = len(self.owners)
-                        self.owners.append(owner)
-                        self.remotes.append(remote)
-                        leaf_keys.append((remote.layout, remote.kind, id(owner) in dead))
-                    found = ("leaf", len(regions))
-                    dtype = a.dtype
-                    region, what = shown(remote.layout, remote.kind, v.offset, a.shape, a.strides, dtype)
-                    leaf_keys.append((k, id(region), dtype))
-                    regions.append((k, region, what))
-                    self.dtypes.append(dtype)
-            else:
-                found = ("constant", len(self.constants))
-                self.constants.append(v)
-                leaf_keys.append(v.dtype)
-            numbers[id(v)] = found
+
+def _fill(
+    pending: list[Any], dead: set[int], written: set[int], items: list, keys: list, owners: list, remotes: list,
+    hosts: list, constants: list, dtypes: list, regions: list, living: list,
+) -> None:  # fmt: skip
+    """The lists of a recipe, in Python: the same as in `_recipe.c`."""
+    numbers: dict[int, int] = {}
+    owner_numbers: dict[int, int] = {}
+
+    def number(v: Any) -> int:
+        """How the window calls `v`."""
+        found = numbers.get(id(v))
+        if found is not None:
             return found
+        if type(v) is not Leaf:
+            found = 4 * len(constants) + CONSTANT
+            constants.append(v)
+            keys.append(v.dtype)
+        elif type(v.owner.base) is not Remote:
+            found = 4 * len(hosts) + HOST
+            hosts.append(v.a)
+            keys.append((v.a.shape, v.a.dtype))
+        else:
+            owner, remote, a = v.owner, v.owner.base, v.a
+            k = owner_numbers.get(id(owner))
+            if k is None:
+                k = owner_numbers[id(owner)] = len(owners)
+                owners.append(owner)
+                remotes.append(remote)
+                keys.append((remote.layout, remote.kind, id(owner) in dead))
+            found = 4 * len(regions) + LEAF
+            at = (remote.layout, remote.kind, v.offset, a.shape, a.strides, a.dtype)
+            region = _known.get(at)
+            if region is None:
+                region = _known[at] = shown(*at)
+            keys.append((k, id(region[0]), a.dtype))
+            regions.append((k, *region))
+            dtypes.append(a.dtype)
+        numbers[id(v)] = found
+        return found
 
-        regions = self.regions
-        count = 0
-        seen = numbers.get
-        for p in pending:
-            if type(p) is Node:
-                arguments = tuple([seen(id(arg)) or number(arg) for arg in p.args])
-                numbers[id(p)] = ("node", count)
-                count += 1
-                alive = p.alive()
-                if alive:
-                    self.living.append(p)
-                items.append((p.row, arguments, p.shape, p.dtype, alive, p.strides and _order(p.strides)))
-            else:
-                destination, source = p.destination, p.source  # type: ignore[union-attr]
-                owner = destination.owner
-                items.append((seen(id(destination)) or number(destination), seen(id(source)) or number(source)))
-                if id(owner) not in dead:
-                    written.add(owner_numbers[id(owner)])
-        self.written = sorted(written)
-        self.key = (tuple(items), tuple(leaf_keys))
+    count = 0
+    for p in pending:
+        if type(p) is Node:
+            arguments = tuple([number(arg) for arg in p.args])
+            numbers[id(p)] = 4 * count + NODE
+            count += 1
+            alive = p.alive()
+            if alive:
+                living.append(p)
+            items.append((p.row, arguments, p.shape, p.dtype, alive, p.strides and _order(p.strides)))
+        else:
+            items.append((number(p.destination), number(p.source)))
+            owner = p.destination.owner
+            if id(owner) not in dead:
+                written.add(owner_numbers[id(owner)])
+
+
+# What `shown` said. Regions are told apart by identity, so none is ever forgotten.
+_known: dict[tuple, tuple[Region, str]] = {}
+fill = _fill
+if settings.native:
+    try:
+        from . import _recipe  # type: ignore[attr-defined]
+    except ImportError:
+        pass
+    else:
+        _recipe.start(Node, Leaf, Store, Remote, shown, _order, _known)
+        fill = _recipe.build

@@ -1,0 +1,731 @@
+/* Recording for an accelerator without a Python frame: elementwise operators, basic indexing and slice assignment.
+ *
+ * Every function here does what `graph/record.py` and `arrays/indexing.py` do, for the cases that are common and have
+ * been seen before (`signatures`), and leaves everything else to them: a NULL without an error means that. */
+#define PY_SSIZE_T_CLEAN
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#include <Python.h>
+#include <structmember.h>
+#include <numpy/arrayobject.h>
+#include <numpy/arrayscalars.h>
+
+static PyTypeObject *array_type, *node_type, *leaf_type, *store_type, *remote_type, *deferred_type;
+static PyObject *pending, *memory, *leaves, *exposed, *signatures; /* of the window */
+static PyObject *window;                                           /* the window module's dictionary */
+static PyObject *loops_saw, *flush, *traffic_of, *kinds_heard, *counters, *loops;
+static PyObject *s_lingering, *s_running, *s_sequence, *s_recorded;
+static PyObject *square;
+static npy_intp limit, window_limit;
+static int eager;
+
+#define WARN_ON_WRITE (1u << 31) /* NumPy keeps this flag to itself */
+#define FIELD(x, at) (*(PyObject **)((char *)(x) + (at)))
+static Py_ssize_t array_a, array_b, deferred_x, remote_home;
+static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting;
+static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
+static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores;
+enum { N_ARGS, N_DTYPE, N_ERRORS, N_HANDLE, N_HAZARD, N_ITEMSIZE, N_NBYTES, N_NDIM, N_NEEDED, N_PLACE, N_ROW, N_SEQ,
+       N_SHAPE, N_SIZE, N_STRIDES, N_COUNT };
+static const char *const node_names[N_COUNT] = {"args", "dtype", "errors", "handle", "hazard", "itemsize", "nbytes",
+                                                "ndim", "needed", "place", "row", "seq", "shape", "size", "strides"};
+static Py_ssize_t node_at[N_COUNT];
+#define NODE(x, k) FIELD(x, node_at[k])
+
+static inline void set(PyObject *x, Py_ssize_t at, PyObject *v) /* takes the reference */
+{
+    PyObject *old = FIELD(x, at);
+    FIELD(x, at) = v;
+    Py_XDECREF(old);
+}
+
+static int open_gate(void)
+{
+    return !eager && PyDict_GetItem(window, s_lingering) == Py_None && PyDict_GetItem(window, s_running) == Py_False;
+}
+
+/* The array at the end of the chain of bases, if its memory is a remote's that nobody outside can reach; else NULL. */
+static PyArrayObject *remote_owner(PyObject *a)
+{
+    PyArrayObject *owner = (PyArrayObject *)a;
+    PyObject *b = PyArray_BASE(owner);
+    while (b != NULL && PyArray_CheckExact(b)) {
+        owner = (PyArrayObject *)b;
+        b = PyArray_BASE(owner);
+    }
+    if (b == NULL || Py_TYPE(b) != remote_type) {
+        return NULL;
+    }
+    if (PyDict_GET_SIZE(exposed)) {
+        PyObject *key = PyLong_FromVoidPtr(owner);
+        int found = key == NULL ? -1 : PyDict_Contains(exposed, key);
+        Py_XDECREF(key);
+        if (found) {
+            PyErr_Clear();
+            return NULL;
+        }
+    }
+    return owner;
+}
+
+static int descending(PyArrayObject *a)
+{
+    npy_intp last = NPY_MAX_INTP;
+    for (int k = 0; k < PyArray_NDIM(a); k++) {
+        if (PyArray_DIM(a, k) == 1) {
+            continue;
+        }
+        npy_intp s = PyArray_STRIDE(a, k);
+        if (s <= 0 || s > last) {
+            return 0;
+        }
+        last = s;
+    }
+    return 1;
+}
+
+/* Whether no two elements share memory, told by the strides in any order and direction. */
+static int distinct(PyArrayObject *a)
+{
+    int n = PyArray_NDIM(a);
+    npy_intp span = PyArray_ITEMSIZE(a);
+    unsigned long long done = 0;
+    for (int turn = 0; turn < n; turn++) {
+        int best = -1;
+        npy_intp least = 0;
+        for (int k = 0; k < n; k++) {
+            npy_intp s = PyArray_STRIDE(a, k) < 0 ? -PyArray_STRIDE(a, k) : PyArray_STRIDE(a, k);
+            if (!(done >> k & 1) && (best < 0 || s < least)) {
+                best = k;
+                least = s;
+            }
+        }
+        done |= 1ULL << best;
+        if (PyArray_DIM(a, best) > 1) {
+            if (least < span) {
+                return 0;
+            }
+            span = least * (PyArray_DIM(a, best) - 1) + span;
+        }
+    }
+    return 1;
+}
+
+static PyObject *dims(PyArrayObject *a)
+{
+    int n = PyArray_NDIM(a);
+    PyObject *found = PyTuple_New(n);
+    for (int k = 0; found != NULL && k < n; k++) {
+        PyTuple_SET_ITEM(found, k, PyLong_FromSsize_t(PyArray_DIM(a, k)));
+    }
+    return found;
+}
+
+/* The window's leaf for `a`, whose memory is that of `owner`; the owner counts as touched. A new reference. */
+static PyObject *leaf_of(PyObject *a, PyArrayObject *owner)
+{
+    PyObject *key = PyLong_FromVoidPtr(a), *id = PyLong_FromVoidPtr(owner), *leaf = NULL;
+    if (key == NULL || id == NULL) {
+        goto end;
+    }
+    leaf = PyDict_GetItemWithError(leaves, key);
+    if (leaf != NULL) {
+        Py_INCREF(leaf);
+    }
+    else if (!PyErr_Occurred() && (leaf = leaf_type->tp_alloc(leaf_type, 0)) != NULL) {
+        set(leaf, leaf_offset, PyLong_FromSsize_t(PyArray_BYTES((PyArrayObject *)a) - PyArray_BYTES(owner)));
+        set(leaf, leaf_a, Py_NewRef(a));
+        set(leaf, leaf_origin, Py_NewRef(Py_None));
+        set(leaf, leaf_owner, Py_NewRef((PyObject *)owner));
+        if (PyDict_SetItem(leaves, key, leaf) < 0) {
+            Py_CLEAR(leaf);
+        }
+    }
+    if (leaf != NULL && !PyDict_Contains(memory, id)) {
+        PyObject *traffic = PyObject_CallOneArg(traffic_of, (PyObject *)owner);
+        if (traffic == NULL) {
+            Py_CLEAR(leaf);
+        }
+        Py_XDECREF(traffic);
+    }
+end:
+    Py_XDECREF(key);
+    Py_XDECREF(id);
+    return leaf;
+}
+
+static PyObject *next_sequence(void)
+{
+    long long n = PyLong_AsLongLong(PyDict_GetItem(window, s_sequence)) + 1;
+    PyObject *found = PyLong_FromLongLong(n);
+    if (found != NULL && PyDict_SetItem(window, s_sequence, found) < 0) {
+        Py_CLEAR(found);
+    }
+    return found;
+}
+
+/* `loops.saw(item)` where the stream goes on repeating itself and the window does not end yet: 1; 0: ask Python. */
+static int saw(PyObject *item)
+{
+    PyObject *mark = NULL, *marks = FIELD(loops, loops_marks), *pair;
+    Py_ssize_t period = PyLong_AsSsize_t(FIELD(loops, loops_period)), n = PyList_GET_SIZE(marks), size, covered;
+    int known = 0;
+    if (!period || period > n) {
+        return 0;
+    }
+    size = PyList_GET_SIZE(pending);
+    covered = PyLong_AsSsize_t(FIELD(loops, loops_covered)) + 1;
+    if (size >= window_limit &&
+        (size >= 4 * window_limit || (covered >= size ? size % period == 0 : size >= 2 * window_limit))) {
+        return 0;
+    }
+    if (Py_TYPE(item) == node_type) {
+        pair = PyTuple_Pack(2, NODE(item, N_ROW), NODE(item, N_SHAPE));
+    }
+    else {
+        PyObject *leaf = FIELD(item, store_destination), *shape = dims((PyArrayObject *)FIELD(leaf, leaf_a));
+        pair = shape == NULL ? NULL : PyTuple_Pack(2, shape, FIELD(leaf, leaf_offset));
+        Py_XDECREF(shape);
+    }
+    Py_hash_t hash = pair == NULL ? -1 : PyObject_Hash(pair);
+    Py_XDECREF(pair);
+    if (hash != -1 && PyLong_AsSsize_t(PyList_GET_ITEM(marks, n - period)) == hash &&
+        (mark = PyLong_FromSsize_t(hash)) != NULL && PyList_Append(marks, mark) == 0) {
+        set(loops, loops_covered, PyLong_FromSsize_t(covered));
+        known = 1;
+    }
+    Py_XDECREF(mark);
+    return known;
+}
+
+/* Enter `item` into the window, and run the window if it should end here. */
+static int enter(PyObject *item)
+{
+    if (PyList_Append(pending, item) < 0) {
+        return -1;
+    }
+    PyObject *n = PyObject_GetAttr(counters, s_recorded);
+    PyObject *more = n == NULL ? NULL : PyLong_FromLongLong(PyLong_AsLongLong(n) + 1);
+    Py_XDECREF(n);
+    if (more == NULL || PyObject_SetAttr(counters, s_recorded, more) < 0) {
+        Py_XDECREF(more);
+        return -1;
+    }
+    Py_DECREF(more);
+    PyObject *r;
+    if (!saw(item)) {
+        r = PyObject_CallOneArg(loops_saw, item);
+        if (r == NULL) {
+            return -1;
+        }
+        Py_DECREF(r);
+    }
+    if (FIELD(loops, loops_cutting) == Py_True) {
+        r = PyObject_CallNoArgs(flush);
+        if (r == NULL) {
+            return -1;
+        }
+        Py_DECREF(r);
+    }
+    return 0;
+}
+
+static int is_word(PyObject *v)
+{
+    PyTypeObject *t = Py_TYPE(v);
+    return t == &PyFloat_Type || t == &PyLong_Type || t == &PyDoubleArrType_Type;
+}
+
+/* `row` on the arguments, recorded. */
+static PyObject *elementwise(PyObject *row, PyObject *const *args, int n)
+{
+    PyObject *key = NULL, *given = NULL, *node = NULL, *x = NULL, *inner[3];
+    PyArrayObject *owners[3];
+    int worth = 0;
+    if (n > 3 || !open_gate()) {
+        return NULL;
+    }
+    key = PyTuple_New(1 + 2 * n);
+    if (key == NULL) {
+        goto slow;
+    }
+    PyTuple_SET_ITEM(key, 0, Py_NewRef(row));
+    for (int k = 0; k < n; k++) {
+        PyObject *v = args[k], *a, *first, *second;
+        owners[k] = NULL;
+        if (Py_TYPE(v) == deferred_type) {
+            v = FIELD(v, deferred_x);
+        }
+        if (Py_TYPE(v) == array_type) {
+            a = FIELD(v, array_a);
+            if (a == NULL) {
+                goto slow;
+            }
+            if (Py_TYPE(a) == node_type) {
+                if (NODE(a, N_STRIDES) != Py_None) {
+                    goto slow;
+                }
+                worth = 1;
+                first = Py_NewRef(NODE(a, N_SHAPE));
+                second = NODE(a, N_DTYPE);
+            }
+            else {
+                PyArrayObject *view = (PyArrayObject *)a;
+                if (!PyArray_CheckExact(a) || !PyArray_NDIM(view) || !PyArray_ISALIGNED(view) || !descending(view) ||
+                    (owners[k] = remote_owner(a)) == NULL) {
+                    goto slow;
+                }
+                worth |= PyArray_SIZE(view) >= limit || FIELD(PyArray_BASE(owners[k]), remote_home) == Py_False;
+                first = dims(view);
+                second = (PyObject *)PyArray_DESCR(view);
+            }
+        }
+        else if (is_word(v)) {
+            a = v;
+            first = Py_NewRef(Py_None);
+            second = (PyObject *)Py_TYPE(v);
+        }
+        else {
+            goto slow;
+        }
+        inner[k] = a;
+        if (first == NULL) {
+            goto slow;
+        }
+        PyTuple_SET_ITEM(key, 1 + 2 * k, first);
+        PyTuple_SET_ITEM(key, 2 + 2 * k, Py_NewRef(second));
+    }
+    /* (shape, dtype, size, dtypes of the operands, whether floating-point flags may be heard) */
+    PyObject *known = worth ? PyDict_GetItemWithError(signatures, key) : NULL;
+    if (known == NULL) {
+        goto slow;
+    }
+    if (PyTuple_GET_ITEM(known, 4) == Py_True) {
+        PyObject *kinds = PyObject_CallNoArgs(kinds_heard);
+        if (kinds == NULL || kinds == Py_None) {
+            Py_XDECREF(kinds);
+            goto slow;
+        }
+        Py_DECREF(kinds);
+    }
+    given = PyTuple_New(n);
+    if (given == NULL) {
+        goto slow;
+    }
+    for (int k = 0; k < n; k++) {
+        PyObject *v;
+        if (owners[k] != NULL) {
+            v = leaf_of(inner[k], owners[k]);
+        }
+        else if (Py_TYPE(inner[k]) == node_type) {
+            v = Py_NewRef(inner[k]);
+        }
+        else {
+            PyArray_Descr *d = (PyArray_Descr *)PyTuple_GET_ITEM(PyTuple_GET_ITEM(known, 3), k);
+            Py_INCREF(d);
+            v = PyArray_FromAny(inner[k], d, 0, 0, 0, NULL);
+        }
+        if (v == NULL) {
+            goto slow;
+        }
+        PyTuple_SET_ITEM(given, k, v);
+    }
+    node = node_type->tp_alloc(node_type, 0);
+    x = node == NULL ? NULL : array_type->tp_alloc(array_type, 0);
+    if (x == NULL) {
+        goto slow;
+    }
+    PyObject *shape = PyTuple_GET_ITEM(known, 0), *dtype = PyTuple_GET_ITEM(known, 1);
+    npy_intp itemsize = PyDataType_ELSIZE((PyArray_Descr *)dtype);
+    set(node, node_at[N_ROW], Py_NewRef(row));
+    set(node, node_at[N_ARGS], given);
+    given = NULL;
+    set(node, node_at[N_SHAPE], Py_NewRef(shape));
+    set(node, node_at[N_DTYPE], Py_NewRef(dtype));
+    set(node, node_at[N_SIZE], Py_NewRef(PyTuple_GET_ITEM(known, 2)));
+    set(node, node_at[N_NDIM], PyLong_FromSsize_t(PyTuple_GET_SIZE(shape)));
+    set(node, node_at[N_ITEMSIZE], PyLong_FromSsize_t(itemsize));
+    set(node, node_at[N_NBYTES], PyLong_FromSsize_t(itemsize * PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2))));
+    set(node, node_at[N_SEQ], next_sequence());
+    set(node, node_at[N_ERRORS], Py_NewRef(Py_None));
+    set(node, node_at[N_PLACE], Py_NewRef(Py_None));
+    set(node, node_at[N_STRIDES], Py_NewRef(Py_None));
+    set(node, node_at[N_HAZARD], PyLong_FromLong(0));
+    set(node, node_at[N_NEEDED], Py_NewRef(Py_False));
+    set(x, array_a, Py_NewRef(node));
+    set(x, array_b, Py_NewRef(Py_None));
+    PyObject *handle = PyWeakref_NewRef(x, NULL);
+    if (handle == NULL) {
+        goto slow;
+    }
+    set(node, node_at[N_HANDLE], handle);
+    Py_CLEAR(key);
+    if (enter(node) < 0) {
+        Py_DECREF(node);
+        Py_DECREF(x);
+        return NULL; /* with an error */
+    }
+    Py_DECREF(node);
+    return x;
+slow:
+    PyErr_Clear();
+    Py_XDECREF(key);
+    Py_XDECREF(given);
+    Py_XDECREF(node);
+    Py_XDECREF(x);
+    return NULL;
+}
+
+/* -- basic indexing ------------------------------------------------------------------------------------------------ */
+
+/* 1: the key names a view; 2: an element, or a view by integers alone; 0: neither, or not known here. */
+static int basic(PyObject *key)
+{
+    if (PyTuple_CheckExact(key)) {
+        int found = 2;
+        for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(key); k++) {
+            PyObject *e = PyTuple_GET_ITEM(key, k);
+            if (PySlice_Check(e) || e == Py_Ellipsis || e == Py_None) {
+                found = 1;
+            }
+            else if (!PyLong_CheckExact(e)) {
+                return 0;
+            }
+        }
+        return found;
+    }
+    return PySlice_Check(key) || key == Py_Ellipsis ? 1 : PyLong_CheckExact(key) ? 2 : 0;
+}
+
+static PyObject *getitem(PyObject *x, PyObject *key)
+{
+    PyObject *a = FIELD(x, array_a);
+    if (a == NULL || !PyArray_CheckExact(a) || basic(key) != 1) {
+        return NULL;
+    }
+    PyObject *view = PyObject_GetItem(a, key);
+    if (view == NULL || !PyArray_CheckExact(view) || PyArray_BASE((PyArrayObject *)view) == NULL) {
+        PyErr_Clear();
+        Py_XDECREF(view);
+        return NULL;
+    }
+    PyObject *found = array_type->tp_alloc(array_type, 0);
+    if (found == NULL) {
+        Py_DECREF(view);
+        return NULL;
+    }
+    PyObject *b = FIELD(x, array_b);
+    set(found, array_a, view);
+    set(found, array_b, Py_NewRef(b == NULL || b == Py_None ? x : b));
+    return found;
+}
+
+/* `x[key] = value`, recorded: 1; 0: not here; -1: an error. */
+static int setitem(PyObject *x, PyObject *key, PyObject *value)
+{
+    PyObject *a = FIELD(x, array_a), *view = NULL, *whole = NULL, *destination = NULL, *source = NULL, *store = NULL;
+    PyArrayObject *owner, *other = NULL;
+    int kind, done = 0;
+    if (a == NULL || !PyArray_CheckExact(a) || !open_gate() || !(kind = basic(key)) ||
+        (owner = remote_owner(a)) == NULL) {
+        return 0;
+    }
+    if (kind == 2) { /* with an ellipsis integers name a view too */
+        Py_ssize_t n = PyTuple_CheckExact(key) ? PyTuple_GET_SIZE(key) : 1;
+        whole = PyTuple_New(n + 1);
+        for (Py_ssize_t k = 0; whole != NULL && k < n; k++) {
+            PyTuple_SET_ITEM(whole, k, Py_NewRef(PyTuple_CheckExact(key) ? PyTuple_GET_ITEM(key, k) : key));
+        }
+        if (whole == NULL) {
+            goto slow;
+        }
+        PyTuple_SET_ITEM(whole, n, Py_NewRef(Py_Ellipsis));
+        key = whole;
+    }
+    view = PyObject_GetItem(a, key);
+    if (view == NULL || !PyArray_CheckExact(view)) {
+        goto slow;
+    }
+    PyArrayObject *v = (PyArrayObject *)view;
+    npy_intp size = PyArray_SIZE(v);
+    int flags = PyArray_FLAGS(v);
+    if (!PyArray_NDIM(v) || !size || !(flags & NPY_ARRAY_WRITEABLE) || ((unsigned)flags & WARN_ON_WRITE) ||
+        !PyArray_ISALIGNED(v) || !distinct(v)) {
+        goto slow;
+    }
+    PyObject *id = PyLong_FromVoidPtr(owner);
+    int busy = id == NULL ? 0 : PyDict_Contains(memory, id);
+    Py_XDECREF(id);
+    int worth = busy == 1 || size >= limit || FIELD(PyArray_BASE(owner), remote_home) == Py_False;
+    PyArray_Descr *d = PyArray_DESCR(v);
+    if (is_word(value)) {
+        if (!worth) {
+            goto slow;
+        }
+        Py_INCREF(d);
+        source = PyArray_FromAny(value, d, 0, 0, 0, NULL);
+        if (source != NULL && !PyArray_CheckExact(source)) {
+            goto slow;
+        }
+    }
+    else if (Py_TYPE(value) == array_type) {
+        PyObject *b = FIELD(value, array_a);
+        if (b != NULL && Py_TYPE(b) == node_type) {
+            PyObject *shape = dims(v);
+            int same = shape == NULL ? -1 : PyObject_RichCompareBool(shape, NODE(b, N_SHAPE), Py_EQ);
+            Py_XDECREF(shape);
+            if (same != 1 || NODE(b, N_DTYPE) != (PyObject *)d) {
+                goto slow;
+            }
+            source = Py_NewRef(b);
+        }
+        else if (worth && b != NULL && PyArray_CheckExact(b)) {
+            PyArrayObject *w = (PyArrayObject *)b;
+            if (PyArray_DESCR(w) != d || !PyArray_ISALIGNED(w) || !PyArray_SAMESHAPE(v, w) ||
+                (other = remote_owner(b)) == NULL) {
+                goto slow;
+            }
+            if (PyArray_BYTES(v) == PyArray_BYTES(w) &&
+                PyArray_CompareLists(PyArray_STRIDES(v), PyArray_STRIDES(w), PyArray_NDIM(v))) {
+                done = 1; /* x[i] op= y ends with x[i] = x[i] */
+                goto slow;
+            }
+            source = leaf_of(b, other);
+        }
+    }
+    if (source == NULL) {
+        goto slow;
+    }
+    destination = leaf_of(view, owner);
+    store = destination == NULL ? NULL : store_type->tp_alloc(store_type, 0);
+    if (store == NULL) {
+        goto slow;
+    }
+    set(store, store_fresh, Py_NewRef(Py_False));
+    set(store, store_seq, next_sequence());
+    set(store, store_source, source);
+    source = NULL;
+    set(store, store_destination, destination);
+    destination = NULL;
+    id = PyLong_FromVoidPtr(owner);
+    PyObject *traffic = id == NULL ? NULL : PyDict_GetItem(memory, id);
+    Py_XDECREF(id);
+    if (traffic == NULL || PyList_Append(FIELD(traffic, traffic_stores), store) < 0) {
+        goto slow;
+    }
+    done = enter(store) < 0 ? -1 : 1;
+slow:
+    if (done >= 0) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(whole);
+    Py_XDECREF(view);
+    Py_XDECREF(source);
+    Py_XDECREF(destination);
+    Py_XDECREF(store);
+    return done;
+}
+
+/* -- methods: a fast way, and the Python method for everything else ------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    PyObject *row, *fallback;
+    int how; /* 0: operator; 1: reflected operator; 2: getitem; 3: setitem */
+} Method;
+
+static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    Method *m = (Method *)self;
+    Py_ssize_t n = PyVectorcall_NARGS(nargsf);
+    if (names == NULL && n >= 1 && Py_TYPE(args[0]) == array_type) {
+        PyObject *found = NULL;
+        if (m->how == 0 && n == 2) {
+            PyObject *row = m->row;
+            int count = 2;
+            if (square != NULL && m->fallback != NULL && row == Py_None) { /* a power: only of two */
+                count = PyLong_CheckExact(args[1]) && PyLong_AsLong(args[1]) == 2 ? 1 : 0;
+                PyErr_Clear();
+                row = square;
+            }
+            found = count ? elementwise(row, args, count) : NULL;
+        }
+        else if (m->how == 0 && n == 1) {
+            found = elementwise(m->row, args, 1);
+        }
+        else if (m->how == 1 && n == 2) {
+            PyObject *turned[2] = {args[1], args[0]};
+            found = elementwise(m->row, turned, 2);
+        }
+        else if (m->how == 2 && n == 2) {
+            found = getitem(args[0], args[1]);
+        }
+        else if (m->how == 3 && n == 3) {
+            int done = setitem(args[0], args[1], args[2]);
+            if (done > 0) {
+                Py_RETURN_NONE;
+            }
+        }
+        if (found != NULL || PyErr_Occurred()) {
+            return found;
+        }
+    }
+    return PyObject_Vectorcall(m->fallback, args, nargsf, names);
+}
+
+static PyObject *method_get(PyObject *self, PyObject *x, PyObject *type)
+{
+    return x == NULL || x == Py_None ? Py_NewRef(self) : PyMethod_New(self, x);
+}
+
+static PyObject *method_attribute(PyObject *self, PyObject *name)
+{
+    PyObject *found = PyObject_GenericGetAttr(self, name);
+    if (found == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        found = PyObject_GetAttr(((Method *)self)->fallback, name);
+    }
+    return found;
+}
+
+static void method_end(PyObject *self)
+{
+    Py_XDECREF(((Method *)self)->row);
+    Py_XDECREF(((Method *)self)->fallback);
+    Py_TYPE(self)->tp_free(self);
+}
+
+static PyTypeObject method_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "cunumeric.arrays._recording.Method",
+    .tp_basicsize = sizeof(Method),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR,
+    .tp_vectorcall_offset = offsetof(Method, call),
+    .tp_call = PyVectorcall_Call,
+    .tp_descr_get = method_get,
+    .tp_getattro = method_attribute,
+    .tp_dealloc = method_end,
+};
+
+/* method(row, fallback, how) */
+static PyObject *make_method(PyObject *self, PyObject *args)
+{
+    PyObject *row, *fallback;
+    int how;
+    if (!PyArg_ParseTuple(args, "OOi", &row, &fallback, &how)) {
+        return NULL;
+    }
+    Method *m = PyObject_New(Method, &method_type);
+    if (m != NULL) {
+        m->call = method_call;
+        m->row = Py_NewRef(row);
+        m->fallback = Py_NewRef(fallback);
+        m->how = how;
+    }
+    return (PyObject *)m;
+}
+
+/* elementwise(row, args): recorded, or None where it is the Python version's. */
+static PyObject *call_elementwise(PyObject *self, PyObject *args)
+{
+    PyObject *row, *given;
+    if (!PyArg_ParseTuple(args, "OO!", &row, &PyTuple_Type, &given)) {
+        return NULL;
+    }
+    PyObject *r = elementwise(row, ((PyTupleObject *)given)->ob_item, (int)PyTuple_GET_SIZE(given));
+    if (r == NULL && !PyErr_Occurred()) {
+        Py_RETURN_NONE;
+    }
+    return r;
+}
+
+static PyObject *set_limit(PyObject *self, PyObject *v)
+{
+    limit = PyLong_AsSsize_t(v);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *set_window(PyObject *self, PyObject *v)
+{
+    window_limit = PyLong_AsSsize_t(v);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *set_eager(PyObject *self, PyObject *v)
+{
+    eager = PyObject_IsTrue(v);
+    Py_RETURN_NONE;
+}
+
+static Py_ssize_t offset_of(PyObject *type, const char *name)
+{
+    PyObject *d = PyObject_GetAttrString(type, name);
+    if (d == NULL || Py_TYPE(d) != &PyMemberDescr_Type) {
+        PyErr_Format(PyExc_TypeError, "%s is no slot", name);
+        Py_XDECREF(d);
+        return -1;
+    }
+    Py_ssize_t found = ((PyMemberDescrObject *)d)->d_member->offset;
+    Py_DECREF(d);
+    return found;
+}
+
+/* start(parts): a dictionary of what is used here, by name. */
+static PyObject *start(PyObject *self, PyObject *parts)
+{
+#define TAKE(variable, name)                                             \
+    if ((variable = (void *)PyDict_GetItemString(parts, name)) == NULL) { \
+        PyErr_SetString(PyExc_KeyError, name);                           \
+        return NULL;                                                     \
+    }                                                                    \
+    Py_INCREF((PyObject *)variable);
+#define PLACE(variable, type, name)                                         \
+    if ((variable = offset_of((PyObject *)type, name)) < 0) {               \
+        return NULL;                                                        \
+    }
+    PyObject *traffic_type;
+    TAKE(array_type, "ndarray") TAKE(node_type, "Node") TAKE(leaf_type, "Leaf") TAKE(store_type, "Store")
+    TAKE(remote_type, "Remote") TAKE(deferred_type, "Deferred") TAKE(traffic_type, "Traffic")
+    TAKE(pending, "pending") TAKE(memory, "memory") TAKE(leaves, "leaves") TAKE(exposed, "exposed")
+    TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(loops_saw, "saw")
+    TAKE(flush, "flush") TAKE(traffic_of, "traffic_of") TAKE(kinds_heard, "kinds_heard") TAKE(counters, "counters")
+    TAKE(square, "square")
+    PLACE(array_a, array_type, "_a") PLACE(array_b, array_type, "_b") PLACE(deferred_x, deferred_type, "_x")
+    PLACE(remote_home, remote_type, "home")
+    PLACE(leaf_offset, leaf_type, "_offset") PLACE(leaf_a, leaf_type, "a") PLACE(leaf_origin, leaf_type, "origin")
+    PLACE(leaf_owner, leaf_type, "owner")
+    PLACE(store_destination, store_type, "destination") PLACE(store_fresh, store_type, "fresh")
+    PLACE(store_seq, store_type, "seq") PLACE(store_source, store_type, "source")
+    PLACE(traffic_stores, traffic_type, "stores")
+    PLACE(loops_marks, Py_TYPE(loops), "marks") PLACE(loops_period, Py_TYPE(loops), "period")
+    PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
+    for (int k = 0; k < N_COUNT; k++) {
+        PLACE(node_at[k], node_type, node_names[k])
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"start", start, METH_O, NULL},
+    {"method", make_method, METH_VARARGS, NULL},
+    {"elementwise", call_elementwise, METH_VARARGS, NULL},
+    {"set_limit", set_limit, METH_O, NULL},
+    {"set_window", set_window, METH_O, NULL},
+    {"set_eager", set_eager, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_recording", NULL, -1, functions, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__recording(void)
+{
+    import_array();
+    if (PyType_Ready(&method_type) < 0) {
+        return NULL;
+    }
+    s_lingering = PyUnicode_InternFromString("_lingering");
+    s_running = PyUnicode_InternFromString("_running");
+    s_sequence = PyUnicode_InternFromString("_sequence");
+    s_recorded = PyUnicode_InternFromString("recorded");
+    return PyModule_Create(&definition);
+}

@@ -1,0 +1,302 @@
+/* The loop of `Recipe.__init__`: what a window computes, with everything renumbered, at the price of a few lookups an
+ * item. Numbers of nodes and leaves are kept on themselves, in fields that only the host's planner uses otherwise. */
+#define PY_SSIZE_T_CLEAN
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#include <Python.h>
+#include <structmember.h>
+#include <numpy/arrayobject.h>
+
+#define FIELD(x, at) (*(PyObject **)((char *)(x) + (at)))
+enum { NODE, LEAF, HOST, CONSTANT };
+static PyTypeObject *node_type, *leaf_type, *remote_type;
+static Py_ssize_t node_args, node_row, node_shape, node_dtype, node_handle, node_strides, node_hazard;
+static Py_ssize_t leaf_a, leaf_owner, leaf_origin, leaf_offset, store_destination, store_source;
+static Py_ssize_t remote_layout, remote_kind;
+static PyObject *shown, *order_of, *known; /* known: what `shown` said before */
+
+typedef struct {
+    PyObject *items, *keys, *owners, *remotes, *hosts, *constants, *dtypes, *regions, *living, *numbers, *dead;
+} Build;
+
+static PyObject *lengths(const npy_intp *v, int n)
+{
+    PyObject *found = PyTuple_New(n);
+    for (int k = 0; found != NULL && k < n; k++) {
+        PyTuple_SET_ITEM(found, k, PyLong_FromSsize_t(v[k]));
+    }
+    return found;
+}
+
+static int append(PyObject *list, PyObject *v) /* takes the reference */
+{
+    int r = v == NULL ? -1 : PyList_Append(list, v);
+    Py_XDECREF(v);
+    return r;
+}
+
+static PyObject *reference(int kind, Py_ssize_t k)
+{
+    return PyLong_FromSsize_t(4 * k + kind);
+}
+
+/* The region and the part that a leaf shows, from `shown`, remembered. Borrowed. */
+static PyObject *region_of(PyObject *remote, PyObject *leaf, PyArrayObject *a)
+{
+    PyObject *shape = lengths(PyArray_DIMS(a), PyArray_NDIM(a));
+    PyObject *strides = lengths(PyArray_STRIDES(a), PyArray_NDIM(a));
+    PyObject *offset = FIELD(leaf, leaf_offset), *found = NULL, *key = NULL;
+    PyObject *measured = NULL;
+    if (shape == NULL || strides == NULL) {
+        goto end;
+    }
+    if (offset == NULL || PyLong_AsSsize_t(offset) < 0) {
+        offset = measured = PyObject_GetAttrString(leaf, "offset");
+        if (offset == NULL) {
+            goto end;
+        }
+    }
+    key = PyTuple_Pack(6, FIELD(remote, remote_layout), FIELD(remote, remote_kind), offset, shape, strides,
+                       (PyObject *)PyArray_DESCR(a));
+    if (key == NULL) {
+        goto end;
+    }
+    found = PyDict_GetItemWithError(known, key);
+    if (found == NULL && !PyErr_Occurred()) {
+        PyObject *made = PyObject_Call(shown, key, NULL);
+        if (made != NULL && PyDict_SetItem(known, key, made) == 0) {
+            found = made;
+        }
+        Py_XDECREF(made);
+    }
+end:
+    Py_XDECREF(shape);
+    Py_XDECREF(strides);
+    Py_XDECREF(key);
+    Py_XDECREF(measured);
+    return found;
+}
+
+/* The number of an owner's memory, met for the first time or again; -1 with an error. */
+static Py_ssize_t owner_number(Build *b, PyObject *owner, PyObject *remote)
+{
+    PyObject *id = PyLong_FromVoidPtr(owner);
+    PyObject *found = id == NULL ? NULL : PyDict_GetItemWithError(b->numbers, id);
+    Py_ssize_t k = -1;
+    if (found != NULL) {
+        k = PyLong_AsSsize_t(found);
+    }
+    else if (id != NULL && !PyErr_Occurred()) {
+        int dead = PySet_Contains(b->dead, id);
+        k = PyList_GET_SIZE(b->owners);
+        PyObject *n = PyLong_FromSsize_t(k);
+        if (dead < 0 || n == NULL || PyDict_SetItem(b->numbers, id, n) < 0 || PyList_Append(b->owners, owner) < 0 ||
+            PyList_Append(b->remotes, remote) < 0 ||
+            append(b->keys, PyTuple_Pack(3, FIELD(remote, remote_layout), FIELD(remote, remote_kind),
+                                         dead ? Py_True : Py_False)) < 0) {
+            k = -1;
+        }
+        Py_XDECREF(n);
+    }
+    Py_XDECREF(id);
+    return k;
+}
+
+/* How the window calls `v`. A new reference. */
+static PyObject *number(Build *b, PyObject *v)
+{
+    if (Py_TYPE(v) == node_type) {
+        return Py_NewRef(FIELD(v, node_hazard));
+    }
+    if (Py_TYPE(v) != leaf_type) {
+        PyObject *r = reference(CONSTANT, PyList_GET_SIZE(b->constants));
+        if (r == NULL || PyList_Append(b->constants, v) < 0 ||
+            PyList_Append(b->keys, (PyObject *)PyArray_DESCR((PyArrayObject *)v)) < 0) {
+            Py_CLEAR(r);
+        }
+        return r;
+    }
+    PyObject *origin = FIELD(v, leaf_origin);
+    if (origin != Py_None) {
+        return Py_NewRef(origin);
+    }
+    PyArrayObject *a = (PyArrayObject *)FIELD(v, leaf_a);
+    PyObject *owner = FIELD(v, leaf_owner), *remote = PyArray_BASE((PyArrayObject *)owner), *r;
+    if (remote == NULL || Py_TYPE(remote) != remote_type) {
+        r = reference(HOST, PyList_GET_SIZE(b->hosts));
+        PyObject *shape = lengths(PyArray_DIMS(a), PyArray_NDIM(a));
+        if (r == NULL || shape == NULL || PyList_Append(b->hosts, (PyObject *)a) < 0 ||
+            append(b->keys, PyTuple_Pack(2, shape, (PyObject *)PyArray_DESCR(a))) < 0) {
+            Py_CLEAR(r);
+        }
+        Py_XDECREF(shape);
+    }
+    else {
+        Py_ssize_t k = owner_number(b, owner, remote);
+        PyObject *region = k < 0 ? NULL : region_of(remote, v, a);
+        PyObject *n = region == NULL ? NULL : PyLong_FromSsize_t(k);
+        PyObject *id = n == NULL ? NULL : PyLong_FromVoidPtr(PyTuple_GET_ITEM(region, 0));
+        r = id == NULL ? NULL : reference(LEAF, PyList_GET_SIZE(b->regions));
+        if (r == NULL || append(b->keys, PyTuple_Pack(3, n, id, (PyObject *)PyArray_DESCR(a))) < 0 ||
+            append(b->regions, PyTuple_Pack(3, n, PyTuple_GET_ITEM(region, 0), PyTuple_GET_ITEM(region, 1))) < 0 ||
+            PyList_Append(b->dtypes, (PyObject *)PyArray_DESCR(a)) < 0) {
+            Py_CLEAR(r);
+        }
+        Py_XDECREF(n);
+        Py_XDECREF(id);
+    }
+    if (r != NULL) {
+        FIELD(v, leaf_origin) = Py_NewRef(r);
+        Py_DECREF(origin);
+    }
+    return r;
+}
+
+static int node(Build *b, PyObject *p, Py_ssize_t count)
+{
+    PyObject *args = FIELD(p, node_args), *handle = FIELD(p, node_handle), *strides = FIELD(p, node_strides);
+    Py_ssize_t n = PyTuple_GET_SIZE(args);
+    PyObject *refs = PyTuple_New(n), *order = NULL;
+    for (Py_ssize_t k = 0; refs != NULL && k < n; k++) {
+        PyObject *r = number(b, PyTuple_GET_ITEM(args, k));
+        if (r == NULL) {
+            Py_CLEAR(refs);
+            break;
+        }
+        PyTuple_SET_ITEM(refs, k, r);
+    }
+    PyObject *mine = refs == NULL ? NULL : reference(NODE, count);
+    if (mine == NULL) {
+        Py_XDECREF(refs);
+        return -1;
+    }
+    Py_SETREF(FIELD(p, node_hazard), mine);
+    int alive = 0;
+    if (handle != NULL && handle != Py_None) {
+        PyObject *x = PyObject_CallNoArgs(handle);
+        alive = x != NULL && x != Py_None;
+        Py_XDECREF(x);
+    }
+    if (alive && PyList_Append(b->living, p) < 0) {
+        Py_DECREF(refs);
+        return -1;
+    }
+    order = strides == NULL || strides == Py_None ? Py_NewRef(Py_None) : PyObject_CallOneArg(order_of, strides);
+    PyObject *item = order == NULL ? NULL : PyTuple_Pack(6, FIELD(p, node_row), refs, FIELD(p, node_shape),
+                                                         FIELD(p, node_dtype), alive ? Py_True : Py_False, order);
+    Py_DECREF(refs);
+    Py_XDECREF(order);
+    return append(b->items, item);
+}
+
+static int store(Build *b, PyObject *p, PyObject *written)
+{
+    PyObject *to = FIELD(p, store_destination);
+    PyObject *destination = number(b, to), *source = destination == NULL ? NULL : number(b, FIELD(p, store_source));
+    int done = -1;
+    if (source != NULL && append(b->items, PyTuple_Pack(2, destination, source)) == 0) {
+        PyObject *id = PyLong_FromVoidPtr(FIELD(to, leaf_owner));
+        int dead = id == NULL ? -1 : PySet_Contains(b->dead, id);
+        done = dead;
+        if (dead == 0) {
+            PyObject *k = PyDict_GetItem(b->numbers, id);
+            done = k == NULL ? -1 : PySet_Add(written, k);
+        }
+        Py_XDECREF(id);
+    }
+    Py_XDECREF(destination);
+    Py_XDECREF(source);
+    return done < 0 ? -1 : 0;
+}
+
+/* build(pending, dead, written, lists): fills the lists (items, keys, owners, remotes, hosts, constants, dtypes,
+ * regions, living) and the set of written owners' numbers. */
+static PyObject *build(PyObject *self, PyObject *args)
+{
+    PyObject *pending, *written;
+    Build b;
+    if (!PyArg_ParseTuple(args, "O!OOOOOOOOOOO", &PyList_Type, &pending, &b.dead, &written, &b.items, &b.keys, &b.owners,
+                          &b.remotes, &b.hosts, &b.constants, &b.dtypes, &b.regions, &b.living)) {
+        return NULL;
+    }
+    b.numbers = PyDict_New();
+    Py_ssize_t count = 0;
+    int bad = b.numbers == NULL;
+    for (Py_ssize_t k = 0; !bad && k < PyList_GET_SIZE(pending); k++) {
+        PyObject *p = PyList_GET_ITEM(pending, k);
+        bad = Py_TYPE(p) == node_type ? node(&b, p, count++) < 0 : store(&b, p, written) < 0;
+    }
+    /* Leaves of a window that must be built again (on the host, say) are as they were. */
+    for (Py_ssize_t k = 0; k < PyList_GET_SIZE(pending); k++) {
+        PyObject *p = PyList_GET_ITEM(pending, k);
+        PyObject *of[2] = {NULL, NULL}, *all = NULL;
+        if (Py_TYPE(p) == node_type) {
+            all = FIELD(p, node_args);
+        }
+        else {
+            of[0] = FIELD(p, store_destination);
+            of[1] = FIELD(p, store_source);
+        }
+        Py_ssize_t n = all == NULL ? 2 : PyTuple_GET_SIZE(all);
+        for (Py_ssize_t j = 0; j < n; j++) {
+            PyObject *v = all == NULL ? of[j] : PyTuple_GET_ITEM(all, j);
+            if (Py_TYPE(v) == leaf_type && FIELD(v, leaf_origin) != Py_None) {
+                Py_SETREF(FIELD(v, leaf_origin), Py_NewRef(Py_None));
+            }
+        }
+    }
+    Py_XDECREF(b.numbers);
+    return bad ? NULL : Py_NewRef(Py_None);
+}
+
+static Py_ssize_t offset_of(PyObject *type, const char *name)
+{
+    PyObject *d = PyObject_GetAttrString(type, name);
+    if (d == NULL || Py_TYPE(d) != &PyMemberDescr_Type) {
+        PyErr_Format(PyExc_TypeError, "%s is no slot", name);
+        Py_XDECREF(d);
+        return -1;
+    }
+    Py_ssize_t found = ((PyMemberDescrObject *)d)->d_member->offset;
+    Py_DECREF(d);
+    return found;
+}
+
+/* start(Node, Leaf, Store, Remote, shown, order, known) */
+static PyObject *start(PyObject *self, PyObject *args)
+{
+    PyObject *store_type;
+    if (!PyArg_ParseTuple(args, "OOOOOOO", &node_type, &leaf_type, &store_type, &remote_type, &shown, &order_of, &known)) {
+        return NULL;
+    }
+    for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(args); k++) {
+        Py_INCREF(PyTuple_GET_ITEM(args, k));
+    }
+    struct { Py_ssize_t *at; void *type; const char *name; } places[] = {
+        {&node_args, node_type, "args"}, {&node_row, node_type, "row"}, {&node_shape, node_type, "shape"},
+        {&node_dtype, node_type, "dtype"}, {&node_handle, node_type, "handle"}, {&node_strides, node_type, "strides"},
+        {&node_hazard, node_type, "hazard"}, {&leaf_a, leaf_type, "a"}, {&leaf_owner, leaf_type, "owner"},
+        {&leaf_origin, leaf_type, "origin"}, {&leaf_offset, leaf_type, "_offset"},
+        {&store_destination, store_type, "destination"}, {&store_source, store_type, "source"},
+        {&remote_layout, remote_type, "layout"}, {&remote_kind, remote_type, "kind"},
+    };
+    for (size_t k = 0; k < sizeof places / sizeof *places; k++) {
+        if ((*places[k].at = offset_of(places[k].type, places[k].name)) < 0) {
+            return NULL;
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"start", start, METH_VARARGS, NULL},
+    {"build", build, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_recipe", NULL, -1, functions, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__recipe(void)
+{
+    import_array();
+    return PyModule_Create(&definition);
+}
