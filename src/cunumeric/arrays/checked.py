@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.lowering import comparisons, linalg, movement, polynomials, products, statistics
+from . import picked
 from .base import Deferred, array_of, host
 from .lowered import WAYS, Elsewhere, concerns, ndarray, one, recorded, way
 from .sized import _device, read, taken
@@ -176,12 +177,26 @@ def whole(indices: Any) -> Any:
     return indices
 
 
+def promise_within(indices: Any, n: int) -> None:
+    """`demand_within`, for results that can be made whatever the indices are: those on the device are looked at when a
+    value is next read."""
+    if concerns(indices) and indices.ndim:
+        try:
+            picked.watch([indices], [n])
+        except picked._Plain:
+            raise Elsewhere from None
+    else:
+        demand_within(indices, n, -n)
+
+
 @way(np.take)
 def take(a, indices, axis=None, out=None, mode="raise"):
     a, indices = taken(a), whole(indices)
     _device(a, indices)
     n = a.size if axis is None else a.shape[operator.index(axis)]
-    if mode == "raise":
+    if mode == "raise" and axis in (None, 0):  # what is looked at later says axis 0
+        promise_within(indices, n)
+    elif mode == "raise":
         demand_within(indices, n, -n)
     return recorded(np.take, (a, indices, axis, out, mode), {})
 

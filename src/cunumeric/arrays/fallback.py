@@ -61,12 +61,11 @@ def aloud(ours: Callable[..., Any], numpys: Any, name: str = "") -> Callable[...
         if settings.strict and any(map(_waits_there, _arrays((*args, *kwargs.values())))):
             raise NotImplementedError(_words(name) + "CUNUMERIC_STRICT forbids it.")
         before = residence.counters.fetched
-        try:
-            return ours(*args, **kwargs)
-        finally:
-            moved = residence.counters.fetched - before
-            if moved:
-                _warn(name, moved)
+        r = ours(*args, **kwargs)  # an error of NumPy's is no fallback
+        moved = residence.counters.fetched - before
+        if moved:
+            _warn(name, moved)
+        return r
 
     return call
 

@@ -72,6 +72,10 @@ class ufunc(metaclass=UfuncType):
                     r = again(error, self._kernel, args, kwargs)
                 return array_of(r) if type(r) is nd else wrap_from(r, args, kwargs)
         if self._row is not None:
+            if kwargs and residence.accelerated:
+                r = self._with_words(args, kwargs)
+                if r is not NotImplemented:
+                    return r
             r = record.ufunc_call(self._row, args, kwargs)
             if r is not NotImplemented:
                 return lowered.told(r) if residence.accelerated and not kwargs and len(args) == self._nin else r
@@ -82,6 +86,34 @@ class ufunc(metaclass=UfuncType):
         if residence.accelerated:
             return fallback.aloud(calling(self._kernel), self._kernel)(*args, **kwargs)
         return call(self._kernel, args, kwargs)
+
+    def _with_words(self, args: tuple, words: dict[str, Any]) -> Any:
+        """A call with `dtype` or `where` on an accelerator, as plain calls; NotImplemented where it is NumPy's."""
+        if not words.keys() <= {"out", "where", "dtype"} or not words.keys() & {"where", "dtype"}:
+            return NotImplemented
+        if len(args) != self._nin or not any(map(lowered.concerns, args)):
+            return NotImplemented
+        dtype, mask, out = words.get("dtype"), words.get("where", True), words.get("out")
+        if type(out) is tuple and len(out) == 1:
+            out = out[0]
+        if (out is not None and type(out) is not ndarray) or (mask is not True and type(mask) is not ndarray):
+            return NotImplemented
+        if dtype is not None:
+            try:
+                given: Any = [a.dtype if hasattr(a, "dtype") else type(a) for a in args]
+                loop = (*[None] * self._nin, np.dtype(dtype))
+                kinds = self._kernel.resolve_dtypes((*given, None), signature=loop, casting="same_kind")
+            except TypeError:
+                return NotImplemented
+            args = tuple(
+                [a.astype(k) if hasattr(a, "astype") else k.type(a) for a, k in zip(args, kinds, strict=False)]
+            )
+        if mask is True:
+            return self(*args) if out is None else self(*args, out=out)
+        r = self(*args)
+        if out is None:
+            return r  # what is not under the mask may be anything
+        return out if lowered.attempt(np.copyto, (out, r), {"where": mask}) is None else NotImplemented
 
     def outer(self, *args, **kwargs):
         if residence.accelerated and not kwargs and len(args) == self._nin == 2:

@@ -1,7 +1,6 @@
-"""Calls that the accelerator must do: kinds of dtype, and an expression over the names of `sample.numbers`.
+"""Calls that the accelerator must do: kinds of dtype, and an expression over the names of `check.numbers`.
 
-Kinds: b bool, i signed, u unsigned integers, f floats, h half floats, c complex. `=` after the kinds: equal bit by bit;
-`~`: with NumPy's result on the host allowed (a row that refuses some dtypes)."""
+Kinds: b bool, i signed, u unsigned integers, f floats, h half floats, c complex. `=` after them: equal bit by bit."""
 
 CHAPTERS = {
     "sorting": """
@@ -33,6 +32,16 @@ iuf= np.isin(a, w[:4], invert=True)
 if= changed(lambda x: x.sort(), a)
 if= changed(lambda x: x.sort(0, kind="stable"), a)
 if= changed(lambda x: x.partition(5), w)[5]
+""",
+    "ufuncs": """
+f np.add(f, g, dtype=np.float32)
+i= np.multiply(f, g, dtype=np.int64)
+iuf= changed(lambda x: np.add(f, g, out=x, where=B), a)
+f changed(lambda x: np.sqrt(g, out=x, where=B), a)
+iuf= changed(lambda x: np.subtract(f, 1, where=B, out=x), a)
+iuf= np.add.outer(w, f)
+biuf= np.add(f, f[0])
+fc np.exp(f)
 """,
     "scans": """
 biufhc np.cumsum(f)

@@ -1,4 +1,5 @@
-"""Calls compared with NumPy's on the accelerator's engine: `python -m tests.engines.xla.check CHAPTER DTYPE ...`.
+"""Calls compared with NumPy's on the accelerator's engine: `python -m tests.engines.xla.check CHAPTER,... DTYPE,...`,
+or `all once`.
 
 Runs in a process of its own, because the engine is chosen at import. The calls of one dtype are recorded first and read
 afterwards, so that few programs are compiled. With `settings.strict` a call that would leave the device is an error.
@@ -21,8 +22,6 @@ from cunumeric.ops import lowering
 from cunumeric.runtime.settings import settings
 
 from .cases import CHAPTERS
-
-KIND = {"b": "b", "i": "i", "u": "u", "c": "c"}
 
 
 def numbers(dtype: numpy.dtype) -> dict[str, numpy.ndarray]:
@@ -108,14 +107,19 @@ def device(np: Any, x: numpy.ndarray) -> Any:
     return y.copy() if y.size else y
 
 
-def lines(chapter: str, dtype: numpy.dtype) -> list[tuple[str, str]]:
-    """Marks and expressions for a dtype."""
+# One dtype for each kind; with these each line is run once, with one of them after the other.
+SOME = {"f": "float64", "i": "int32", "c": "complex128", "b": "bool", "u": "uint8", "h": "float16"}
+
+
+def lines(chapter: str, dtype: numpy.dtype, once: bool) -> list[tuple[str, str]]:
+    """Marks and expressions for a dtype; `once`: of each line's dtypes only its turn's."""
     letter = "h" if dtype == numpy.float16 else dtype.kind
     found = []
-    for line in CHAPTERS[chapter].strip().splitlines():
-        kinds, expression = line.split(" ", 1)
-        if letter in kinds:
-            found.append((kinds, expression))
+    for number, line in enumerate(CHAPTERS[chapter].strip().splitlines()):
+        marks, expression = line.split(" ", 1)
+        kinds = marks.rstrip("=")
+        if letter in kinds and (not once or kinds[number % len(kinds)] == letter):
+            found.append((marks, expression))
     return found
 
 
@@ -154,7 +158,7 @@ def outcome(expression: str, scope: dict[str, Any]) -> Any:
         return error
 
 
-def check(chapter: str, dtype: numpy.dtype) -> list[str]:
+def check(chapter: str, dtype: numpy.dtype, once: bool) -> list[str]:
     """Differences."""
     given = numbers(dtype)
     theirs = names(numpy, given)
@@ -162,7 +166,7 @@ def check(chapter: str, dtype: numpy.dtype) -> list[str]:
     found = []
     results = []
     hosted = execute.counters.hosted
-    for kinds, expression in lines(chapter, dtype):
+    for kinds, expression in lines(chapter, dtype, once):
         expected = outcome(expression, theirs)
         if isinstance(expected, Exception):
             found.append(f"{expression}: NumPy raises {expected!r}")
@@ -205,11 +209,13 @@ def main() -> None:
     numpy.seterr(all="ignore")
     assert settings.engine == "xla"
     assert not settings.record_min
-    chapters, dtypes = sys.argv[1].split(","), sys.argv[2].split(",")
+    chapters = list(CHAPTERS) if sys.argv[1] == "all" else sys.argv[1].split(",")
+    once = sys.argv[2] == "once"
+    dtypes = list(SOME.values()) if once else sys.argv[2].split(",")
     seen = rows_seen()
     problems = {}
     for chapter in chapters:
-        found = [p for name in dtypes for p in check(chapter, numpy.dtype(name))]
+        found = [p for name in dtypes for p in check(chapter, numpy.dtype(name), once)]
         if found:
             problems[chapter] = found
     missing = []
