@@ -197,7 +197,7 @@ static int saw(PyObject *item)
     return known;
 }
 
-/* Enter `item` into the window, and run the window if it should end here. */
+/* Enter `item` into the window. */
 static int enter(PyObject *item)
 {
     if (PyList_Append(pending, item) < 0) {
@@ -219,8 +219,14 @@ static int enter(PyObject *item)
         }
         Py_DECREF(r);
     }
-    if (FIELD(loops, loops_cutting) == Py_True) {
-        r = PyObject_CallNoArgs(flush);
+    return 0;
+}
+
+/* Run the window if it has come to its end (`window.cut`); -1: an error. */
+static int cut(void)
+{
+    if (FIELD(loops, loops_cutting) == Py_True && open_gate()) {
+        PyObject *r = PyObject_CallNoArgs(flush);
         if (r == NULL) {
             return -1;
         }
@@ -241,7 +247,7 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n)
     PyObject *key = NULL, *given = NULL, *node = NULL, *x = NULL, *inner[3];
     PyArrayObject *owners[3];
     int worth = 0;
-    if (n > 3 || !open_gate()) {
+    if (n > 3 || cut() < 0 || !open_gate()) {
         return NULL;
     }
     key = PyTuple_New(1 + 2 * n);
@@ -425,6 +431,10 @@ static int setitem(PyObject *x, PyObject *key, PyObject *value)
     PyObject *a = FIELD(x, array_a), *view = NULL, *whole = NULL, *destination = NULL, *source = NULL, *store = NULL;
     PyArrayObject *owner, *other = NULL;
     int kind, done = 0;
+    if (cut() < 0) {
+        return -1;
+    }
+    a = FIELD(x, array_a);
     if (a == NULL || !PyArray_CheckExact(a) || !open_gate() || !(kind = basic(key)) ||
         (owner = remote_owner(a)) == NULL) {
         return 0;
@@ -564,6 +574,9 @@ static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargs
             int done = setitem(args[0], args[1], args[2]);
             if (done > 0) {
                 Py_RETURN_NONE;
+            }
+            if (done < 0) {
+                return NULL;
             }
         }
         if (found != NULL || PyErr_Occurred()) {

@@ -42,6 +42,8 @@ def _start() -> bool:
             _recording.set_window(value)
         elif name == "eager":
             _recording.set_eager(value)
+        elif name == "engine":  # no device can be used: nothing is recorded here any more
+            _recording.set_eager(value == "host")
 
     heard("record_min", settings.record_min)
     heard("eager", settings.eager)

@@ -90,6 +90,8 @@ def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], stat
                     v = v.copy()
                 args.append(v)
             several, results = found
+            for shape, dtype in results:
+                residence.ask(shape, dtype)
             made = []
             for index, (shape, dtype) in enumerate(results):
                 row: Any = bind(spec, given, static, index) if several else first

@@ -166,8 +166,11 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
                 args.append(np.array(v, d))
             except (OverflowError, TypeError):
                 raise _No from None
-    if size * out.itemsize >= _ASK_FROM and not accelerated:
-        np.empty(shape, out)
+    if size * out.itemsize >= _ASK_FROM:
+        if accelerated:
+            residence.ask(shape, out)
+        else:
+            np.empty(shape, out)
     node = Node(row, tuple(args), shape, out, size, window.sequence())
     if ordered:
         node.strides = _result_strides(values, out)
@@ -230,6 +233,8 @@ def _ready() -> bool:
     if window._lingering is not None:
         with window.lock:
             window._drop_lingering()
+    if residence.accelerated:
+        window.cut()
     return not settings.eager and not window.busy()
 
 

@@ -267,8 +267,15 @@ company = _Company()
 def full() -> bool:
     """Whether the window should be run after the item recorded last."""
     if residence.accelerated:
-        return _loops.cutting
+        return False  # at the next recording, `cut`
     return bool(pending) and _period.ends(pending[-1])
+
+
+def cut() -> None:
+    """Run the window if it has come to its end. That is seen at the next recording, not at the last: by then what the
+    turn of a loop computed on its way has died."""
+    if _loops.cutting:
+        flush()
 
 
 def _enter(node: Node) -> None:

@@ -13,6 +13,7 @@ it home (`bring`, set by the engine).
 from __future__ import annotations
 
 import math
+import mmap
 import sys
 from collections.abc import Callable
 from typing import Any, Literal
@@ -84,11 +85,35 @@ def _owned(
     return a
 
 
+# Set by the engine: the bytes that all devices together can hold.
+capacity: Callable[[], int] = None  # type: ignore[assignment]
+# From here on addresses are reserved without a promise of pages: the array may be larger than the host's memory.
+_UNBACKED_FROM = 1 << 26
+_ASKED_FROM = 1 << 30
+
+
+def ask(shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Raise NumPy's MemoryError for a result that no device could hold, at the call that asks for it."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes >= _ASKED_FROM and nbytes > capacity():
+        raise np._core._exceptions._ArrayMemoryError(shape, dtype)  # type: ignore[attr-defined]
+
+
+def _addresses(nbytes: int) -> Raw:
+    if nbytes < _UNBACKED_FROM or not hasattr(mmap, "MAP_NORESERVE"):
+        return Raw((nbytes,), np.uint8)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE
+    try:
+        return np.frombuffer(mmap.mmap(-1, nbytes, flags), np.uint8).view(Raw)
+    except OSError:
+        raise MemoryError(f"no addresses are left for {nbytes} bytes") from None
+
+
 def reserve(
     shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C", strides: tuple[int, ...] | None = None
 ) -> np.ndarray:
     """Memory for a result on the device: addresses without pages."""
-    return _owned(Raw((math.prod(shape) * dtype.itemsize,), np.uint8), shape, dtype, strides, order, True)
+    return _owned(_addresses(math.prod(shape) * dtype.itemsize), shape, dtype, strides, order, True)
 
 
 def adopt(a: np.ndarray) -> np.ndarray:
@@ -128,13 +153,18 @@ def fetch(a: np.ndarray, *, writes: bool = True) -> None:
         return
     if look is not None and not remote.home:
         look()
+    fetch_remote(remote)
+    if writes:
+        remote.value = None
+
+
+def fetch_remote(remote: Remote) -> None:
+    """Make the host's bytes of `remote` the newest."""
     if not remote.home:
         host = remote.view(nd).view(remote.kind).reshape(remote.layout)
         host[...] = bring(remote.value)
         counters.fetched += host.nbytes
         remote.home = True
-    if writes:
-        remote.value = None
 
 
 def on_device(a: np.ndarray) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import os
 import types
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,23 @@ def modules() -> Modules:
     return Modules(np=jax.numpy, lax=jax.lax, scipy=jax.scipy, jax=jax)
 
 
+@functools.cache
+def usable() -> bool:
+    """Whether JAX and a device can be used; if not, one line says why."""
+    try:
+        modules()
+    except Exception as error:  # whatever is wrong with an installation
+        reason = str(error).strip().splitlines()
+        warnings.warn(
+            f"the accelerator cannot be used, NumPy's kernels on the processor are: {type(error).__name__}: "
+            f"{reason[0] if reason else ''}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
 def send(a: np.ndarray) -> Any:
     """`a` on the device; a copy, so that later changes of `a` do not show."""
     residence.counters.sent += a.nbytes
@@ -55,7 +73,18 @@ def bring(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
+@functools.cache
+def capacity() -> int:
+    """Bytes that all devices together can hold: what the allocator of each may take, or the host's memory."""
+    total = 0
+    for device in modules().jax.devices():
+        stats = device.memory_stats() or {}
+        total += stats.get("bytes_limit", 0)
+    return total or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 residence.bring = bring
+residence.capacity = capacity
 
 # XLA may otherwise compute float16 chains in float32, which rounds less often than NumPy.
 OPTIONS = {"xla_allow_excess_precision": False}

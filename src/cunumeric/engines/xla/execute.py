@@ -13,9 +13,11 @@ import numpy as np
 from ...graph import window
 from ...graph.node import Leaf, Node, Reduction, Store, address
 from ...ops.calls import Bound
-from ...runtime import residence
+from ...runtime import memory, residence
 from ...runtime.residence import Remote
-from . import backend
+from ...runtime.settings import settings
+from ..host import sweep
+from . import backend, pressure
 from . import region as regions
 from .lowering import Lowering, pack
 from .recipe import Recipe, Unsupported, shown
@@ -59,6 +61,7 @@ class _Program:
             .lower(tuple(kept), tuple(given), tuple(spec[1]), tuple(spec[2]))
             .compile(backend.OPTIONS)
         )
+        self.needs = pressure.needs(self.call)
         self.constants: tuple[tuple[bytes, ...], Any] = ((), None)
 
     def packed(self, constants: tuple[np.ndarray, ...]) -> Any:
@@ -67,6 +70,55 @@ class _Program:
         if key != self.constants[0] or not key:
             self.constants = (key, tuple([backend.send(c) for c in constants]))
         return self.constants[1]
+
+
+class _TooLarge(Exception):
+    """The device has no room for the window."""
+
+    def __init__(self, wanted: int | None) -> None:
+        self.wanted = wanted
+
+
+class _Holder:
+    """Stands for the array of a node whose own has died, but whose value is needed for the second half of a window."""
+
+    __slots__ = ("__weakref__", "_a")
+
+
+def _in_two(pending: list[Node | Store]) -> None:
+    """Run a window as two: what passes between them becomes memory."""
+    pressure.counters.split += 1
+    first, second = pending[: len(pending) // 2], pending[len(pending) // 2 :]
+    before = {id(p) for p in first if isinstance(p, Node)}
+    passed = {id(v): v for p in second for v in _operands(p) if id(v) in before}
+    holders = []
+    for node in passed.values():
+        if not node.alive():
+            holder = _Holder()
+            node.handle = weakref.ref(holder)
+            holders.append(holder)
+    owners: dict[int, Any] = {key: node.handle() for key, node in passed.items()}  # type: ignore[misc]
+    _run_part(first)
+    for p in second:
+        if isinstance(p, Store):
+            if id(p.source) in owners:
+                p.source = window.leaf(owners[id(p.source)]._a)
+        else:
+            p.args = tuple([window.leaf(owners[id(v)]._a) if id(v) in owners else v for v in p.args])
+    del before, passed
+    _run_part(second)
+
+
+def _run_part(part: list[Node | Store]) -> None:
+    """Run the head of the window. What has run must not run again should the rest find no memory."""
+    before = len(window.pending)
+    _run(part)
+    if len(window.pending) == before:  # it was not itself cut in two
+        del window.pending[: len(part)]
+
+
+def _operands(p: Node | Store) -> tuple[Any, ...]:
+    return (p.source,) if isinstance(p, Store) else p.args
 
 
 def split(values: list[Any], read: list[int], donated: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
@@ -80,6 +132,23 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     """Run a window: the engine's entry."""
     if reduction is not None:
         raise NotImplementedError("reductions are calls on this engine")
+    if backend.usable():
+        _run(pending)
+    else:
+        _run_on_host(pending)
+        _retreat()
+
+
+def _retreat() -> None:
+    """Leave everything from now on to the host's engine."""
+    residence.accelerated = False
+    memory.reserve = None
+    settings.engine = "host"
+    window.run = sweep.run
+    window.wait = None
+
+
+def _run(pending: list[Node | Store]) -> None:
     if _stays_home(pending):
         _run_on_host(pending)
         return
@@ -90,7 +159,13 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
         return
     if not recipe.written and not recipe.living:
         return
-    _run_on_device(recipe)
+    try:
+        _run_on_device(recipe)
+    except _TooLarge as error:
+        del recipe
+        if len(pending) < 2:
+            raise pressure.shortage(error.wanted) from None
+        _in_two(pending)
 
 
 # The results of the window that was started last: a device runs one after the other. Weak, for memory that nobody else
@@ -144,19 +219,49 @@ def _run_on_device(recipe: Recipe) -> None:
     counters.ran += 1
     kept, given = split(owners, read, donated)  # type: ignore[arg-type]
     del values, owners
-    results = program.call(tuple(kept), tuple(given), hosts, program.packed(constants))
+    results = _called(program, (tuple(kept), tuple(given), hosts, program.packed(constants)), remotes)
     _last = tuple([weakref.ref(value) for value in results])
     for k, value in zip(recipe.written, results, strict=False):
         remotes[k].value, remotes[k].home = value, False
+        pressure.entered(remotes[k])
     for node, value in zip(recipe.living, results[len(recipe.written) :], strict=True):
         x = node.handle() if node.handle is not None else None
         if x is not None:
             a = residence.reserve(node.shape, node.dtype, strides=node.strides)
             made: Any = a.base
-            made.value, made.home = value, False
+            made.value, made.home, made.line = value, False, node.errors
+            pressure.entered(made)
             x._a = a
     for remote in exposed:
         remote.value = None  # it may change before it is read again
+
+
+def _called(program: _Program, arguments: tuple, busy: list[Remote]) -> Any:
+    """The program's results; what is idle goes home where there is no room for them."""
+    wanted = program.needs
+    if wanted >= _WATCHED_FROM or settings.fbmem:
+        free = pressure.room()
+        if free is not None and wanted > free and pressure.spill(wanted - free, busy) < wanted - free:
+            raise _TooLarge(wanted - free)
+    try:
+        return program.call(*arguments)
+    except Exception as error:
+        if not pressure.exhausted(error):
+            raise
+        if any(v.is_deleted() for v in arguments[1]):
+            raise pressure.shortage(wanted) from error
+    if not pressure.spill(wanted, busy):
+        raise _TooLarge(wanted)
+    try:
+        return program.call(*arguments)
+    except Exception as error:
+        if not pressure.exhausted(error):
+            raise
+        raise _TooLarge(wanted) from None
+
+
+# Programs that take less than this are run without asking how much is free.
+_WATCHED_FROM = 1 << 28
 
 
 @functools.lru_cache(maxsize=1024)

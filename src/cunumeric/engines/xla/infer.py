@@ -17,6 +17,8 @@ Signature = tuple[tuple[tuple[int, ...], np.dtype], ...]
 @functools.lru_cache(maxsize=8192)
 def infer(bound: Bound, operands: Signature) -> Any:
     """Whether there are several results, and the shape and dtype of each; None where the call is NumPy's."""
+    if not backend.usable():
+        return None
     jx = backend.modules()
     try:
         specs = [jx.jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in operands]

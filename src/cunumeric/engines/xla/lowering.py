@@ -3,15 +3,14 @@
 Stores are functional: a write makes a new value of the memory, a read shows a region of the newest one. Since values
 never change, hazards between reads and writes cannot arise.
 
-Where a value was written in part and is then read in another place (a stencil, in the next sweep), a barrier stands
-between the two: without it XLA computes the first once for every read of the second, and so on down the chain. Reads
-and writes of thin parts (a row, a column) do not end a fusion.
+On the processor, where a value was written in part and is then read in another place (a stencil, in the next sweep), a
+barrier stands between the two: without it XLA computes the first once for every read of the second, and so on down the
+chain. Reads and writes of thin parts (a row, a column) do not end a fusion.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,8 @@ class Lowering:
         self.written = recipe.written
         self.layouts = [(r.layout, r.kind) for r in recipe.remotes]
         self.kinds = [c.dtype for c in recipe.constants]
-        self.barriers = os.environ.get("CUNUMERIC_BARRIERS", "1") == "1"
+        # A GPU's fusion weighs what it would compute twice, the processor's does not.
+        self.barriers = jx.jax.default_backend() == "cpu"
         self.read = self._owners_read()
 
     def _owners_read(self) -> list[int]:
