@@ -88,4 +88,14 @@ def test_only_numpy_is_needed():
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names = [node.module or ""]
             outside.update(name.split(".")[0] for name in names)
-    assert outside - set(sys.stdlib_module_names) <= {"numpy", "cunumeric"}
+    assert outside - set(sys.stdlib_module_names) <= {"numpy", "cunumeric", "jax"}
+
+
+def test_only_the_xla_engine_knows_jax():
+    """JAX is an extra: whoever imports it may not be imported by anybody who does without."""
+    for path in FILES:
+        imports = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, (ast.Import, ast.ImportFrom))]
+        names = [a.name for n in imports if isinstance(n, ast.Import) for a in n.names]
+        names += [n.module or "" for n in imports if isinstance(n, ast.ImportFrom) and not n.level]
+        if any(name.split(".")[0] == "jax" for name in names):
+            assert path.is_relative_to(HOUSE / "engines" / "xla"), path

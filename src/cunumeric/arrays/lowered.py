@@ -1,8 +1,10 @@
 """NumPy's functions as calls for an accelerator: arguments divided into arrays and what is fixed, by
-`lowering.TABLE`."""
+`lowering.TABLE`. Functions that take more than one call (`WAYS`: results whose size the data decide, arguments that
+must be checked, arrays that are written) are in the modules beside this one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,29 @@ from ..graph.node import Node
 from ..ops import lowering
 from ..runtime import residence
 from ..runtime.settings import settings
-from .base import Deferred
+from . import fallback
+from .base import Deferred, host
 from .base import ndarray as _ndarray
 
 ndarray: Any = _ndarray  # its methods are attached elsewhere
+nd = np.ndarray
 _ATOMS = (type(None), bool, int, float, complex, str, np.dtype, type, np.generic)
+# Arrays of so many elements can be fixed arguments: axes, widths, percentiles.
+_FIXED_MOST = 1024
+
+# NumPy's function -> a function with its signature that makes several calls, or says NotImplemented.
+WAYS: dict[Any, Callable[..., Any]] = {}
+
+
+def way(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter a way of doing NumPy's `functions` by several calls."""
+
+    def enter(f: Callable[..., Any]) -> Callable[..., Any]:
+        for function in functions:
+            WAYS[function] = f
+        return f
+
+    return enter
 
 
 def concerns(v: Any) -> bool:
@@ -29,15 +49,33 @@ def concerns(v: Any) -> bool:
 
 def _fixed(v: Any) -> Any:
     """A fixed argument as something hashable; raises TypeError for what cannot be one."""
+    if type(v) is Deferred:
+        return v.value()
     if isinstance(v, _ATOMS):
         return v
     if isinstance(v, (tuple, list)):
         return tuple([_fixed(e) for e in v])
+    if type(v) is ndarray or type(v) is nd:
+        if v.size > _FIXED_MOST or v.dtype not in (np.float64, np.int64, np.bool_):
+            raise TypeError
+        a = host(v, writes=False)
+        return _fixed(a.tolist()) if a.ndim else a[()]
     raise TypeError
 
 
 def attempt(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """What NumPy's `function` gives, recorded for the accelerator; NotImplemented where it is NumPy's to do."""
+    found = WAYS.get(function)
+    if found is None:
+        return recorded(function, args, kwargs)
+    try:
+        return found(*args, **kwargs)
+    except TypeError:  # arguments that the way does not take: NumPy says so, or takes them
+        return NotImplemented
+
+
+def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """`attempt` by one row of the table."""
     spec = lowering.TABLE.get(function)
     if spec is None or len(args) > len(spec.names):
         return NotImplemented
@@ -47,13 +85,14 @@ def attempt(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     out = None
     try:
         for name, v in (*zip(spec.names, args, strict=False), *sorted(kwargs.items())):
-            sequence = spec.arrays.get(name)
+            kind = spec.arrays.get(name)
             if name == "out":
                 out = v
-            elif sequence is None or v is None or v is np._NoValue:
-                if v is not np._NoValue:
-                    static.append((name, _fixed(v)))
-            elif sequence:
+            elif v is np._NoValue:
+                continue
+            elif kind is None or v is None or (kind == "?" and isinstance(v, _ATOMS) and type(v) is not Deferred):
+                static.append((name, _fixed(v)))
+            elif kind == "*":
                 if type(v) not in (list, tuple):
                     return NotImplemented
                 given.append((name, len(v)))
@@ -71,24 +110,37 @@ def attempt(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     return _into(out, r)
 
 
+def one(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """`recorded`, as an array even where it has no dimensions; raises `Elsewhere` where it is NumPy's."""
+    r = recorded(function, args, kwargs)
+    if r is NotImplemented:
+        raise Elsewhere
+    return r
+
+
+class Elsewhere(TypeError):
+    """Raised inside a way: NumPy does the call on the host after all."""
+
+
 def offer(ours: Any, numpys: Any) -> Any:
-    """`ours`, with the accelerator asked first."""
-    if numpys not in lowering.TABLE:
-        return ours
+    """`ours`, with the accelerator asked first, and a word said where it declines and the bytes have to move."""
+    if numpys not in lowering.TABLE and numpys not in WAYS:
+        return fallback.aloud(ours, numpys)
+    aloud = fallback.aloud(ours, numpys)
 
     def call(*args, **kwargs):
         r = attempt(numpys, args, kwargs)
-        return ours(*args, **kwargs) if r is NotImplemented else r
+        return aloud(*args, **kwargs) if r is NotImplemented else r
 
     return call
 
 
-# Methods that are functions of NumPy's with the array as first argument.
+# Methods that are functions of NumPy's with the array as first argument, and those that have ways of their own.
 METHODS = {
     name: getattr(np, name)
     for name in """sum prod min max mean any all std var argmax argmin cumsum cumprod dot clip round take repeat trace
-    searchsorted nonzero compress choose argsort argpartition conj conjugate""".split()
-}
+    searchsorted nonzero choose argsort argpartition""".split()
+} | {name: getattr(nd, name) for name in "sort partition put flatten compress conj conjugate".split()}
 
 
 def told(r: Any) -> Any:

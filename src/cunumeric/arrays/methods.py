@@ -23,13 +23,16 @@ from . import lowered
 from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from
 from .calls import again
 
+if residence.accelerated:
+    from . import checked, inplace, sized, views  # noqa: F401  (functions that take several calls)
+
 
 def method(f: Callable) -> Callable:
     """Attach `f` to the class under its name, with NumPy's docstring where it has none, and NumPy's signature."""
     numpys = getattr(nd, f.__name__)
-    if residence.accelerated and f.__name__ in lowered.METHODS:
+    if residence.accelerated:
         name = f.__name__
-        f = lowered.offer(f, lowered.METHODS[name])
+        f = lowered.offer(f, lowered.METHODS.get(name, numpys))
         f.__name__ = name
     f.__doc__ = f.__doc__ or numpys.__doc__
     f.__wrapped__ = numpys  # type: ignore[attr-defined]  # inspect.signature follows it
@@ -252,12 +255,30 @@ def _view_method(name: str) -> None:
 
     def call(self, *args, **kwargs):
         a = memory(self) if type(self) is ndarray else self
-        if window.pending and not (_always_view(name) or (a.flags.c_contiguous and _only_shape(args, kwargs))):
-            a = host(self)
+        if not _always_view(name) and not (a.flags.c_contiguous and _only_shape(args, kwargs)):
+            if (
+                type(self) is ndarray
+                and lowered.concerns(self)
+                and _only_shape(args, kwargs)
+                and not _viewable(a, args)
+            ):
+                return call(self.copy("C"), *args)  # type: ignore[attr-defined]
+            if window.pending or residence.on_device(a):
+                a = host(self)
         return wrap_from(numpys(a, *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs)
 
     call.__name__ = name
     method(call)
+
+
+def _viewable(a: np.ndarray, args: tuple) -> bool:
+    """Whether `a` has a view of the shape that `args` says; `ravel` has none of what is not contiguous."""
+    try:
+        view = np.lib.stride_tricks.as_strided(np.empty(0, a.dtype), a.shape, a.strides, writeable=False)
+        view.reshape(*[strip(v) for v in args] or [-1], copy=False)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _always_view(name: str) -> bool:

@@ -23,6 +23,11 @@ _SCALARS = frozenset({int, float, complex, bool, np.float64, np.float32, np.int6
 _pending = window.pending
 
 
+def _at_home(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether the host's bytes of both are the newest."""
+    return not residence.accelerated or not (residence.on_device(a) or residence.on_device(b))
+
+
 def _binary(symbol: str, kernel: np.ufunc, python: Callable, reflected: bool) -> Callable:
     row = elementwise.row(kernel)
     name = f"__r{symbol}__" if reflected else f"__{symbol}__"
@@ -36,7 +41,7 @@ def _binary(symbol: str, kernel: np.ufunc, python: Callable, reflected: bool) ->
         t = type(other)
         if t is ndarray:
             b = other._a
-            if not _pending and a.size < settings.record_min and b.size < settings.record_min:
+            if not _pending and a.size < settings.record_min and b.size < settings.record_min and _at_home(a, b):
                 r = python(b, a) if reflected else python(a, b)
                 if type(r) is nd:
                     x = new(ndarray)
@@ -44,7 +49,7 @@ def _binary(symbol: str, kernel: np.ufunc, python: Callable, reflected: bool) ->
                     x._b = None
                     return x
                 return r
-        elif t in _SCALARS and not _pending and a.size < settings.record_min:
+        elif t in _SCALARS and not _pending and a.size < settings.record_min and _at_home(a, a):
             r = python(other, a) if reflected else python(a, other)
             if type(r) is nd:
                 x = new(ndarray)
@@ -95,7 +100,7 @@ def _unary(name: str, kernel: np.ufunc) -> Callable:
         if type(self) is not ndarray:
             return numpys(self)
         a = self._a
-        if row is not None and (_pending or a.size >= settings.record_min):
+        if row is not None and (_pending or a.size >= settings.record_min or not _at_home(a, a)):
             r = record.operator1(row, self)
             if r is not NotImplemented:
                 return r

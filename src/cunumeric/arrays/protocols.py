@@ -15,6 +15,7 @@ import numpy as np
 from numpy._core import _internal
 
 from ..graph import window
+from ..runtime import residence
 from . import ufunc as _ufunc
 from .base import hand_out, host, nd, ndarray, strip, strip_keywords, wrap_from
 from .calls import twins
@@ -138,6 +139,11 @@ def _showing(x: Any) -> np.ndarray:
     return a
 
 
+def _raise(error: Exception) -> None:
+    residence.look = None
+    raise error
+
+
 def _buffer(self, flags: int, /) -> memoryview:
     """PEP 688."""
     return memoryview(_showing(self))
@@ -159,6 +165,9 @@ def _install_buffer_slot() -> None:
         try:
             a = _showing(x)
             get_buffer(a, view, flags)
+        except IndexError as error:  # of indices looked at now: whoever asked for a buffer asks another way next
+            residence.look = functools.partial(_raise, error)
+            return -1
         except BaseException:
             return -1
         if type(x) is ndarray and type(a) is nd:  # the buffer is one of `x`, which holds `a`

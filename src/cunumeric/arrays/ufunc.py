@@ -12,9 +12,9 @@ from ..graph import record, window
 from ..ops import elementwise
 from ..runtime import residence
 from ..runtime.settings import settings
-from . import lowered
+from . import fallback, lowered
 from .base import Deferred, array_of, nd, ndarray, strip, strip_keywords, wrap_from
-from .calls import again, call
+from .calls import again, call, calling
 
 
 class UfuncType(type):
@@ -60,7 +60,7 @@ class ufunc(metaclass=UfuncType):
             for a in args:
                 if type(a) is ndarray:
                     a = a._a
-                    if a.size >= limit or window.pending:
+                    if a.size >= limit or window.pending or residence.on_device(a):
                         break
                 elif (type(a) is nd and a.size >= limit) or type(a) is Deferred:
                     break
@@ -72,6 +72,10 @@ class ufunc(metaclass=UfuncType):
                     r = again(error, self._kernel, args, kwargs)
                 return array_of(r) if type(r) is nd else wrap_from(r, args, kwargs)
         if self._row is not None:
+            if kwargs and residence.accelerated:
+                r = self._with_words(args, kwargs)
+                if r is not NotImplemented:
+                    return r
             r = record.ufunc_call(self._row, args, kwargs)
             if r is not NotImplemented:
                 return lowered.told(r) if residence.accelerated and not kwargs and len(args) == self._nin else r
@@ -79,7 +83,37 @@ class ufunc(metaclass=UfuncType):
             r = lowered.attempt(self._kernel, args, kwargs)
             if r is not NotImplemented:
                 return r
+        if residence.accelerated:
+            return fallback.aloud(calling(self._kernel), self._kernel)(*args, **kwargs)
         return call(self._kernel, args, kwargs)
+
+    def _with_words(self, args: tuple, words: dict[str, Any]) -> Any:
+        """A call with `dtype` or `where` on an accelerator, as plain calls; NotImplemented where it is NumPy's."""
+        if not words.keys() <= {"out", "where", "dtype"} or not words.keys() & {"where", "dtype"}:
+            return NotImplemented
+        if len(args) != self._nin or not any(map(lowered.concerns, args)):
+            return NotImplemented
+        dtype, mask, out = words.get("dtype"), words.get("where", True), words.get("out")
+        if type(out) is tuple and len(out) == 1:
+            out = out[0]
+        if (out is not None and type(out) is not ndarray) or (mask is not True and type(mask) is not ndarray):
+            return NotImplemented
+        if dtype is not None:
+            try:
+                given: Any = [a.dtype if hasattr(a, "dtype") else type(a) for a in args]
+                loop = (*[None] * self._nin, np.dtype(dtype))
+                kinds = self._kernel.resolve_dtypes((*given, None), signature=loop, casting="same_kind")
+            except TypeError:
+                return NotImplemented
+            args = tuple(
+                [a.astype(k) if hasattr(a, "astype") else k.type(a) for a, k in zip(args, kinds, strict=False)]
+            )
+        if mask is True:
+            return self(*args) if out is None else self(*args, out=out)
+        r = self(*args)
+        if out is None:
+            return r  # what is not under the mask may be anything
+        return out if lowered.attempt(np.copyto, (out, r), {"where": mask}) is None else NotImplemented
 
     def outer(self, *args, **kwargs):
         if residence.accelerated and not kwargs and len(args) == self._nin == 2:
@@ -98,7 +132,7 @@ class ufunc(metaclass=UfuncType):
             r = lowered.attempt(self._kernel.reduce, given, kwargs)
             if r is not NotImplemented:
                 return r
-        return wrap_from(self._kernel.reduce(*[strip(a) for a in given], **strip_keywords(kwargs)), given, kwargs)
+        return self._on_host("reduce", given, kwargs)
 
     def accumulate(self, array, *args, **kwargs):
         if residence.accelerated:
@@ -111,13 +145,30 @@ class ufunc(metaclass=UfuncType):
             r = kernels.accumulate(self._kernel, *given, **named)
             if r is not NotImplemented:
                 return wrap_from(r, (array, *args), kwargs)
-        return wrap_from(self._kernel.accumulate(*given, **named), (array, *args), kwargs)
+        return self._on_host("accumulate", (array, *args), kwargs)
 
     def reduceat(self, *args, **kwargs):
-        return wrap_from(self._kernel.reduceat(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+        if residence.accelerated:
+            r = lowered.attempt(self._kernel.reduceat, args, kwargs)
+            if r is not NotImplemented:
+                return r
+        return self._on_host("reduceat", args, kwargs)
 
     def at(self, a, *args):
-        return self._kernel.at(strip(a), *[strip(v) for v in args])
+        if residence.accelerated and lowered.attempt(self._kernel.at, (a, *args), {}) is None:
+            return None
+        return self._on_host("at", (a, *args), {})
+
+    def _on_host(self, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """A method of NumPy's ufunc, by NumPy."""
+        method = getattr(self._kernel, name)
+
+        def numpys(*args, **kwargs):
+            return wrap_from(method(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+
+        if residence.accelerated:
+            numpys = fallback.aloud(numpys, method, f"{self.__name__}.{name}")
+        return numpys(*args, **kwargs)
 
     def __repr__(self) -> str:
         return repr(self._kernel)

@@ -10,6 +10,7 @@
 | `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 200, or 128 |
 | `CUNUMERIC_FBMEM` | memory of the device, in MiB, that arrays may take; 0: all that it has | 0 |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
+| `CUNUMERIC_STRICT` | 1: what would leave the accelerator to be done by NumPy is an error | 0 |
 | `CUNUMERIC_ACCELERATE` | 0: small operations in Python, also where the C extension is there | 1 |
 """
 
@@ -78,6 +79,7 @@ class Settings:
     kernel_min: int = 16384  # elements from which a parallel kernel is asked at all
     window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 200 if _ENGINE == "host" else 128, 1))
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))
+    strict: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_STRICT", 0, 0)))
     fbmem: int = field(default_factory=lambda: _integer("CUNUMERIC_FBMEM", 0, 0))
     native: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_ACCELERATE", 1, 0)))
     accelerate: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_ACCELERATE", 1, 0)))

@@ -11,7 +11,7 @@ def start() -> None:
     """Take charge, if the settings say so."""
     if settings.engine != "xla":
         return
-    from ...ops.lowering import indexing, products, reductions  # noqa: F401  (they fill the table)
+    from ...ops.lowering import chapters  # noqa: F401  (they fill the table)
     from . import execute, infer
 
     residence.accelerated = True

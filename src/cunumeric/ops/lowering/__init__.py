@@ -13,7 +13,8 @@ what NumPy defines otherwise than XLA (division by zero, casts of NaN, wide shif
         ...
 
 whose parameters are those of NumPy's function. The words after the function name the parameters that are arrays; a
-star before one says that it is a sequence of arrays. What a lowering returns is cast to the dtypes of NumPy's result.
+star before one says that it is a sequence of arrays, a question mark that it may also be a number, a string or nothing,
+which is fixed. What a lowering returns is cast to the dtypes of NumPy's result.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Spec:
     function: Callable[..., Any]
     lowering: Callable[..., Any]
     names: tuple[str, ...]  # parameters that can be given by position
-    arrays: dict[str, bool]  # array parameters; whether it is a sequence of arrays
+    arrays: dict[str, str]  # array parameters; "*" for a sequence of arrays, "?" for what may be something else
     positional: frozenset[str]  # parameters that NumPy takes by position alone
     call: list[Any]  # the row of `ops.calls`, made when it is first needed
 
@@ -58,7 +59,7 @@ def lowers(function: Callable[..., Any], *arrays: str) -> Callable[[Callable[...
             positional = frozenset([names[k] for k in alone])
         except (ValueError, TypeError, IndexError):
             positional = frozenset(names[:1])
-        of = {name.lstrip("*"): name.startswith("*") for name in arrays}
+        of = {name.lstrip("*?"): name[0] if name[0] in "*?" else "" for name in arrays}
         TABLE[function] = Spec(function, f, names, of, positional, [])
         return f
 

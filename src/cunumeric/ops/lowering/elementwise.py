@@ -295,7 +295,7 @@ def copy(jx, x):
     return x
 
 
-def cast(jx: Any, x: Any, to: np.dtype) -> Any:
+def cast(jx: Any, x: Any, to: Any) -> Any:
     """`x.astype(to)` with NumPy's rules; floats outside the range of an integer become what x86 makes of them."""
     to = np.dtype(to)
     if x.dtype == to:

@@ -68,11 +68,27 @@ def _prod(jx, a, axis=None, dtype=None, out=None, keepdims=_NV, initial=_NV, whe
     return _kept(jx, _folded(jx, r, initial, "multiply"), a, axes, keepdims)
 
 
+def _complex_extreme(jx: Any, a: Any, axes: tuple[int, ...], wins: Any) -> Any:
+    """By real parts, then by imaginary parts; a NaN wins over all."""
+    if any(a.shape[k] == 0 for k in axes):
+        raise Refused
+    worst = -np.inf if wins is jx.np.max else np.inf
+    nan = jx.np.isnan(a)
+    real = wins(jx.np.where(nan, worst, a.real), axes, keepdims=True)
+    imag = wins(jx.np.where((a.real == real) & ~nan, a.imag, worst), axes, keepdims=True)
+    found = jx.lax.complex(real, imag).astype(a.dtype)
+    none = jx.np.asarray(complex(np.nan, np.nan), a.dtype)
+    return jx.np.squeeze(jx.np.where(nan.any(axes, keepdims=True), none, found), axes)
+
+
 def _extreme(name: str, method: str) -> Any:
     def extreme(jx, a, axis=None, out=None, keepdims=_NV, initial=_NV, where=_NV):
         no(out)
         axes = _axes(axis, a.ndim)
-        if a.dtype.kind == "c" or (where is not _NV and where is not True and initial is _NV):
+        masked = where is not _NV and where is not True
+        if a.dtype.kind == "c" and not masked and initial is _NV and axes:
+            return _kept(jx, _complex_extreme(jx, a, axes, getattr(jx.np, method)), a, axes, keepdims)
+        if a.dtype.kind == "c" or (masked and initial is _NV):
             raise Refused
         if initial is _NV and any(a.shape[k] == 0 for k in axes):
             raise Refused

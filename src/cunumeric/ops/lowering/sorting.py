@@ -1,0 +1,215 @@
+"""Sorting and searching. The order is NumPy's: NaN last, complex numbers by their real parts, then by their imaginary
+parts, those with a NaN behind. All sorts are stable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import Refused, lowers, no
+from .common import axis_of, flat_axis, joined
+from .elementwise import cast
+
+
+def keys(jx: Any, a: Any) -> list[Any]:
+    """Real arrays whose order, the first before the others, is NumPy's order of `a`."""
+    if a.dtype.kind != "c":
+        return [a]
+    odd = 2 * jx.np.isnan(a.real).astype(np.int8) + jx.np.isnan(a.imag).astype(np.int8)
+    return [odd, a.real, a.imag]
+
+
+def in_order(jx: Any, a: Any, axis: int) -> Any:
+    """`a` sorted along an axis."""
+    if a.dtype.kind != "c":
+        return jx.lax.sort(a, dimension=axis, is_stable=True)
+    found = jx.lax.sort(keys(jx, a), dimension=axis, is_stable=True, num_keys=3)
+    return jx.lax.complex(found[1], found[2])
+
+
+def order_of(jx: Any, found: list[Any], axis: int) -> Any:
+    """Indices that sort by the keys `found`, the first before the others."""
+    n = found[0].shape[axis]
+    place = jx.lax.broadcasted_iota(np.int32 if n < 2**31 else np.int64, found[0].shape, axis)
+    return jx.lax.sort([*found, place], dimension=axis, is_stable=True, num_keys=len(found))[-1].astype(np.int64)
+
+
+def _known(kind: Any, order: Any, stable: Any, kinds: str = "quicksort heapsort mergesort stable") -> None:
+    no(order)
+    if (kind is not None and (type(kind) is not str or kind not in kinds.split())) or (kind and stable is not None):
+        raise Refused
+
+
+def _axis(a: Any, axis: Any) -> int:
+    if not a.ndim:
+        raise Refused
+    return axis_of(axis, a.ndim)
+
+
+@lowers(np.sort, "a")
+def sort(jx, a, axis=-1, kind=None, order=None, *, stable=None):
+    _known(kind, order, stable)
+    a, axis = (a.reshape(-1), 0) if axis is None else (a, _axis(a, axis))
+    return in_order(jx, a, axis)
+
+
+@lowers(np.argsort, "a")
+def argsort(jx, a, axis=-1, kind=None, order=None, *, stable=None):
+    _known(kind, order, stable)
+    a, axis = (a.reshape(-1), 0) if axis is None else (a, _axis(a, axis))
+    return order_of(jx, keys(jx, a), axis)
+
+
+def _kth(kth: Any, n: int) -> None:
+    """Refuse a `kth` that NumPy would."""
+    for k in kth if isinstance(kth, tuple) else (kth,):
+        if type(k) is not int or not -n <= k < n:
+            raise Refused
+
+
+@lowers(np.partition, "a")
+def partition(jx, a, kth, axis=-1, kind="introselect", order=None):
+    _known(kind, order, None, "introselect")
+    a, axis = (a.reshape(-1), 0) if axis is None else (a, _axis(a, axis))
+    _kth(kth, a.shape[axis])
+    return in_order(jx, a, axis)
+
+
+@lowers(np.argpartition, "a")
+def argpartition(jx, a, kth, axis=-1, kind="introselect", order=None):
+    _known(kind, order, None, "introselect")
+    a, axis = (a.reshape(-1), 0) if axis is None else (a, _axis(a, axis))
+    _kth(kth, a.shape[axis])
+    return order_of(jx, keys(jx, a), axis)
+
+
+@lowers(np.sort_complex, "a")
+def sort_complex(jx, a):
+    return cast(jx, in_order(jx, a, _axis(a, -1)), np.sort_complex(np.ones(1, a.dtype)).dtype)
+
+
+@lowers(np.lexsort, "*keys")
+def lexsort(jx, keys, axis=-1):
+    if not keys or any(k.shape != keys[0].shape for k in keys):
+        raise Refused
+    found = [piece for k in reversed(keys) for piece in _pieces(jx, k)]
+    return order_of(jx, found, _axis(keys[0], axis))
+
+
+def _pieces(jx: Any, a: Any) -> list[Any]:
+    return keys(jx, a)
+
+
+def before(jx: Any, x: Any, y: Any, or_equal: bool) -> Any:
+    """Whether `x` comes before `y` in the order of sorts (or is equal)."""
+    left, right = keys(jx, x), keys(jx, y)
+    answer: Any = or_equal
+    for a, b in zip(reversed(left), reversed(right), strict=True):
+        less, equal = a < b, a == b
+        if a.dtype.kind == "f":
+            nan_a, nan_b = jx.np.isnan(a), jx.np.isnan(b)
+            less, equal = less | (nan_b & ~nan_a), equal | (nan_a & nan_b)
+        elif a.dtype.kind == "b":
+            less = ~a & b
+        answer = less | (equal & answer)
+    return answer
+
+
+def place_of(jx: Any, a: Any, v: Any, right: bool) -> Any:
+    """Where the elements of `v` belong in the sorted vector `a`: by bisection, all at once."""
+    n = a.shape[0]
+    low = jx.np.zeros(v.shape, np.int64)
+    if not n:
+        return low
+    high = jx.np.full(v.shape, n, np.int64)
+    for _ in range(n.bit_length()):
+        middle = (low + high) // 2
+        beyond = before(jx, a[jx.np.minimum(middle, n - 1)], v, right) & (low < high)
+        low = jx.np.where(beyond, middle + 1, low)
+        high = jx.np.where(beyond, high, jx.np.maximum(middle, low))
+    return low
+
+
+@lowers(np.searchsorted, "a", "v", "sorter")
+def searchsorted(jx, a, v, side="left", sorter=None):
+    if a.ndim != 1 or side not in ("left", "right"):
+        raise Refused
+    if sorter is not None:
+        if sorter.dtype.kind not in "iu" or sorter.shape != a.shape:
+            raise Refused
+        a = a[sorter]
+    a, v = joined(jx, a, v)
+    return place_of(jx, a, v, side == "right")
+
+
+@lowers(np.digitize, "x", "bins")
+def digitize(jx, x, bins, right=False):
+    if bins.ndim != 1 or x.dtype.kind == "c":
+        raise Refused
+    x, bins = joined(jx, x, bins)
+    n = bins.shape[0]
+    if not n:
+        return jx.np.zeros(x.shape, np.int64)
+    rising = before(jx, bins[0], bins[-1], True)
+    up = place_of(jx, jx.np.where(rising, bins, bins[::-1]), x, not right)
+    return jx.np.where(rising, up, n - up)
+
+
+def _places(best: str) -> Any:
+    """`argmax` or `argmin`: the first NaN, or else the first of the extremes."""
+
+    def extreme(jx: Any, a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = np._NoValue) -> Any:
+        no(out)
+        whole = axis is None
+        shape = [1] * a.ndim if whole else [1 if k == axis_of(axis, a.ndim) else n for k, n in enumerate(a.shape)]
+        a, axis = flat_axis(jx, a, axis)
+        if not a.shape[axis]:
+            raise Refused
+        if a.dtype.kind == "b":
+            a = a.astype(np.uint8)
+        found = (_complex_place if a.dtype.kind == "c" else _place)(jx, a, axis, best)
+        return found.reshape(shape) if keepdims is not np._NoValue and keepdims else found
+
+    return extreme
+
+
+def _place(jx: Any, a: Any, axis: int, best: str) -> Any:
+    n = a.shape[axis]
+    return getattr(jx.lax, best)(a, axis, np.int32 if n < 2**31 else np.int64).astype(np.int64)
+
+
+def _complex_place(jx: Any, a: Any, axis: int, best: str) -> Any:
+    method, worst = (jx.np.max, -np.inf) if best == "argmax" else (jx.np.min, np.inf)
+    nan = jx.np.isnan(a)
+    real = jx.np.where(nan, worst, a.real)
+    first = ~nan & (real == method(real, axis, keepdims=True))
+    imag = jx.np.where(first, a.imag, worst)
+    second = first & (imag == method(imag, axis, keepdims=True))
+    return _place(jx, jx.np.where(nan.any(axis, keepdims=True), nan, second).astype(np.uint8), axis, "argmax")
+
+
+lowers(np.argmax, "a")(_places("argmax"))
+lowers(np.argmin, "a")(_places("argmin"))
+
+
+@lowers(np.isin, "element", "test_elements")
+def isin(jx, element, test_elements, assume_unique=False, invert=False, *, kind=None):
+    if kind not in (None, "sort"):
+        raise Refused
+    found = contained(jx, element, test_elements.reshape(-1))
+    return ~found if invert else found
+
+
+def contained(jx: Any, x: Any, among: Any) -> Any:
+    """Whether each element of `x` is one of the vector `among`; NaN is none."""
+    if {x.dtype.kind, among.dtype.kind} == {"i", "u"}:
+        wide = np.result_type(x.dtype, among.dtype)
+        if wide.kind == "f":
+            raise Refused  # no integer type holds both
+    x, among = joined(jx, x, among)
+    n = among.shape[0]
+    if not n:
+        return jx.np.zeros(x.shape, bool)
+    among = in_order(jx, among, 0)
+    return among[jx.np.minimum(place_of(jx, among, x, False), n - 1)] == x

@@ -1,0 +1,100 @@
+"""Discrete Fourier transforms. Single precision stays single, all else is computed in double."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import Refused, lowers, no
+from .common import axis_of
+from .elementwise import cast
+
+# XLA's transform takes so many axes at once.
+_AXES_MOST = 3
+
+
+def _operand(jx: Any, a: Any, real: bool) -> Any:
+    """`a` as the real or complex floats that are transformed."""
+    single = a.dtype in (np.float16, np.float32, np.complex64)
+    if real:
+        if a.dtype.kind == "c":
+            raise Refused
+        return cast(jx, a, np.float32 if single else np.float64)
+    return cast(jx, a, np.complex64 if single else np.complex128)
+
+
+def _sized(n: Any, length: int) -> int:
+    if n is None:
+        n = length
+    if n < 1:
+        raise Refused
+    return int(n)
+
+
+def _one(name: str) -> Any:
+    def transform(jx: Any, a: Any, n: Any = None, axis: Any = -1, norm: Any = None, out: Any = None) -> Any:
+        no(out)
+        axis = axis_of(axis, a.ndim)
+        halved = name in ("irfft", "hfft")
+        n = _sized(n, 2 * (a.shape[axis] - 1) if halved else a.shape[axis])
+        return getattr(jx.np.fft, name)(_operand(jx, a, name in ("rfft", "ihfft")), n, axis, norm)
+
+    return transform
+
+
+def _axes(s: Any, axes: Any, ndim: int) -> tuple[int, ...]:
+    if axes is None:
+        if s is not None:
+            raise Refused  # deprecated, with a warning of NumPy's
+        return tuple(range(ndim))
+    return tuple([axis_of(k, ndim) for k in (axes if isinstance(axes, tuple) else (axes,))])
+
+
+def _several(name: str) -> Any:
+    real, inverse = name.startswith(("rfft", "irfft")), name.startswith("i")
+    one = "irfft" if real and inverse else "rfft" if real else "ifft" if inverse else "fft"
+
+    def transform(jx: Any, a: Any, s: Any, axes: Any, norm: Any) -> Any:
+        axes = _axes(s, axes, a.ndim)
+        if not axes:
+            raise Refused
+        lengths: list[Any] = [None] * len(axes) if s is None else [None if n == -1 else n for n in s]
+        if len(lengths) != len(axes) or (s is not None and any(n is None for n in s)):
+            raise Refused
+        halved = real and inverse
+        for k, (n, axis) in enumerate(zip(lengths, axes, strict=True)):
+            last = halved and k == len(axes) - 1
+            lengths[k] = _sized(n, 2 * (a.shape[axis] - 1) if last else a.shape[axis])
+        a = _operand(jx, a, real and not inverse)
+        if len(axes) <= _AXES_MOST and len(set(axes)) == len(axes):
+            return getattr(jx.np.fft, one + "n")(a, lengths, axes, norm)
+        pairs = list(zip(lengths, axes, strict=True))
+        if not real:
+            for n, axis in reversed(pairs):
+                a = getattr(jx.np.fft, one)(a, n, axis, norm)
+            return a
+        if not inverse:
+            a = jx.np.fft.rfft(a, *pairs[-1], norm)
+            for n, axis in reversed(pairs[:-1]):
+                a = jx.np.fft.fft(a, n, axis, norm)
+            return a
+        for n, axis in pairs[:-1]:
+            a = jx.np.fft.ifft(a, n, axis, norm)
+        return jx.np.fft.irfft(a, *pairs[-1], norm)
+
+    def over_all(jx, a, s=None, axes=None, norm=None, out=None):
+        no(out)
+        return transform(jx, a, s, axes, norm)
+
+    def over_two(jx, a, s=None, axes=(-2, -1), norm=None, out=None):
+        no(out)
+        return transform(jx, a, s, axes, norm)
+
+    return over_two if name.endswith("2") else over_all
+
+
+for _name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
+    lowers(getattr(np.fft, _name), "a")(_one(_name))
+for _name in ("fft2", "ifft2", "rfft2", "irfft2", "fftn", "ifftn", "rfftn", "irfftn"):
+    lowers(getattr(np.fft, _name), "a")(_several(_name))

@@ -1,0 +1,216 @@
+"""What calls do besides giving values: errors, warnings, memory. `python -m tests.engines.xla.behaviour TOPIC`."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+
+import cunumeric
+from cunumeric.runtime import residence
+from cunumeric.runtime.settings import settings
+
+
+def device(x: Any) -> Any:
+    """`x` on the device alone."""
+    y = cunumeric.array(numpy.asarray(x)).copy()
+    cunumeric.synchronize()
+    assert residence.on_device(y._a) or not y.size
+    return y
+
+
+def raised(f: Callable[[], Any]) -> tuple[type, str]:
+    try:
+        f()
+    except Exception as error:
+        return type(error), str(error)
+    raise AssertionError("nothing was raised")
+
+
+def errors() -> None:
+    """NumPy's exceptions in NumPy's words."""
+    a = numpy.arange(12.0).reshape(3, 4) + 1
+    singular = numpy.ones((3, 3))
+    indefinite = numpy.diag([1.0, -2.0, 3.0])
+    nan = numpy.full((3, 3), numpy.nan)
+    far = numpy.array([0, 1, 7])
+    calls: list[Callable[[Any, Callable], Any]] = [
+        lambda np, x: np.linalg.inv(x(singular)),
+        lambda np, x: np.linalg.solve(x(singular), x(singular[0])),
+        lambda np, x: np.linalg.cholesky(x(indefinite)),
+        lambda np, x: np.linalg.matrix_power(x(singular), -1),
+        lambda np, x: np.linalg.svd(x(nan)),
+        lambda np, x: np.linalg.eigh(x(nan)),
+        lambda np, x: np.linalg.eig(x(nan)),
+        lambda np, x: np.linalg.eigvals(x(nan)),
+        lambda np, x: np.linalg.pinv(x(nan)),
+        lambda np, x: np.linalg.matrix_rank(x(nan)),
+        lambda np, x: np.linalg.lstsq(x(nan), x(nan[0])),
+        lambda np, x: np.linalg.inv(x(a)),
+        lambda np, x: np.linalg.solve(x(singular), x(a)),
+        lambda np, x: np.linalg.det(x(singular.astype("f2"))),
+        lambda np, x: np.take(x(a), x(far), 0),
+        lambda np, x: np.take(x(a), [0, -4], 0),
+        lambda np, x: np.take_along_axis(x(a), x(numpy.full((3, 1), 9)), 1),
+        lambda np, x: np.choose(x(far), [x(a[0]), x(a[1])]),
+        lambda np, x: np.put(x(a), x(far * 2), 1),
+        lambda np, x: np.put_along_axis(x(a), x(numpy.full((3, 1), 9)), 1, 1),
+        lambda np, x: np.add.at(x(a[0]), x(far), 1),
+        lambda np, x: np.searchsorted(x(a[0]), x(a[1]), sorter=x(numpy.array([0, 1, 2, 9]))),
+        lambda np, x: np.bincount(x(numpy.array([1, -2]))),
+        lambda np, x: np.digitize(x(a), x(numpy.array([1.0, 3.0, 2.0]))),
+        lambda np, x: np.histogram(x(nan)),
+        lambda np, x: np.histogram(x(a), x(numpy.array([1.0, 3.0, 2.0]))),
+        lambda np, x: np.nanargmax(x(nan), 1),
+        lambda np, x: np.average(x(a), weights=x(a * 0)),
+        lambda np, x: np.percentile(x(a), 101),
+        lambda np, x: np.repeat(x(a[0]), x(numpy.array([1, -1, 2, 0]))),
+        lambda np, x: np.cumsum(x(a), 5),
+        lambda np, x: np.sort(x(a), 2),
+        lambda np, x: np.sort(x(a), kind="fast"),
+        lambda np, x: np.partition(x(a), 9),
+        lambda np, x: np.concatenate([x(a), x(a[0])]),
+        lambda np, x: np.concatenate([x(a), x(a[:, :2])]),
+        lambda np, x: np.stack([x(a), x(a[0])]),
+        lambda np, x: np.dot(x(a), x(a)),
+        lambda np, x: x(a) @ x(a),
+        lambda np, x: np.tensordot(x(a), x(a)[:2]),
+        lambda np, x: np.cross(x(a), x(a)),
+        lambda np, x: np.einsum("ij,jk", x(a), x(a)),
+        lambda np, x: np.fft.fft(x(a), 0),
+        lambda np, x: np.fft.fft(x(a), norm="odd"),
+        lambda np, x: np.fft.rfft(x(a) * 1j),
+        lambda np, x: np.argmax(x(a[:, :0]), 1),
+        lambda np, x: np.max(x(a[:, :0]), 1),
+        lambda np, x: np.pad(x(a), -1),
+        lambda np, x: np.pad(x(a), 1, "odd"),
+        lambda np, x: np.insert(x(a), 9, 1, axis=0),
+        lambda np, x: np.delete(x(a), 9, axis=0),
+        lambda np, x: np.gradient(x(a)[:1], axis=0),
+        lambda np, x: np.copyto(x(a.astype("i4")), x(a)),
+        lambda np, x: np.logical_and.accumulate(x(a), 3),
+        lambda np, x: np.interp(x(a), x(a[0]), x(a[0, :2])),
+        lambda np, x: np.polyfit(x(a[0]), x(a[0, :2]), 1),
+    ]
+    warnings.simplefilter("ignore")
+    for k, f in enumerate(calls):
+        theirs = raised(lambda f=f: f(numpy, lambda v: v))
+        ours = raised(lambda f=f: numpy.asarray(f(cunumeric, device)))
+        assert ours == theirs, f"{k}: {ours}, NumPy's {theirs}"
+    # NumPy's own result where a value that is not finite is no error.
+    odd = numpy.array([[1.0, numpy.inf], [0.0, 2.0]])
+    with numpy.errstate(all="ignore"):
+        assert numpy.array_equal(cunumeric.linalg.inv(device(odd)), numpy.linalg.inv(odd), equal_nan=True)
+
+
+def fallback() -> None:
+    """One warning for each line, with the bytes; silence where reading is what the function is for."""
+    x = device(numpy.arange(1000.0))
+
+    def heard(f: Callable[[], Any]) -> list[warnings.WarningMessage]:
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            f()
+        return [w for w in found if "falling back" in str(w.message)]
+
+    def thrice() -> None:
+        for _ in range(3):
+            cunumeric.trim_zeros(x.copy())
+
+    (warning,) = heard(thrice)
+    assert warning.category is RuntimeWarning
+    assert warning.filename == __file__
+    assert str(warning.message) == (
+        "cunumeric has not implemented trim_zeros and is falling back to canonical NumPy. You may notice significantly "
+        "decreased performance for this function call. 8000 bytes were moved from the device."
+    )
+    assert len(heard(lambda: cunumeric.roots(x[1:4].copy()))) == 1
+    assert len(heard(lambda: x.copy().byteswap())) == 1
+    assert len(heard(lambda: cunumeric.hypot.at(x.copy(), [1], 2.0))) == 1
+    assert len(heard(lambda: cunumeric.apply_along_axis(numpy.sum, 0, x.copy()))) == 1
+    quiet: list[Callable[[], Any]] = [
+        lambda: str(x.copy()),
+        lambda: repr(x.copy()),
+        lambda: x.copy().tolist(),
+        lambda: x.copy().tobytes(),
+        lambda: cunumeric.array2string(x.copy()),
+        lambda: numpy.asarray(x.copy()),
+        lambda: x[3:4].copy().item(),
+        lambda: float(x.copy().sum()),
+        lambda: list(x[:3].copy()),
+        lambda: cunumeric.testing.assert_array_equal(x.copy(), x.copy()),
+        lambda: cunumeric.allclose(x.copy(), x),
+        lambda: cunumeric.random.default_rng(0).permutation(x.copy()),
+        lambda: cunumeric.sort(x.copy()),
+        lambda: cunumeric.array([cunumeric.arange(3), "a"], object),
+    ]
+    for k, f in enumerate(quiet):
+        assert not heard(f), k
+
+
+def views() -> None:
+    """What shows memory moves nothing, and shows it; reshapes that copy read what is newest."""
+    x = device(numpy.arange(24.0).reshape(4, 6))
+    fetched = residence.counters.fetched
+    shown = [cunumeric.transpose(x), cunumeric.flip(x, 0), cunumeric.split(x, 2)[1], cunumeric.rot90(x), x[::2].T]
+    shown += [cunumeric.moveaxis(x, 0, 1), cunumeric.atleast_3d(x), cunumeric.broadcast_to(x, (2, 4, 6))]
+    assert all(cunumeric.shares_memory(v, x) for v in shown)
+    assert cunumeric.asarray(x) is x
+    assert cunumeric.ascontiguousarray(x) is x
+    like = cunumeric.zeros_like(x)
+    assert cunumeric.shape(like) == (4, 6)
+    x += 1
+    x[1:, 2] = 7
+    expected = numpy.arange(24.0).reshape(4, 6) + 1
+    expected[1:, 2] = 7
+    flat = cunumeric.ravel(x.T)
+    assert not cunumeric.shares_memory(flat, x)
+    small = x[0, :3] * 2 + cunumeric.sin(x[0, :3]) - (-x[0, :3])
+    cunumeric.synchronize()
+    assert residence.counters.fetched == fetched
+    assert numpy.array_equal(shown[0], expected.T)
+    assert numpy.array_equal(shown[1], expected[::-1])
+    assert numpy.array_equal(shown[2], expected[2:])
+    assert numpy.array_equal(flat, expected.T.ravel())
+    row = expected[0, :3]
+    assert numpy.allclose(small, row * 2 + numpy.sin(row) + row)
+    # Small operands of an array on the device, with the threshold that programs have.
+    settings.record_min = 32768
+    y = device(numpy.arange(100000.0))
+    y += 1
+    cunumeric.synchronize()
+    s = y[:3]
+    assert residence.on_device(y._a)
+    for f in (lambda v: v * 2, lambda v: 2 - v, lambda v: -v, lambda v: v + v, lambda v: abs(v), numpy.sqrt):
+        assert numpy.array_equal(f(s), f(numpy.array([1.0, 2.0, 3.0])))
+    assert numpy.array_equal(cunumeric.sqrt(s), numpy.sqrt([1.0, 2.0, 3.0]))
+    assert numpy.array_equal(y[::50000].reshape(2, 1), [[1.0], [50001.0]])
+    assert numpy.array_equal(y.reshape(100, 1000)[:2, :2].T.ravel(), [1.0, 1001.0, 2.0, 1002.0])
+
+
+def strict() -> None:
+    """An error, before anything has moved."""
+    x = device(numpy.arange(1000.0))
+    settings.strict = True
+    fetched = residence.counters.fetched
+    for f in (lambda: cunumeric.trim_zeros(x), lambda: x.byteswap(), lambda: cunumeric.hypot.at(x, [1], 2.0)):
+        kind, words = raised(f)
+        assert kind is NotImplementedError
+        assert words.endswith("CUNUMERIC_STRICT forbids it.")
+    assert residence.counters.fetched == fetched
+    assert cunumeric.sort(x)[3] == 3
+    assert str(x[:2]) == "[0. 1.]"
+    assert cunumeric.char.upper(cunumeric.array(["a"]))[0] == "A"
+
+
+def main() -> None:
+    assert settings.engine == "xla"
+    {"errors": errors, "fallback": fallback, "views": views, "strict": strict}[sys.argv[1]]()
+    print("passed")
+
+
+if __name__ == "__main__":
+    main()

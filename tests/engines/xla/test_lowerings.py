@@ -1,0 +1,48 @@
+"""Every row of the table gives NumPy's values, dtypes and shapes, and stays on the device.
+
+The engine is chosen at import: the calls run in a process of their own (`check`). Each is run with one dtype; with all
+that it is for if CUNUMERIC_TEST_ALL_DTYPES=1."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+ALL = "float64 float32 float16 complex128 complex64 bool int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("jax") is None, reason="the accelerator's engine needs JAX, which is an extra"
+)
+
+
+def run(module: str, *words: str, **environment: str) -> str:
+    """What a module prints that runs with the accelerator's engine, everything recorded."""
+    import cunumeric
+
+    # The package under test may be found by a path of the caller's; a cold cache of programs is part of the test.
+    path = os.pathsep.join([str(Path(cunumeric.__file__).parents[1]), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    env = os.environ | {"CUNUMERIC_ENGINE": "xla", "CUNUMERIC_RECORD_MIN": "0", "PYTHONPATH": path} | environment
+    done = subprocess.run([sys.executable, "-m", module, *words], env=env, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_every_row_gives_what_numpy_gives():
+    dtypes = ",".join(ALL) if os.environ.get("CUNUMERIC_TEST_ALL_DTYPES") else "once"
+    out = run("tests.engines.xla.check", "all", dtypes)
+    found = json.loads(out.rpartition("result:")[2])
+    assert not found["problems"], "\n".join(p for chapter in found["problems"].values() for p in chapter)
+    assert not found["missing"], "rows that no case calls: " + ", ".join(found["missing"])
+    assert found["rows"] > 280
+
+
+@pytest.mark.parametrize("topic", ["errors", "fallback", "views", "strict"])
+def test_behaviour(topic):
+    assert run("tests.engines.xla.behaviour", topic).endswith("passed\n")
