@@ -23,6 +23,8 @@ import numpy as np
 from .memory import Lease, Raw
 
 nd = np.ndarray
+# What stands between a view that `as_strided` made and the array whose memory it shows.
+Strided = type(np.lib.stride_tricks.as_strided(np.empty(1)).base)
 # Whether an accelerator is in charge; set once, by the engine.
 accelerated = False
 # Set by the engine: the NumPy array (in C order of `layout`) of a device's value.
@@ -141,7 +143,7 @@ def adopt(a: np.ndarray) -> np.ndarray:
 def remote_of(a: np.ndarray) -> Remote | None:
     """The `Remote` under `a`, or None where it is plain host memory."""
     b = a.base
-    while type(b) is nd:
+    while type(b) is nd or type(b) is Strided:
         b = b.base
     return b if type(b) is Remote else None
 
