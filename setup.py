@@ -7,15 +7,21 @@ import numpy
 from setuptools import Extension, setup
 
 
-def extension(name: str) -> Extension:
-    """One of the optional extensions, beside the Python file that does the same."""
+def extension(name: str, *parts: str) -> Extension:
+    """One of the optional extensions, beside the Python files that do the same, and the files that it includes."""
     return Extension(
         f"cunumeric.{name.replace('/', '.')}",
         [f"src/cunumeric/{name}.c"],
+        depends=[f"src/cunumeric/{part}" for part in parts],
         include_dirs=[numpy.get_include()],
         extra_compile_args=["-O3"],
         optional=True,
     )
 
 
-setup(ext_modules=[extension("arrays/_fast"), extension("engines/host/_tiles")])
+setup(
+    ext_modules=[
+        extension("arrays/_fast", "arrays/_fast.h", "arrays/_functions.h"),
+        extension("engines/host/_tiles"),
+    ]
+)

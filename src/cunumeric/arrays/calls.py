@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .base import _NESTED, hand_out, host, nd, ndarray, strip, strip_keywords, wrap, wrap_from
+from .extension import Quick, quick
 
 # NumPy's function -> ours; filled where the namespaces are assembled.
 twins: dict[Callable, Callable] = {}
@@ -37,6 +38,7 @@ def calling(f: Any) -> Any:
             r = again(error, f, args, kwargs)
         return wrap_from(r, args, kwargs)
 
+    quick[call] = Quick(f, "ALWAYS")
     return call
 
 

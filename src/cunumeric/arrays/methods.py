@@ -20,6 +20,7 @@ from ..runtime.memory import Lease
 from ..runtime.settings import settings
 from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from
 from .calls import again
+from .extension import Quick, quick
 
 
 def method(f: Callable) -> Callable:
@@ -251,7 +252,7 @@ def _view_method(name: str) -> None:
         return wrap_from(numpys(a, *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs)
 
     call.__name__ = name
-    method(call)
+    quick[method(call)] = Quick(numpys, "ALWAYS")
 
 
 def _always_view(name: str) -> bool:
@@ -282,7 +283,7 @@ def _reduction(name: str) -> None:
         return wrap_from(numpys(host(self), *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs)
 
     call.__name__ = name
-    method(call)
+    quick[method(call)] = Quick(numpys, "BELOW_RECORD")
 
 
 for _name in ("sum", "prod", "min", "max", "mean", "any", "all", "std", "var"):
@@ -322,6 +323,12 @@ def sort(self, axis=-1, kind=None, order=None, *, stable=None):
     if order is None and type(a) is nd and kernels.sort_into(a, axis, kind, stable=stable) is not NotImplemented:
         return
     nd.sort(a, axis, kind, order, stable=stable)
+
+
+quick[astype] = Quick(nd.astype, "BELOW_RECORD")
+quick[copy] = Quick(nd.copy, "BELOW_RECORD")
+quick[fill] = Quick(nd.fill, "ALWAYS")  # with nothing waiting, NumPy fills at the speed of memory
+quick[sort] = Quick(nd.sort, "BELOW_KERNEL")
 
 
 @method
@@ -413,7 +420,7 @@ def _kernel_method(name: str, kernel: Callable) -> None:
         return wrap_from(r, (self, *args), kwargs)
 
     call.__name__ = name
-    method(call)
+    quick[method(call)] = Quick(numpys, "BELOW_KERNEL")
 
 
 def _plain_method(name: str) -> None:
@@ -428,6 +435,8 @@ def _plain_method(name: str) -> None:
 
     call.__name__ = name
     method(call)
+    if not name.startswith("__"):
+        quick[call] = Quick(numpys, "ALWAYS")
 
 
 for _name in (

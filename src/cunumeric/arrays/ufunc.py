@@ -13,6 +13,7 @@ from ..ops import elementwise
 from ..runtime.settings import settings
 from .base import array_of, nd, ndarray, strip, strip_keywords, wrap_from
 from .calls import again, call
+from .extension import fast
 
 
 class UfuncType(type):
@@ -38,7 +39,7 @@ class _Documentation:
         del f.__dict__["__doc__"]
 
 
-class ufunc(metaclass=UfuncType):
+class ufunc(fast.called if fast is not None else object, metaclass=UfuncType):  # type: ignore[misc]
     __doc__ = _Documentation()  # type: ignore[assignment]
     __module__ = "cunumeric"
 
@@ -80,6 +81,7 @@ class ufunc(metaclass=UfuncType):
 
     def reduce(self, array, *args, **kwargs):
         if type(array) is ndarray:
+            held = array if fast is not None else None  # noqa: F841  (see `acceleration`: counted there)
             r = record.reduction_call(self._kernel, array, args, kwargs)
             if r is not NotImplemented:
                 return r
