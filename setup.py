@@ -23,5 +23,6 @@ setup(
     ext_modules=[
         extension("arrays/_fast", "arrays/_fast.h", "arrays/_functions.h"),
         extension("engines/host/_tiles"),
+        extension("runtime/_shelf"),
     ]
 )

@@ -11,9 +11,6 @@
 #include "_fast.h"
 #include "_functions.h"
 
-static PyTypeObject *ufunc_type;   /* the ufunc class */
-static Py_ssize_t at_kernel;       /* offset of its slot _kernel */
-
 /* -- operators ---------------------------------------------------------------------------------------------------- */
 
 /* The Python methods, as slots would call them: ours on the left, or reflected. (The slots that were there before
@@ -212,6 +209,16 @@ static int basic_index(PyObject *key)
     return viewing ? SURELY_VIEW : PART;
 }
 
+/* The inner array of an index array of ours, of numbers or truths, that is too small for a kernel. Borrowed; or NULL. */
+static inline PyObject *index_array(PyObject *key)
+{
+    PyObject *k = Py_TYPE(key) == array_type ? plain(key) : NULL;
+    return k == NULL || PyArray_SIZE((PyArrayObject *)k) >= kernel_limit ||
+                   !(PyArray_ISINTEGER((PyArrayObject *)k) || PyArray_ISBOOL((PyArrayObject *)k))
+               ? NULL
+               : k;
+}
+
 static PyObject *python_getitem;
 static PyObject *fast_subscript(PyObject *x, PyObject *key)
 {
@@ -221,6 +228,12 @@ static PyObject *fast_subscript(PyObject *x, PyObject *key)
         if (a != NULL && PyArray_TYPE((PyArrayObject *)a) != NPY_OBJECT) {
             HOLD(PyObject *r = PyObject_GetItem(a, key))
             return r == NULL ? NULL : wrap_view(r, x);
+        }
+        PyObject *index = kind == OTHER ? index_array(key) : NULL;
+        if (index != NULL && (a = plain(x)) != NULL) {
+            b = index;
+            HOLD(PyObject *r = PyObject_GetItem(a, b))
+            return r == NULL ? NULL : finish(r, &x, 1, NULL);
         }
     }
     return PyObject_CallFunctionObjArgs(python_getitem, x, key, NULL);
@@ -241,15 +254,39 @@ static PyMethodDef getitem_method = {
     "__getitem__($self, key, /)\n--\n\nReturn self[key].",
 };
 
+/* x[i], for C: iteration asks so. */
+static PyObject *fast_item(PyObject *x, Py_ssize_t i)
+{
+    PyObject *a = Py_TYPE(x) == array_type ? plain(x) : NULL, *b = Py_None;
+    if (a != NULL) {
+        HOLD(PyObject *r = PySequence_GetItem(a, i))
+        return r == NULL ? NULL : wrap_view(r, x);
+    }
+    PyObject *key = PyLong_FromSsize_t(i);
+    PyObject *r = key == NULL ? NULL : PyObject_CallFunctionObjArgs(python_getitem, x, key, NULL);
+    Py_XDECREF(key);
+    return r;
+}
+
+static getiterfunc before_iter;
+static PyObject *fast_iter(PyObject *x)
+{
+    PyObject *a = Py_TYPE(x) == array_type ? plain(x) : NULL;
+    return a != NULL && PyArray_NDIM((PyArrayObject *)a) > 0 ? PySeqIter_New(x) : before_iter(x);
+}
+
 static objobjargproc before_assign;
 static PyObject *python_setitem;
 static int fast_assign(PyObject *x, PyObject *key, PyObject *value)
 {
     /* A scalar, or what is small, is written at once into arrays of any size, as long as nothing waits. */
-    if (value != NULL && Py_TYPE(x) == array_type && basic_index(key) != OTHER) {
-        PyObject *a = plain(x), *b = a ? operand(value) : NULL;
+    if (value != NULL && Py_TYPE(x) == array_type) {
+        PyObject *index = basic_index(key) != OTHER ? key : index_array(key);
+        PyObject *a = index ? plain(x) : NULL, *b = a ? operand(value) : NULL;
         if (b != NULL) {
-            HOLD(int done = PyObject_SetItem(a, key, b))
+            Py_INCREF(index);
+            HOLD(int done = PyObject_SetItem(a, index, b))
+            Py_DECREF(index);
             return done;
         }
     }
@@ -396,12 +433,12 @@ static int take_name(PyObject *type, const char *name, void *function)
         (SLOT) = fast_##NAME;       \
     }
 
-/* accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again) */
+/* accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again, runtime.memory.new_array) */
 static PyObject *accelerate(PyObject *self, PyObject *args)
 {
-    PyObject *arrays, *ufuncs, *list, *out, *from, *again;
-    if (!PyArg_ParseTuple(args, "O!O!O!O!OO", &PyType_Type, &arrays, &PyType_Type, &ufuncs, &PyList_Type, &list,
-                          &PyDict_Type, &out, &from, &again)) {
+    PyObject *arrays, *ufuncs, *list, *out, *from, *again, *empty;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!OOO", &PyType_Type, &arrays, &PyType_Type, &ufuncs, &PyList_Type, &list,
+                          &PyDict_Type, &out, &from, &again, &empty)) {
         return NULL;
     }
     if (array_type != NULL) {
@@ -436,6 +473,9 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     handed = Py_NewRef(out);
     python_wrap_from = Py_NewRef(from);
     python_again = Py_NewRef(again);
+    if (PyCapsule_IsValid(empty, "cunumeric.new_array")) {
+        new_array = (NewArray)PyCapsule_GetPointer(empty, "cunumeric.new_array");
+    }
     PyNumberMethods *n = array_type->tp_as_number;
     TAKE_BINARY(add, "add")
     TAKE_BINARY(subtract, "sub")
@@ -462,7 +502,10 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     TAKE(n->nb_float, float)
     TAKE(n->nb_index, index)
     TAKE(array_type->tp_richcompare, compare)
+    TAKE(array_type->tp_iter, iter)
     TAKE(array_type->tp_as_mapping->mp_length, length)
+    array_type->tp_as_sequence->sq_length = array_type->tp_as_mapping->mp_length;
+    array_type->tp_as_sequence->sq_item = fast_item;
     array_type->tp_as_mapping->mp_subscript = fast_subscript;
     TAKE(array_type->tp_as_mapping->mp_ass_subscript, assign)
     array_type->tp_alloc = array_alloc;
@@ -487,7 +530,7 @@ static PyObject *set_limits(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
-    {"accelerate", accelerate, METH_VARARGS, "accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again)"},
+    {"accelerate", accelerate, METH_VARARGS, "accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again, new_array)"},
     {"function", make_function, METH_VARARGS,
      "function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None)"},
     {"set_limits", set_limits, METH_VARARGS,
@@ -506,7 +549,8 @@ PyMODINIT_FUNC PyInit__fast(void)
     PyObject *m = PyModule_Create(&module), *called = PyType_FromSpec(&called_spec);
     if (m == NULL || called == NULL || make_types() < 0 || PyModule_AddObjectRef(m, "called", called) < 0 ||
         PyModule_AddIntMacro(m, ALWAYS) < 0 || PyModule_AddIntMacro(m, BELOW_KERNEL) < 0 ||
-        PyModule_AddIntMacro(m, BELOW_RECORD) < 0 || PyModule_AddIntMacro(m, FROM_NOTHING) < 0) {
+        PyModule_AddIntMacro(m, BELOW_RECORD) < 0 || PyModule_AddIntMacro(m, FROM_NOTHING) < 0 ||
+        PyModule_AddIntMacro(m, SIZED) < 0) {
         Py_CLEAR(m);
     }
     Py_XDECREF(called);

@@ -11,6 +11,8 @@
 
 static PyTypeObject *array_type;   /* the array class */
 static PyTypeObject *array_meta;   /* its metaclass */
+static PyTypeObject *ufunc_type;   /* the ufunc class */
+static Py_ssize_t at_kernel;       /* offset of its slot _kernel */
 static Py_ssize_t at_a, at_b;      /* offsets of its slots _a and _b */
 static PyObject *pending;          /* the list of recorded work */
 static PyObject *handed;           /* memory that was handed out, and may come back as a result: base._handed */

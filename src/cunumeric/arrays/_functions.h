@@ -12,11 +12,16 @@ enum {
     BELOW_KERNEL,  /* those whose arrays are all too small for a parallel kernel */
     BELOW_RECORD,  /* those whose arrays are all small */
     FROM_NOTHING,  /* of those that make an array of a shape, those that are too small for warm memory */
+    SIZED,         /* those whose arguments are no sizes that are worth a parallel kernel */
     RULES,
 };
 
+enum { NONE, ARRAYS, UFUNCS };
+
 /* An even shorter way for a call without keywords: NULL without an error where it does not go. */
 typedef PyObject *(*Shortcut)(PyObject *const *args, Py_ssize_t n);
+/* A C function of NumPy, called as the interpreter would call it. */
+typedef PyObject *(*Plainly)(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names);
 
 typedef struct {
     PyObject_HEAD
@@ -25,13 +30,14 @@ typedef struct {
     PyObject *python;  /* ours, for everything else */
     PyObject *method;  /* NumPy's method with the same order of arguments, which saves NumPy's dispatch; or NULL */
     Shortcut shortcut;
+    Plainly plainly, plainly_method;  /* the C functions of `numpys` and `method`, or NULL */
     int rule;
     int likes;         /* whether `like` is Python's business */
-    int bound;         /* whether it is a method of the array class */
+    int bound;         /* of which class of ours it is a method: ARRAYS, UFUNCS or NONE */
     PyObject *dict, *weak;
 } Function;
 
-static PyObject *axis_name, *keepdims_name, *like_name;
+static PyObject *axis_name, *keepdims_name, *like_name, *one;
 /* Elements from which new memory may come from the shelf. */
 #define WARM_FROM 16384
 #define MOST 10 /* arguments that are worth it */
@@ -144,6 +150,99 @@ static PyObject *shortcut_asarray(PyObject *const *args, Py_ssize_t n)
     return n == 1 ? Py_NewRef(args[0]) : NULL;
 }
 
+/* -- arrays from nothing: on warm memory, where the engine's shelf is in C ----------------------------------------- */
+
+typedef PyObject *(*NewArray)(int ndim, npy_intp const *dims, PyArray_Descr *dtype, int fortran);
+static NewArray new_array;
+
+/* A new array of numbers of this shape, of `dtype` (NULL or None: `usual`); NULL without an error for what is NumPy's. */
+static PyObject *new_numbers(PyObject *shape, PyObject *dtype, int usual)
+{
+    npy_intp dims[NPY_MAXDIMS];
+    PyObject *const *sizes = &shape;
+    Py_ssize_t n = 1;
+    if (PyTuple_CheckExact(shape)) {
+        sizes = ((PyTupleObject *)shape)->ob_item;
+        n = PyTuple_GET_SIZE(shape);
+    }
+    if (new_array == NULL || n > NPY_MAXDIMS || !dims_of(sizes, n, dims)) {
+        return NULL;
+    }
+    for (Py_ssize_t k = 0; k < n; k++) {
+        if (dims[k] < 0) {
+            return NULL;
+        }
+    }
+    PyArray_Descr *d;
+    if (dtype == NULL || dtype == Py_None) {
+        d = PyArray_DescrFromType(usual);
+    }
+    else if (PyArray_DescrCheck(dtype)) {
+        d = (PyArray_Descr *)Py_NewRef(dtype);
+    }
+    else if (!(PyType_Check(dtype) || PyUnicode_CheckExact(dtype)) || Py_TYPE(dtype) == array_meta ||
+             !PyArray_DescrConverter(dtype, &d)) {
+        PyErr_Clear();
+        return NULL;
+    }
+    if (!PyTypeNum_ISNUMBER(d->type_num) && !PyTypeNum_ISBOOL(d->type_num)) {
+        Py_DECREF(d);
+        return NULL;
+    }
+    return new_array((int)n, dims, d, 0);
+}
+
+static PyObject *filled(PyObject *a, PyObject *value)
+{
+    if (a != NULL && PyArray_FillWithScalar((PyArrayObject *)a, value) < 0) {
+        Py_CLEAR(a);
+    }
+    return wrap(a, Py_None);
+}
+
+static PyObject *shortcut_empty(PyObject *const *args, Py_ssize_t n)
+{
+    return n <= 2 ? wrap(new_numbers(args[0], n == 2 ? args[1] : NULL, NPY_DOUBLE), Py_None) : NULL;
+}
+
+static PyObject *shortcut_ones(PyObject *const *args, Py_ssize_t n)
+{
+    return n <= 2 ? filled(new_numbers(args[0], n == 2 ? args[1] : NULL, NPY_DOUBLE), one) : NULL;
+}
+
+/* Where value and dtype are such that filling and NumPy's casting cannot differ. */
+static PyObject *shortcut_full(PyObject *const *args, Py_ssize_t n)
+{
+    int usual;
+    if (n < 2 || n > 3) {
+        return NULL;
+    }
+    if (PyFloat_CheckExact(args[1])) {
+        usual = NPY_DOUBLE;
+    }
+    else if (PyLong_CheckExact(args[1])) {
+        int over;
+        long value = PyLong_AsLongAndOverflow(args[1], &over);
+        if (over || value > 1 << 24 || value < -(1 << 24)) {
+            return NULL;
+        }
+        usual = NPY_INTP;
+    }
+    else {
+        return NULL;
+    }
+    PyObject *a = new_numbers(args[0], n == 3 ? args[2] : NULL, usual);
+    if (a == NULL) {
+        return NULL;
+    }
+    int kind = PyArray_TYPE((PyArrayObject *)a);
+    if (kind == NPY_DOUBLE || (usual == NPY_INTP && (kind == NPY_FLOAT || kind == NPY_INTP))) {
+        return filled(a, args[1]);
+    }
+    Py_DECREF(a);
+    return NULL;
+}
+
 static const struct {
     const char *name;
     Shortcut shortcut;
@@ -158,6 +257,9 @@ static const struct {
     {"ndarray.tolist", shortcut_tolist},
     {"asarray", shortcut_asarray},
     {"asanyarray", shortcut_asarray},
+    {"empty", shortcut_empty},
+    {"ones", shortcut_ones},
+    {"full", shortcut_full},
 };
 
 /* -- calls -------------------------------------------------------------------------------------------------------- */
@@ -190,8 +292,8 @@ static int takes_method(Function *f, PyObject *const *args, Py_ssize_t n, Py_ssi
     return 1;
 }
 
-/* Whether an array of this shape is too small for warm memory. */
-static int is_cold(PyObject *shape)
+/* Whether an array of this shape has less than `least` elements. */
+static int is_below(PyObject *shape, npy_intp least)
 {
     npy_intp size = 1;
     PyObject *const *dims = &shape;
@@ -202,7 +304,7 @@ static int is_cold(PyObject *shape)
     }
     for (Py_ssize_t k = 0; k < n; k++) {
         npy_intp m;
-        if (!dims_of(dims + k, 1, &m) || m >= WARM_FROM || (size *= m) >= WARM_FROM) {
+        if (!dims_of(dims + k, 1, &m) || m >= least || (m > 0 && (size *= m) >= least)) {
             return 0;
         }
     }
@@ -211,9 +313,14 @@ static int is_cold(PyObject *shape)
 
 static int is_pythons(Function *f, PyObject *const *args, Py_ssize_t n, Py_ssize_t all, PyObject *names)
 {
-    if (all > MOST || (f->bound && (n < 1 || Py_TYPE(args[0]) != array_type)) ||
-        (f->rule == FROM_NOTHING && (n < 1 || !is_cold(args[0])))) {
+    if (all > MOST || (f->bound && (n < 1 || Py_TYPE(args[0]) != (f->bound == ARRAYS ? array_type : ufunc_type))) ||
+        (f->rule == FROM_NOTHING && (n < 1 || !is_below(args[0], WARM_FROM)))) {
         return 1;
+    }
+    for (Py_ssize_t k = 0; f->rule == SIZED && k < all; k++) {
+        if ((PyLong_Check(args[k]) || PyTuple_Check(args[k])) && !is_below(args[k], kernel_limit)) {
+            return 1;
+        }
     }
     for (Py_ssize_t k = n; f->likes && k < all; k++) {
         PyObject *name = PyTuple_GET_ITEM(names, k - n);
@@ -228,7 +335,7 @@ static int is_pythons(Function *f, PyObject *const *args, Py_ssize_t n, Py_ssize
 static inline int is_large(Function *f, PyObject *a)
 {
     npy_intp least = f->rule == BELOW_KERNEL ? kernel_limit : limit;
-    return (f->rule == BELOW_KERNEL || f->rule == BELOW_RECORD) && PyArray_Check(a) &&
+    return (f->rule == BELOW_KERNEL || f->rule == BELOW_RECORD) && PyArray_CheckExact(a) &&
            PyArray_SIZE((PyArrayObject *)a) >= least;
 }
 
@@ -237,7 +344,8 @@ static PyObject *call_function(PyObject *self, PyObject *const *args, size_t nar
     Function *f = (Function *)self;
     Py_ssize_t n = PyVectorcall_NARGS(nargsf), all = n + (names == NULL ? 0 : PyTuple_GET_SIZE(names)), k = 0;
     PyObject *inner[MOST + 1], *r = NULL;
-    if (f->shortcut != NULL && names == NULL && n > 0 && Py_TYPE(args[0]) == array_type) {
+    if (f->shortcut != NULL && names == NULL && n > 0 &&
+        (Py_TYPE(args[0]) == array_type || f->rule == FROM_NOTHING)) {
         r = f->shortcut(args, n);
         if (r != NULL) {
             return r;
@@ -248,7 +356,7 @@ static PyObject *call_function(PyObject *self, PyObject *const *args, size_t nar
     }
     int left = is_pythons(f, args, n, all, names);
     for (; !left && k < all; k++) {
-        PyObject *a = given(args[k], 0);
+        PyObject *a = k == 0 && f->bound == UFUNCS ? Py_XNewRef(FIELD(args[0], at_kernel)) : given(args[k], 0);
         if (a == NULL) {
             left = 1;
             break;
@@ -257,8 +365,18 @@ static PyObject *call_function(PyObject *self, PyObject *const *args, size_t nar
         left = is_large(f, a);
     }
     if (!left) {
-        PyObject *numpys = takes_method(f, args, n, all, names) ? f->method : f->numpys;
-        r = PyObject_Vectorcall(numpys, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+        int method = takes_method(f, args, n, all, names);
+        Plainly c = method ? f->plainly_method : f->plainly;
+        PyObject *numpys = method ? f->method : f->numpys;
+        if (c != NULL && PyCFunction_Check(numpys)) {
+            r = c(PyCFunction_GET_SELF(numpys), inner + 1, n, names);
+        }
+        else if (c != NULL && n > 0 && PyArray_CheckExact(inner[1])) {
+            r = c(inner[1], inner + 2, n - 1, names);
+        }
+        else {
+            r = PyObject_Vectorcall(numpys, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+        }
         if (r == NULL) {
             r = once_more(f->numpys, args, n, names);
         }
@@ -373,13 +491,26 @@ static PyType_Spec function_spec = {
 static PyType_Spec builtin_spec = {"cunumeric.builtin_function", sizeof(Function), 0, FUNCTION_FLAGS, builtin_slots};
 static PyTypeObject *function_type, *builtin_type;
 
+/* The C function of `f`, if it is one that takes its arguments as they lie: a function, or a method of arrays. */
+static Plainly plainly_of(PyObject *f)
+{
+    PyMethodDef *def = NULL;
+    if (Py_TYPE(f) == &PyCFunction_Type) {
+        def = ((PyCFunctionObject *)f)->m_ml;
+    }
+    else if (Py_TYPE(f) == &PyMethodDescr_Type && PyDescr_TYPE(f) == &PyArray_Type) {
+        def = ((PyMethodDescrObject *)f)->d_method;
+    }
+    return def != NULL && def->ml_flags == (METH_FASTCALL | METH_KEYWORDS) ? (Plainly)(void (*)(void))def->ml_meth : NULL;
+}
+
 /* function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None) */
 static PyObject *make_function(PyObject *self, PyObject *args)
 {
     PyObject *python, *numpys, *method;
     int rule, likes, bound, builtin;
     const char *shortcut;
-    if (!PyArg_ParseTuple(args, "OOOipppz", &python, &numpys, &method, &rule, &likes, &bound, &builtin, &shortcut)) {
+    if (!PyArg_ParseTuple(args, "OOOipipz", &python, &numpys, &method, &rule, &likes, &bound, &builtin, &shortcut)) {
         return NULL;
     }
     if (rule < 0 || rule >= RULES) {
@@ -394,6 +525,8 @@ static PyObject *make_function(PyObject *self, PyObject *args)
     f->python = Py_NewRef(python);
     f->numpys = Py_NewRef(numpys);
     f->method = method == Py_None ? NULL : Py_NewRef(method);
+    f->plainly = plainly_of(numpys);
+    f->plainly_method = method == Py_None ? NULL : plainly_of(method);
     f->rule = rule;
     f->likes = likes;
     f->bound = bound;
@@ -478,10 +611,11 @@ static int make_types(void)
 {
     axis_name = PyUnicode_InternFromString("axis");
     keepdims_name = PyUnicode_InternFromString("keepdims");
+    one = PyLong_FromLong(1);
     like_name = PyUnicode_InternFromString("like");
     function_type = (PyTypeObject *)PyType_FromSpec(&function_spec);
     builtin_type = (PyTypeObject *)PyType_FromSpec(&builtin_spec);
-    return axis_name && keepdims_name && like_name && function_type && builtin_type ? 0 : -1;
+    return one && axis_name && keepdims_name && like_name && function_type && builtin_type ? 0 : -1;
 }
 
 #endif

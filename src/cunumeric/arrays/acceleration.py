@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..graph import record, window
+from ..runtime import memory
 from ..runtime.settings import listen, settings
 from .base import _handed, ndarray, wrap_from
 from .calls import again
-from .extension import fast, in_c
+from .extension import ARRAYS, UFUNCS, fast, in_c
 from .ufunc import ufunc
 
 
@@ -24,12 +25,13 @@ def _start() -> bool:
 
     heard("record_min", None)
     listen(heard)
-    for name, f in list(vars(ndarray).items()):
-        if type(f) is type(_start) and in_c(f) is not f:
-            setattr(ndarray, name, in_c(f, bound=True))
+    for kind, bound in ((ndarray, ARRAYS), (ufunc, UFUNCS)):
+        for name, f in list(vars(kind).items()):
+            if type(f) is type(_start):
+                setattr(kind, name, in_c(f, bound=bound))
     # A method that C hands over to Python has one more reference to its array than one called by Python: the caller's.
     record._HELD_BY_CALL += 1
-    fast.accelerate(ndarray, ufunc, window.pending, _handed, wrap_from, again)
+    fast.accelerate(ndarray, ufunc, window.pending, _handed, wrap_from, again, memory.new_array)
     return True
 
 

@@ -43,9 +43,12 @@ _METHOD_OF = {getattr(np, name): getattr(np.ndarray, name) for name in _METHODS}
 _METHOD_OF |= {np.amax: np.ndarray.max, np.amin: np.ndarray.min}
 
 
-def in_c(f: Any, *, bound: bool = False, builtin: bool = False) -> Any:
-    """`f` with C in front of it; `f` itself where there is no extension, or nothing for it to do. `bound`: a method of
-    the array class. `builtin`: as an attribute of a class it does not become a method."""
+NONE, ARRAYS, UFUNCS = range(3)
+
+
+def in_c(f: Any, *, bound: int = NONE, builtin: bool = False) -> Any:
+    """`f` with C in front of it; `f` itself where there is no extension, or nothing for it to do. `bound`: which class
+    of ours it is a method of. `builtin`: as an attribute of a class it does not become a method."""
     found = quick.get(f)
     if fast is None or found is None:
         return f

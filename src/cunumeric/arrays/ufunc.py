@@ -13,7 +13,7 @@ from ..ops import elementwise
 from ..runtime.settings import settings
 from .base import array_of, nd, ndarray, strip, strip_keywords, wrap_from
 from .calls import again, call
-from .extension import fast
+from .extension import Quick, fast, quick
 
 
 class UfuncType(type):
@@ -81,7 +81,6 @@ class ufunc(fast.called if fast is not None else object, metaclass=UfuncType):  
 
     def reduce(self, array, *args, **kwargs):
         if type(array) is ndarray:
-            held = array if fast is not None else None  # noqa: F841  (see `acceleration`: counted there)
             r = record.reduction_call(self._kernel, array, args, kwargs)
             if r is not NotImplemented:
                 return r
@@ -136,6 +135,8 @@ for _name in dir(np.ufunc):
 for _name in ("outer", "reduce", "accumulate", "reduceat", "at"):
     _method, _numpys = getattr(ufunc, _name), getattr(np.ufunc, _name)
     _method.__doc__, _method.__wrapped__ = _numpys.__doc__, _numpys
+    _rule = {"reduce": "BELOW_RECORD", "accumulate": "BELOW_KERNEL"}.get(_name, "ALWAYS")
+    quick[_method] = Quick(_numpys, _rule)
 
 
 @functools.cache
