@@ -52,6 +52,26 @@ BINARY(xor, PyNumber_Xor(a, b))
 BINARY(lshift, PyNumber_Lshift(a, b))
 BINARY(rshift, PyNumber_Rshift(a, b))
 
+static PyObject *matmul, *out_names;  /* numpy.matmul, ("out",) */
+
+/* a @ b; that of large matrices in warm memory. */
+static PyObject *product(PyArrayObject *a, PyArrayObject *b)
+{
+    if (new_array == NULL || PyArray_NDIM(a) != 2 || PyArray_NDIM(b) != 2 || PyArray_DIM(a, 1) != PyArray_DIM(b, 0) ||
+        PyArray_TYPE(a) != PyArray_TYPE(b) || !PyArray_ISNUMBER(a) || !PyArray_ISNOTSWAPPED(a) ||
+        !PyArray_ISNOTSWAPPED(b) || PyArray_DIM(a, 0) < 256 || PyArray_DIM(b, 1) < 256) {
+        return PyNumber_MatrixMultiply((PyObject *)a, (PyObject *)b);
+    }
+    npy_intp dims[2] = {PyArray_DIM(a, 0), PyArray_DIM(b, 1)};
+    PyObject *out = new_array(2, dims, PyArray_DescrFromType(PyArray_TYPE(a)), PLAIN), *r = NULL;
+    if (out != NULL) {
+        PyObject *args[] = {(PyObject *)a, (PyObject *)b, out};
+        r = PyObject_Vectorcall(matmul, args, 2, out_names);
+        Py_DECREF(out);
+    }
+    return r;
+}
+
 /* Products are never recorded: of any size, NumPy's at once. */
 static Methods python_matrix_multiply;
 static PyObject *fast_matrix_multiply(PyObject *l, PyObject *r)
@@ -59,7 +79,7 @@ static PyObject *fast_matrix_multiply(PyObject *l, PyObject *r)
     if (Py_TYPE(l) == array_type && Py_TYPE(r) == array_type) {
         PyObject *a = plain(l), *b = a ? plain(r) : NULL;
         if (b != NULL) {
-            HOLD(PyObject *done = PyNumber_MatrixMultiply(a, b))
+            HOLD(PyObject *done = product((PyArrayObject *)a, (PyArrayObject *)b))
             return wrap(done, Py_None);
         }
     }
@@ -433,12 +453,12 @@ static int take_name(PyObject *type, const char *name, void *function)
         (SLOT) = fast_##NAME;       \
     }
 
-/* accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again, runtime.memory.new_array) */
+/* accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again, runtime.memory.ways) */
 static PyObject *accelerate(PyObject *self, PyObject *args)
 {
-    PyObject *arrays, *ufuncs, *list, *out, *from, *again, *empty;
+    PyObject *arrays, *ufuncs, *list, *out, *from, *again, *shelf;
     if (!PyArg_ParseTuple(args, "O!O!O!O!OOO", &PyType_Type, &arrays, &PyType_Type, &ufuncs, &PyList_Type, &list,
-                          &PyDict_Type, &out, &from, &again, &empty)) {
+                          &PyDict_Type, &out, &from, &again, &shelf)) {
         return NULL;
     }
     if (array_type != NULL) {
@@ -452,6 +472,13 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
         return NULL;
     }
     python_getitem = PyObject_GetAttrString(arrays, "__getitem__");
+    PyObject *numpy = PyImport_ImportModule("numpy");
+    matmul = numpy ? PyObject_GetAttrString(numpy, "matmul") : NULL;
+    Py_XDECREF(numpy);
+    out_names = Py_BuildValue("(N)", PyUnicode_InternFromString("out"));
+    if (matmul == NULL || out_names == NULL) {
+        return NULL;
+    }
     python_setitem = PyObject_GetAttrString(arrays, "__setitem__");
     python_call = PyObject_GetAttrString(ufuncs, "__call__");
     PyObject *function = PyCFunction_New(&getitem_method, NULL);
@@ -473,8 +500,10 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     handed = Py_NewRef(out);
     python_wrap_from = Py_NewRef(from);
     python_again = Py_NewRef(again);
-    if (PyCapsule_IsValid(empty, "cunumeric.new_array")) {
-        new_array = (NewArray)PyCapsule_GetPointer(empty, "cunumeric.new_array");
+    if (PyCapsule_IsValid(shelf, "cunumeric.shelf")) {
+        void **ways = PyCapsule_GetPointer(shelf, "cunumeric.shelf");
+        new_array = (NewArray)ways[0];
+        note_memory = (NoteMemory)ways[1];
     }
     PyNumberMethods *n = array_type->tp_as_number;
     TAKE_BINARY(add, "add")
@@ -530,7 +559,7 @@ static PyObject *set_limits(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
-    {"accelerate", accelerate, METH_VARARGS, "accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again, new_array)"},
+    {"accelerate", accelerate, METH_VARARGS, "accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again, memory.ways)"},
     {"function", make_function, METH_VARARGS,
      "function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None)"},
     {"set_limits", set_limits, METH_VARARGS,

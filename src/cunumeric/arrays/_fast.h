@@ -147,6 +147,15 @@ static void array_dealloc(PyObject *x)
     Py_TRASHCAN_END
 }
 
+/* -- warm memory: the engine's shelf, where it is in C ------------------------------------------------------------- */
+
+enum { PLAIN, FORTRAN, ZEROS };
+typedef PyObject *(*NewArray)(int ndim, npy_intp const *dims, PyArray_Descr *dtype, int how);
+typedef void (*NoteMemory)(npy_intp nbytes);
+static NewArray new_array;
+static NoteMemory note_memory;
+#define NOTED (1 << 20) /* bytes of results in NumPy's own memory of which the shelf hears */
+
 /* -- arguments ---------------------------------------------------------------------------------------------------- */
 
 #define SEARCHED 32 /* as in base.py */
@@ -309,6 +318,9 @@ static PyObject *finish(PyObject *r, PyObject *const *args, Py_ssize_t n, PyObje
         }
         if (PyArray_TYPE((PyArrayObject *)r) == NPY_OBJECT || PyDict_GET_SIZE(handed) != 0) {
             return finish_in_python(r, args, n, names);
+        }
+        if (base == NULL && note_memory != NULL && PyArray_NBYTES((PyArrayObject *)r) >= NOTED) {
+            note_memory(PyArray_NBYTES((PyArrayObject *)r));
         }
         return wrap(r, Py_None);
     }

@@ -147,16 +147,13 @@ static PyObject *shortcut_tolist(PyObject *const *args, Py_ssize_t n)
 /* An array of ours is one already. */
 static PyObject *shortcut_asarray(PyObject *const *args, Py_ssize_t n)
 {
-    return n == 1 ? Py_NewRef(args[0]) : NULL;
+    return n == 1 && Py_TYPE(args[0]) == array_type ? Py_NewRef(args[0]) : NULL;
 }
 
 /* -- arrays from nothing: on warm memory, where the engine's shelf is in C ----------------------------------------- */
 
-typedef PyObject *(*NewArray)(int ndim, npy_intp const *dims, PyArray_Descr *dtype, int fortran);
-static NewArray new_array;
-
 /* A new array of numbers of this shape, of `dtype` (NULL or None: `usual`); NULL without an error for what is NumPy's. */
-static PyObject *new_numbers(PyObject *shape, PyObject *dtype, int usual)
+static PyObject *new_numbers(PyObject *shape, PyObject *dtype, int usual, int how)
 {
     npy_intp dims[NPY_MAXDIMS];
     PyObject *const *sizes = &shape;
@@ -189,7 +186,7 @@ static PyObject *new_numbers(PyObject *shape, PyObject *dtype, int usual)
         Py_DECREF(d);
         return NULL;
     }
-    return new_array((int)n, dims, d, 0);
+    return new_array((int)n, dims, d, how);
 }
 
 static PyObject *filled(PyObject *a, PyObject *value)
@@ -202,12 +199,17 @@ static PyObject *filled(PyObject *a, PyObject *value)
 
 static PyObject *shortcut_empty(PyObject *const *args, Py_ssize_t n)
 {
-    return n <= 2 ? wrap(new_numbers(args[0], n == 2 ? args[1] : NULL, NPY_DOUBLE), Py_None) : NULL;
+    return n <= 2 ? wrap(new_numbers(args[0], n == 2 ? args[1] : NULL, NPY_DOUBLE, PLAIN), Py_None) : NULL;
+}
+
+static PyObject *shortcut_zeros(PyObject *const *args, Py_ssize_t n)
+{
+    return n <= 2 ? wrap(new_numbers(args[0], n == 2 ? args[1] : NULL, NPY_DOUBLE, ZEROS), Py_None) : NULL;
 }
 
 static PyObject *shortcut_ones(PyObject *const *args, Py_ssize_t n)
 {
-    return n <= 2 ? filled(new_numbers(args[0], n == 2 ? args[1] : NULL, NPY_DOUBLE), one) : NULL;
+    return n <= 2 ? filled(new_numbers(args[0], n == 2 ? args[1] : NULL, NPY_DOUBLE, PLAIN), one) : NULL;
 }
 
 /* Where value and dtype are such that filling and NumPy's casting cannot differ. */
@@ -231,7 +233,7 @@ static PyObject *shortcut_full(PyObject *const *args, Py_ssize_t n)
     else {
         return NULL;
     }
-    PyObject *a = new_numbers(args[0], n == 3 ? args[2] : NULL, usual);
+    PyObject *a = new_numbers(args[0], n == 3 ? args[2] : NULL, usual, PLAIN);
     if (a == NULL) {
         return NULL;
     }
@@ -258,6 +260,7 @@ static const struct {
     {"asarray", shortcut_asarray},
     {"asanyarray", shortcut_asarray},
     {"empty", shortcut_empty},
+    {"zeros", shortcut_zeros},
     {"ones", shortcut_ones},
     {"full", shortcut_full},
 };
@@ -345,7 +348,7 @@ static PyObject *call_function(PyObject *self, PyObject *const *args, size_t nar
     Py_ssize_t n = PyVectorcall_NARGS(nargsf), all = n + (names == NULL ? 0 : PyTuple_GET_SIZE(names)), k = 0;
     PyObject *inner[MOST + 1], *r = NULL;
     if (f->shortcut != NULL && names == NULL && n > 0 &&
-        (Py_TYPE(args[0]) == array_type || f->rule == FROM_NOTHING)) {
+        (Py_TYPE(args[0]) == array_type || f->likes)) {
         r = f->shortcut(args, n);
         if (r != NULL) {
             return r;

@@ -31,7 +31,7 @@ def _start() -> bool:
                 setattr(kind, name, in_c(f, bound=bound))
     # A method that C hands over to Python has one more reference to its array than one called by Python: the caller's.
     record._HELD_BY_CALL += 1
-    fast.accelerate(ndarray, ufunc, window.pending, _handed, wrap_from, again, memory.new_array)
+    fast.accelerate(ndarray, ufunc, window.pending, _handed, wrap_from, again, memory.ways)
     return True
 
 

@@ -52,7 +52,10 @@ def again(error: Exception, f: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         return f(*[_converted(a) for a in args], **{k: _converted(v) for k, v in kwargs.items()})
     if message.startswith("no implementation found for 'numpy") and f in twins:
         return _overridden(error, twins[f], args, kwargs)
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # whose traceback holds this frame: a cycle, which would hold the caller's arrays
 
 
 def _converted(v: Any) -> Any:

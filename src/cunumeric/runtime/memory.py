@@ -6,7 +6,7 @@ shelf instead of freeing it. (Two types, because NumPy shortens chains of bases 
 out.) The shelf never makes the process larger than the arrays alone have made
 it: before new memory is taken, as much shelved memory is freed.
 
-The optional extension `_shelf` does the same without Python's price.
+The optional extension `_shelf` does the same without Python's price, and looks whether memory was written to.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def _load() -> Any:
     return extension
 
 
-# `empty` as a C function, for C.
-new_array: Any = None
+# For C: the functions that make an array, and hear of memory taken elsewhere.
+ways: Any = None
 _extension = _load()
 if _extension is not None:
     Lease, empty, trim = _extension.Lease, _extension.empty, _extension.trim  # type: ignore[misc]
-    new_array = _extension.new_array
+    ways = _extension.ways
