@@ -7,11 +7,12 @@ import numpy
 from setuptools import Extension, setup
 
 
-def extension(name: str) -> Extension:
-    """One of the optional extensions, beside the Python file that does the same."""
+def extension(name: str, *parts: str) -> Extension:
+    """One of the optional extensions, beside the Python files that do the same, and the files that it includes."""
     return Extension(
         f"cunumeric.{name.replace('/', '.')}",
         [f"src/cunumeric/{name}.c"],
+        depends=[f"src/cunumeric/{part}" for part in parts],
         include_dirs=[numpy.get_include()],
         extra_compile_args=["-O3"],
         optional=True,
@@ -20,9 +21,10 @@ def extension(name: str) -> Extension:
 
 setup(
     ext_modules=[
-        extension("arrays/_fast"),
+        extension("arrays/_fast", "arrays/_fast.h", "arrays/_functions.h"),
         extension("arrays/_recording"),
         extension("engines/host/_tiles"),
         extension("engines/xla/_recipe"),
+        extension("runtime/_shelf"),
     ]
 )

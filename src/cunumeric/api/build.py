@@ -17,6 +17,7 @@ import numpy as np
 from ..arrays import lowered, ufunc
 from ..arrays.base import nd, ndarray, strip, strip_keywords, twin_class, wrap_from
 from ..arrays.calls import again, calling, liking, twins
+from ..arrays.extension import Quick, in_c, quick
 from ..runtime import residence
 
 _LAZY = frozenset(
@@ -67,6 +68,7 @@ def function(f: Any, module: str) -> Any:
             r = again(error, f, args, kwargs)
         return wrap_from(r, args, kwargs)
 
+    quick[making] = Quick(f, "ALWAYS", likes=True)
     return dress(making, f, module)
 
 
@@ -89,11 +91,13 @@ def dress(call: Any, f: Any, module: str) -> Any:
     call.__wrapped__ = getattr(f, "__wrapped__", f)
     if isinstance(f, types.BuiltinFunctionType):
         call.__text_signature__ = f.__text_signature__  # type: ignore[attr-defined]
-        call = builtin(call)
+        front = in_c(call, builtin=True)
+        call = builtin(call) if front is call else front
     else:
         signature = vars(f).get("__signature__") if hasattr(f, "__dict__") else None
         if signature is not None:
             call.__signature__ = signature
+        call = in_c(call)
     with contextlib.suppress(TypeError):  # unhashable callables have no twin
         twins[f] = call
     _known[id(f)] = call

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays.base import array_of, nd, strip, strip_keywords, wrap_from
 from ..arrays.calls import liking
+from ..arrays.extension import Quick, quick
 from ..runtime import memory
 
 __all__ = ["empty", "full", "ones"]
@@ -66,3 +67,6 @@ def full(shape, fill_value, dtype=None, order="C", **kwargs):
         np.copyto(a, strip(fill_value), casting="unsafe")
         return array_of(a)
     return _numpys(np.full, (shape, fill_value, dtype, order), kwargs)
+
+
+quick |= {f: Quick(getattr(np, f.__name__), "FROM_NOTHING", likes=True) for f in (empty, ones, full)}

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arrays.base import nd, strip, strip_keywords, wrap_from
 from ..arrays.calls import again
+from ..arrays.extension import Quick, quick
 from ..engines.host import kernels
 from ..runtime.settings import settings
 
@@ -41,6 +42,7 @@ def with_kernel(kernel: Callable, numpys: Callable) -> Callable:
                 r = again(error, numpys, args, kwargs)
         return wrap_from(r, args, kwargs)
 
+    quick[call] = Quick(numpys, "BELOW_KERNEL")
     return call
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays.base import nd, ndarray, strip, wrap_from
 from ..arrays.calls import call as plainly
+from ..arrays.extension import Quick, quick
 from ..engines.host import kernels
 from ..graph import record, window
 from ..ops import elementwise
@@ -35,6 +36,7 @@ def _reduction(name: str, numpys: Any) -> Any:
             return wrap_from(method(strip(a), *args), (a,))
         return plainly(numpys, (a, *args), kwargs)
 
+    quick[call] = Quick(numpys, "BELOW_RECORD")
     return call
 
 
@@ -90,3 +92,11 @@ def copy(a, order="K", subok=False):
         if r is not NotImplemented:
             return r
     return plainly(np.copy, (a, order, subok), {})
+
+
+quick |= {
+    where: Quick(np.where, "BELOW_KERNEL"),
+    clip: Quick(np.clip, "BELOW_RECORD"),
+    round: Quick(np.round, "BELOW_RECORD"),
+    copy: Quick(np.copy, "BELOW_RECORD"),
+}

@@ -4,72 +4,12 @@
  * answer at once it hands to the Python method. `accelerate` puts functions into the slots of the array class that
  * look whether the operation is small and nothing waits, run NumPy's operation on the inner arrays, and wrap the
  * result; in any other case they call the slot that was there before, which runs the Python method.
+ *
+ * `_fast.h`: the border (`strip`, `wrap`, `wrap_from`); `_functions.h`: functions, methods and attributes. This file:
+ * operators, indexing, ufuncs, and setting all up.
  */
-#define PY_SSIZE_T_CLEAN
-#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
-#include <Python.h>
-#include <structmember.h>
-#include <numpy/arrayobject.h>
-
-static PyTypeObject *array_type;   /* the array class */
-static PyTypeObject *ufunc_type;   /* the ufunc class */
-static Py_ssize_t at_a, at_b, at_kernel;  /* offsets of the slots _a, _b and _kernel */
-static PyObject *pending;          /* the list of recorded work */
-static npy_intp limit;             /* results of this many elements are not small */
-
-#define FIELD(x, at) (*(PyObject **)((char *)(x) + (at)))
-
-/* Whether `a` is NumPy's exact array, and not of objects, which may be arrays of ours themselves. */
-static inline int plain(PyObject *a)
-{
-    return a != NULL && PyArray_CheckExact(a) && PyArray_TYPE((PyArrayObject *)a) != NPY_OBJECT;
-}
-
-/* The inner array of one of ours if it is small; NULL without an error otherwise. Borrowed. */
-static inline PyObject *small(PyObject *x)
-{
-    PyObject *a = FIELD(x, at_a);
-    if (!plain(a) || PyArray_SIZE((PyArrayObject *)a) >= limit) {
-        return NULL;
-    }
-    return a;
-}
-
-/* An operand as NumPy may have it: the inner array of a small one of ours, or a scalar. Borrowed; NULL: neither. */
-static inline PyObject *operand(PyObject *x)
-{
-    PyTypeObject *t = Py_TYPE(x);
-    if (t == array_type) {
-        return small(x);
-    }
-    if (t == &PyFloat_Type || t == &PyLong_Type || t == &PyBool_Type || t == &PyComplex_Type ||
-        t == &PyDoubleArrType_Type || t == &PyFloatArrType_Type || t == &PyLongArrType_Type ||
-        t == &PyIntArrType_Type || t == &PyBoolArrType_Type || t == &PyCDoubleArrType_Type) {
-        return x;
-    }
-    return NULL;
-}
-
-static inline int waiting(void)
-{
-    return PyList_GET_SIZE(pending) != 0;
-}
-
-/* Our array over `r`, whose reference is taken, if it is NumPy's exact array; `r` itself otherwise. */
-static inline PyObject *wrap(PyObject *r, PyObject *owner)
-{
-    if (r == NULL || !PyArray_CheckExact(r)) {
-        return r;
-    }
-    PyObject *x = array_type->tp_alloc(array_type, 0);
-    if (x == NULL) {
-        Py_DECREF(r);
-        return NULL;
-    }
-    FIELD(x, at_a) = r;
-    FIELD(x, at_b) = Py_NewRef(owner);
-    return x;
-}
+#include "_fast.h"
+#include "_functions.h"
 
 /* -- operators ---------------------------------------------------------------------------------------------------- */
 
@@ -92,12 +32,10 @@ static PyObject *in_python(const Methods *m, PyObject *l, PyObject *r)
     static Methods python_##NAME;                                 \
     static PyObject *fast_##NAME(PyObject *l, PyObject *r)        \
     {                                                             \
-        if (!waiting()) {                                         \
-            PyObject *a = operand(l), *b = a ? operand(r) : NULL; \
-            if (b != NULL) {                                      \
-                HOLD(PyObject *done = CALL)                       \
-                return wrap(done, Py_None);                       \
-            }                                                     \
+        PyObject *a = operand(l), *b = a ? operand(r) : NULL;     \
+        if (b != NULL) {                                          \
+            HOLD(PyObject *done = CALL)                           \
+            return wrap(done, Py_None);                           \
         }                                                         \
         return in_python(&python_##NAME, l, r);                   \
     }
@@ -113,7 +51,40 @@ BINARY(or, PyNumber_Or(a, b))
 BINARY(xor, PyNumber_Xor(a, b))
 BINARY(lshift, PyNumber_Lshift(a, b))
 BINARY(rshift, PyNumber_Rshift(a, b))
-BINARY(matrix_multiply, PyNumber_MatrixMultiply(a, b))
+
+static PyObject *matmul, *out_names;  /* numpy.matmul, ("out",) */
+
+/* a @ b; that of large matrices in warm memory. */
+static PyObject *product(PyArrayObject *a, PyArrayObject *b)
+{
+    if (new_array == NULL || PyArray_NDIM(a) != 2 || PyArray_NDIM(b) != 2 || PyArray_DIM(a, 1) != PyArray_DIM(b, 0) ||
+        PyArray_TYPE(a) != PyArray_TYPE(b) || !PyArray_ISNUMBER(a) || !PyArray_ISNOTSWAPPED(a) ||
+        !PyArray_ISNOTSWAPPED(b) || PyArray_DIM(a, 0) < 256 || PyArray_DIM(b, 1) < 256) {
+        return PyNumber_MatrixMultiply((PyObject *)a, (PyObject *)b);
+    }
+    npy_intp dims[2] = {PyArray_DIM(a, 0), PyArray_DIM(b, 1)};
+    PyObject *out = new_array(2, dims, PyArray_DescrFromType(PyArray_TYPE(a)), PLAIN), *r = NULL;
+    if (out != NULL) {
+        PyObject *args[] = {(PyObject *)a, (PyObject *)b, out};
+        r = PyObject_Vectorcall(matmul, args, 2, out_names);
+        Py_DECREF(out);
+    }
+    return r;
+}
+
+/* Products are never recorded: of any size, NumPy's at once. */
+static Methods python_matrix_multiply;
+static PyObject *fast_matrix_multiply(PyObject *l, PyObject *r)
+{
+    if (Py_TYPE(l) == array_type && Py_TYPE(r) == array_type) {
+        PyObject *a = plain(l), *b = a ? plain(r) : NULL;
+        if (b != NULL) {
+            HOLD(PyObject *done = product((PyArrayObject *)a, (PyArrayObject *)b))
+            return wrap(done, Py_None);
+        }
+    }
+    return in_python(&python_matrix_multiply, l, r);
+}
 
 static Methods python_power;
 static PyObject *fast_power(PyObject *l, PyObject *r, PyObject *m)
@@ -121,21 +92,19 @@ static PyObject *fast_power(PyObject *l, PyObject *r, PyObject *m)
     if (m != Py_None) {
         Py_RETURN_NOTIMPLEMENTED;
     }
-    if (!waiting()) {
-        PyObject *a = operand(l), *b = a ? operand(r) : NULL;
-        if (b != NULL) {
-            HOLD(PyObject *done = PyNumber_Power(a, b, Py_None))
-            return wrap(done, Py_None);
-        }
+    PyObject *a = operand(l), *b = a ? operand(r) : NULL;
+    if (b != NULL) {
+        HOLD(PyObject *done = PyNumber_Power(a, b, Py_None))
+        return wrap(done, Py_None);
     }
     return in_python(&python_power, l, r);
 }
 
 #define INPLACE(NAME, CALL)                                      \
-    static binaryfunc before_i##NAME;                            \
+    static PyObject *python_i##NAME;                             \
     static PyObject *fast_i##NAME(PyObject *l, PyObject *r)      \
     {                                                            \
-        if (!waiting() && Py_TYPE(l) == array_type) {            \
+        if (Py_TYPE(l) == array_type) {                          \
             PyObject *a = small(l), *b = a ? operand(r) : NULL;  \
             if (b != NULL) {                                     \
                 HOLD(PyObject *done = CALL)                      \
@@ -146,7 +115,7 @@ static PyObject *fast_power(PyObject *l, PyObject *r, PyObject *m)
                 return Py_NewRef(l);                             \
             }                                                    \
         }                                                        \
-        return before_i##NAME(l, r);                             \
+        return PyObject_CallFunctionObjArgs(python_i##NAME, l, r, NULL); \
     }
 
 INPLACE(add, PyNumber_InPlaceAdd(a, b))
@@ -158,7 +127,7 @@ INPLACE(true_divide, PyNumber_InPlaceTrueDivide(a, b))
     static unaryfunc before_##NAME;                              \
     static PyObject *fast_##NAME(PyObject *x)                    \
     {                                                            \
-        if (!waiting() && Py_TYPE(x) == array_type) {            \
+        if (Py_TYPE(x) == array_type) {                          \
             PyObject *a = small(x), *b = Py_None;                \
             if (a != NULL) {                                     \
                 HOLD(PyObject *done = CALL)                      \
@@ -175,7 +144,7 @@ UNARY(invert, PyNumber_Invert(a))
 static richcmpfunc before_compare;
 static PyObject *fast_compare(PyObject *l, PyObject *r, int op)
 {
-    if (!waiting() && Py_TYPE(l) == array_type) {
+    if (Py_TYPE(l) == array_type) {
         PyObject *a = small(l), *b = a ? operand(r) : NULL;
         if (b != NULL) {
             HOLD(PyObject *done = PyObject_RichCompare(a, b, op))
@@ -183,6 +152,45 @@ static PyObject *fast_compare(PyObject *l, PyObject *r, int op)
         }
     }
     return before_compare(l, r, op);
+}
+
+/* -- numbers and lengths ------------------------------------------------------------------------------------------ */
+
+static inquiry before_bool;
+static int fast_bool(PyObject *x)
+{
+    PyObject *a = Py_TYPE(x) == array_type ? plain(x) : NULL, *b = Py_None;
+    if (a == NULL) {
+        return before_bool(x);
+    }
+    HOLD(int done = PyObject_IsTrue(a))
+    return done;
+}
+
+#define NUMBER(NAME, CALL)                                                           \
+    static unaryfunc before_##NAME;                                                  \
+    static PyObject *fast_##NAME(PyObject *x)                                        \
+    {                                                                                \
+        PyObject *a = Py_TYPE(x) == array_type ? plain(x) : NULL, *b = Py_None;      \
+        if (a == NULL) {                                                             \
+            return before_##NAME(x);                                                 \
+        }                                                                            \
+        HOLD(PyObject *done = CALL)                                                  \
+        return done;                                                                 \
+    }
+
+NUMBER(int, PyNumber_Long(a))
+NUMBER(float, PyNumber_Float(a))
+NUMBER(index, PyNumber_Index(a))
+
+static lenfunc before_length;
+static Py_ssize_t fast_length(PyObject *x)
+{
+    PyObject *a = Py_TYPE(x) == array_type ? form(x) : NULL;
+    if (a == NULL || PyArray_NDIM((PyArrayObject *)a) == 0) {
+        return before_length(x);
+    }
+    return PyArray_DIM((PyArrayObject *)a, 0);
 }
 
 /* -- indexing ----------------------------------------------------------------------------------------------------- */
@@ -193,29 +201,59 @@ static inline int plain_index(PyObject *k)
            Py_TYPE(k) == &PyLongArrType_Type;
 }
 
-/* Whether the index has no array of ours in it, and names an element or a view. */
+/* What an index without arrays names: an element, or a view of less dimensions; surely a view; or neither. */
+enum { OTHER, PART, SURELY_VIEW };
+
 static int basic_index(PyObject *key)
 {
-    if (!PyTuple_CheckExact(key)) {
-        return plain_index(key);
+    int viewing = 0;
+    PyObject *const *keys = &key;
+    Py_ssize_t n = 1;
+    if (PyTuple_CheckExact(key)) {
+        keys = ((PyTupleObject *)key)->ob_item;
+        n = PyTuple_GET_SIZE(key);
     }
-    for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(key); k++) {
-        if (!plain_index(PyTuple_GET_ITEM(key, k))) {
-            return 0;
+    for (Py_ssize_t k = 0; k < n; k++) {
+        if (!plain_index(keys[k])) {
+            return OTHER;
         }
+        if (PySlice_Check(keys[k])) {
+            PySliceObject *s = (PySliceObject *)keys[k];
+            if (Py_TYPE(s->start) == array_type || Py_TYPE(s->stop) == array_type || Py_TYPE(s->step) == array_type) {
+                return OTHER;
+            }
+            viewing = 1;
+        }
+        viewing |= keys[k] == Py_None || keys[k] == Py_Ellipsis;
     }
-    return 1;
+    return viewing ? SURELY_VIEW : PART;
+}
+
+/* The inner array of an index array of ours, of numbers or truths, that is too small for a kernel. Borrowed; or NULL. */
+static inline PyObject *index_array(PyObject *key)
+{
+    PyObject *k = Py_TYPE(key) == array_type ? plain(key) : NULL;
+    return k == NULL || PyArray_SIZE((PyArrayObject *)k) >= kernel_limit ||
+                   !(PyArray_ISINTEGER((PyArrayObject *)k) || PyArray_ISBOOL((PyArrayObject *)k))
+               ? NULL
+               : k;
 }
 
 static PyObject *python_getitem;
 static PyObject *fast_subscript(PyObject *x, PyObject *key)
 {
-    if (!waiting() && Py_TYPE(x) == array_type && basic_index(key)) {
-        PyObject *a = FIELD(x, at_a), *b = Py_None;
-        if (plain(a)) {
+    if (Py_TYPE(x) == array_type) {
+        int kind = basic_index(key);
+        PyObject *a = kind == SURELY_VIEW ? form(x) : kind == PART ? plain(x) : NULL, *b = Py_None;
+        if (a != NULL && PyArray_TYPE((PyArrayObject *)a) != NPY_OBJECT) {
             HOLD(PyObject *r = PyObject_GetItem(a, key))
-            PyObject *owner = FIELD(x, at_b);
-            return wrap(r, owner == NULL || owner == Py_None ? x : owner);
+            return r == NULL ? NULL : wrap_view(r, x);
+        }
+        PyObject *index = kind == OTHER ? index_array(key) : NULL;
+        if (index != NULL && (a = plain(x)) != NULL) {
+            b = index;
+            HOLD(PyObject *r = PyObject_GetItem(a, b))
+            return r == NULL ? NULL : finish(r, &x, 1, NULL);
         }
     }
     return PyObject_CallFunctionObjArgs(python_getitem, x, key, NULL);
@@ -236,69 +274,128 @@ static PyMethodDef getitem_method = {
     "__getitem__($self, key, /)\n--\n\nReturn self[key].",
 };
 
+/* x[i], for C: iteration asks so. */
+static PyObject *fast_item(PyObject *x, Py_ssize_t i)
+{
+    PyObject *a = Py_TYPE(x) == array_type ? plain(x) : NULL, *b = Py_None;
+    if (a != NULL) {
+        HOLD(PyObject *r = PySequence_GetItem(a, i))
+        return r == NULL ? NULL : wrap_view(r, x);
+    }
+    PyObject *key = PyLong_FromSsize_t(i);
+    PyObject *r = key == NULL ? NULL : PyObject_CallFunctionObjArgs(python_getitem, x, key, NULL);
+    Py_XDECREF(key);
+    return r;
+}
+
+static getiterfunc before_iter;
+static PyObject *fast_iter(PyObject *x)
+{
+    PyObject *a = Py_TYPE(x) == array_type ? plain(x) : NULL;
+    return a != NULL && PyArray_NDIM((PyArrayObject *)a) > 0 ? PySeqIter_New(x) : before_iter(x);
+}
+
 static objobjargproc before_assign;
+static PyObject *python_setitem;
 static int fast_assign(PyObject *x, PyObject *key, PyObject *value)
 {
-    if (value != NULL && !waiting() && Py_TYPE(x) == array_type && basic_index(key)) {
-        PyObject *a = small(x), *b = a ? operand(value) : NULL;
+    /* A scalar, or what is small, is written at once into arrays of any size, as long as nothing waits. */
+    if (value != NULL && Py_TYPE(x) == array_type) {
+        PyObject *index = basic_index(key) != OTHER ? key : index_array(key);
+        PyObject *a = index ? plain(x) : NULL, *b = a ? operand(value) : NULL;
         if (b != NULL) {
-            HOLD(int done = PyObject_SetItem(a, key, b))
+            Py_INCREF(index);
+            HOLD(int done = PyObject_SetItem(a, index, b))
+            Py_DECREF(index);
             return done;
         }
     }
-    return before_assign(x, key, value);
+    if (value == NULL) {
+        return before_assign(x, key, value);
+    }
+    PyObject *done = PyObject_CallFunctionObjArgs(python_setitem, x, key, value, NULL);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
 }
 
 /* -- ufuncs ------------------------------------------------------------------------------------------------------- */
 
-static ternaryfunc before_call;
-static PyObject *fast_call(PyObject *f, PyObject *args, PyObject *kwargs)
+/* The base of our class of ufuncs: what it needs to be called without a tuple of arguments. */
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+} Called;
+
+static PyObject *python_call;  /* ufunc.__call__ */
+
+static PyObject *call_ufunc(PyObject *f, PyObject *const *args, size_t nargsf, PyObject *names)
 {
-    Py_ssize_t n = PyTuple_GET_SIZE(args);
-    if (Py_TYPE(f) == ufunc_type && n >= 1 && n <= 3 && !waiting() && (kwargs == NULL || PyDict_GET_SIZE(kwargs) == 0)) {
-        PyObject *kernel = FIELD(f, at_kernel), *inner[3];
-        Py_ssize_t k = 0;
-        for (; kernel != NULL && k < n; k++) {
-            inner[k] = operand(PyTuple_GET_ITEM(args, k));
-            if (inner[k] == NULL) {
+    Py_ssize_t n = PyVectorcall_NARGS(nargsf), all = n + (names == NULL ? 0 : PyTuple_GET_SIZE(names)), k = 0;
+    PyObject *inner[MOST + 2] = {NULL}, *kernel = at_kernel ? FIELD(f, at_kernel) : NULL;
+    if (kernel != NULL && n >= 1 && all <= MOST) {
+        for (; k < all; k++) {
+            PyObject *v = args[k], *a = operand(v);
+            if (a == NULL && k >= n && (v == Py_None || v == Py_True || v == Py_False || PyType_Check(v))) {
+                a = v;
+            }
+            if (a == NULL) {
                 break;
             }
+            inner[k + 1] = Py_NewRef(a);
         }
-        if (kernel != NULL && k == n) {
-            for (k = 0; k < n; k++) {
-                Py_INCREF(inner[k]);
+        int fast = k == all;
+        PyObject *r = NULL;
+        if (fast) {
+            r = PyObject_Vectorcall(kernel, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+        }
+        while (k > 0) {
+            Py_DECREF(inner[k--]);
+        }
+        if (fast) {
+            if (r != NULL && names == NULL && n <= 2 && PyArray_CheckExact(r) && PyArray_BASE((PyArrayObject *)r) == NULL &&
+                PyArray_TYPE((PyArrayObject *)r) != NPY_OBJECT && Py_REFCNT(r) == 1) {
+                return wrap(r, Py_None);  /* new, and nobody's output */
             }
-            PyObject *r = PyObject_Vectorcall(kernel, inner, n, NULL);
-            /* A ufunc with an output among its arguments gives that very array back. */
-            PyObject *given = NULL;
-            for (k = 0; k < n; k++) {
-                if (r == inner[k] && PyArray_CheckExact(r)) {
-                    given = PyTuple_GET_ITEM(args, k);
-                }
-                Py_DECREF(inner[k]);
-            }
-            if (given != NULL) {
-                Py_DECREF(r);
-                return Py_NewRef(given);
-            }
-            if (r == NULL || !PyTuple_CheckExact(r)) {
-                return wrap(r, Py_None);
-            }
-            PyObject *all = PyTuple_New(PyTuple_GET_SIZE(r));
-            for (k = 0; all != NULL && k < PyTuple_GET_SIZE(r); k++) {
-                PyObject *one = wrap(Py_NewRef(PyTuple_GET_ITEM(r, k)), Py_None);
-                if (one == NULL) {
-                    Py_CLEAR(all);
-                    break;
-                }
-                PyTuple_SET_ITEM(all, k, one);
-            }
-            Py_DECREF(r);
-            return all;
+            return r == NULL ? NULL : finish(r, args, n, names);
         }
     }
-    return before_call(f, args, kwargs);
+    inner[1] = f;
+    if (all > MOST) {
+        PyObject *tuple = tuple_of(args, n), *named = tuple ? dict_of(args + n, names) : NULL, *bound = NULL, *r = NULL;
+        if (named != NULL && (bound = PyMethod_New(python_call, f)) != NULL) {
+            r = PyObject_Call(bound, tuple, named);
+        }
+        Py_XDECREF(bound);
+        Py_XDECREF(tuple);
+        Py_XDECREF(named);
+        return r;
+    }
+    for (k = 0; k < all; k++) {
+        inner[k + 2] = args[k];
+    }
+    return PyObject_Vectorcall(python_call, inner + 1, (n + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
 }
+
+static PyObject *called_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    Called *f = (Called *)type->tp_alloc(type, 0);
+    if (f != NULL) {
+        f->vectorcall = call_ufunc;
+    }
+    return (PyObject *)f;
+}
+
+static PyMemberDef called_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Called, vectorcall), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+static PyType_Slot called_slots[] = {
+    {Py_tp_new, called_new}, {Py_tp_call, PyVectorcall_Call}, {Py_tp_members, called_members}, {0, NULL},
+};
+static PyType_Spec called_spec = {
+    "cunumeric.called", sizeof(Called), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_VECTORCALL,
+    called_slots,
+};
 
 /* -- set-up ------------------------------------------------------------------------------------------------------- */
 
@@ -329,16 +426,40 @@ static int keep(PyObject *type, const char *straight, const char *reflected, Met
     }                                                                          \
     n->nb_##NAME = fast_##NAME;
 
+/* Put a function into the place of a special method, wrapped as NumPy's is. */
+static int take_name(PyObject *type, const char *name, void *function)
+{
+    PyObject *numpys = PyDict_GetItemString(PyArray_Type.tp_dict, name);  /* borrowed */
+    if (numpys == NULL || Py_TYPE(numpys) != &PyWrapperDescr_Type) {
+        PyErr_Format(PyExc_TypeError, "%s is not a wrapper", name);
+        return -1;
+    }
+    PyObject *mine = PyDescr_NewWrapper((PyTypeObject *)type, ((PyWrapperDescrObject *)numpys)->d_base, function);
+    int failed = mine == NULL || PyObject_SetAttrString(type, name, mine) < 0;
+    Py_XDECREF(mine);
+    return -failed;
+}
+
+#define TAKE_INPLACE(NAME, PYTHON)                                                         \
+    python_i##NAME = PyObject_GetAttrString(arrays, PYTHON);                               \
+    if (python_i##NAME == NULL || take_name(arrays, PYTHON, (void *)fast_i##NAME) < 0) {   \
+        return NULL;                                                                       \
+    }                                                                                      \
+    n->nb_inplace_##NAME = fast_i##NAME;
+
 #define TAKE(SLOT, NAME)            \
     before_##NAME = (SLOT);         \
     if (before_##NAME != NULL) {    \
         (SLOT) = fast_##NAME;       \
     }
 
+/* accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again, runtime.memory.ways,
+ * the type of an accelerator's memory or None) */
 static PyObject *accelerate(PyObject *self, PyObject *args)
 {
-    PyObject *arrays, *ufuncs, *list;
-    if (!PyArg_ParseTuple(args, "O!O!O!", &PyType_Type, &arrays, &PyType_Type, &ufuncs, &PyList_Type, &list)) {
+    PyObject *arrays, *ufuncs, *list, *out, *from, *again, *shelf, *remote;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!OOOO", &PyType_Type, &arrays, &PyType_Type, &ufuncs, &PyList_Type, &list,
+                          &PyDict_Type, &out, &from, &again, &shelf, &remote)) {
         return NULL;
     }
     if (array_type != NULL) {
@@ -347,22 +468,45 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     }
     at_a = offset_of(arrays, "_a");
     at_b = offset_of(arrays, "_b");
-    at_kernel = offset_of(ufuncs, "_kernel");
-    if (at_a < 0 || at_b < 0 || at_kernel < 0) {
+    Py_ssize_t at = offset_of(ufuncs, "_kernel");
+    if (at_a < 0 || at_b < 0 || at < 0) {
         return NULL;
     }
     python_getitem = PyObject_GetAttrString(arrays, "__getitem__");
+    PyObject *numpy = PyImport_ImportModule("numpy");
+    matmul = numpy ? PyObject_GetAttrString(numpy, "matmul") : NULL;
+    Py_XDECREF(numpy);
+    out_names = Py_BuildValue("(N)", PyUnicode_InternFromString("out"));
+    if (matmul == NULL || out_names == NULL) {
+        return NULL;
+    }
+    python_setitem = PyObject_GetAttrString(arrays, "__setitem__");
+    python_call = PyObject_GetAttrString(ufuncs, "__call__");
     PyObject *function = PyCFunction_New(&getitem_method, NULL);
     PyObject *method = function ? PyInstanceMethod_New(function) : NULL;
     Py_XDECREF(function);
-    if (python_getitem == NULL || method == NULL || PyObject_SetAttrString(arrays, "__getitem__", method) < 0) {
+    if (python_getitem == NULL || python_call == NULL || method == NULL || take_attributes(arrays) < 0 ||
+        PyObject_SetAttrString(arrays, "__getitem__", method) < 0) {
         Py_XDECREF(method);
         return NULL;
     }
     Py_DECREF(method);
+    if (python_setitem == NULL || take_name(arrays, "__setitem__", (void *)fast_assign) < 0) {
+        return NULL;
+    }
     array_type = (PyTypeObject *)Py_NewRef(arrays);
+    remote_type = remote == Py_None ? NULL : (PyTypeObject *)Py_NewRef(remote);
+    array_meta = (PyTypeObject *)Py_NewRef(Py_TYPE(arrays));
     ufunc_type = (PyTypeObject *)Py_NewRef(ufuncs);
     pending = Py_NewRef(list);
+    handed = Py_NewRef(out);
+    python_wrap_from = Py_NewRef(from);
+    python_again = Py_NewRef(again);
+    if (PyCapsule_IsValid(shelf, "cunumeric.shelf")) {
+        void **ways = PyCapsule_GetPointer(shelf, "cunumeric.shelf");
+        new_array = (NewArray)ways[0];
+        note_memory = (NoteMemory)ways[1];
+    }
     PyNumberMethods *n = array_type->tp_as_number;
     TAKE_BINARY(add, "add")
     TAKE_BINARY(subtract, "sub")
@@ -377,33 +521,51 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     TAKE_BINARY(rshift, "rshift")
     TAKE_BINARY(matrix_multiply, "matmul")
     TAKE_BINARY(power, "pow")
-    TAKE(n->nb_inplace_add, iadd)
-    TAKE(n->nb_inplace_subtract, isubtract)
-    TAKE(n->nb_inplace_multiply, imultiply)
-    TAKE(n->nb_inplace_true_divide, itrue_divide)
+    TAKE_INPLACE(add, "__iadd__")
+    TAKE_INPLACE(subtract, "__isub__")
+    TAKE_INPLACE(multiply, "__imul__")
+    TAKE_INPLACE(true_divide, "__itruediv__")
     TAKE(n->nb_negative, negative)
     TAKE(n->nb_absolute, absolute)
     TAKE(n->nb_invert, invert)
+    TAKE(n->nb_bool, bool)
+    TAKE(n->nb_int, int)
+    TAKE(n->nb_float, float)
+    TAKE(n->nb_index, index)
     TAKE(array_type->tp_richcompare, compare)
+    TAKE(array_type->tp_iter, iter)
+    TAKE(array_type->tp_as_mapping->mp_length, length)
+    array_type->tp_as_sequence->sq_length = array_type->tp_as_mapping->mp_length;
+    array_type->tp_as_sequence->sq_item = fast_item;
     array_type->tp_as_mapping->mp_subscript = fast_subscript;
     TAKE(array_type->tp_as_mapping->mp_ass_subscript, assign)
-    TAKE(ufunc_type->tp_call, call)
+    array_type->tp_alloc = array_alloc;
+    array_type->tp_dealloc = array_dealloc;
+    PyType_Modified(array_type);
+    at_kernel = at;
+    ufunc_type->tp_vectorcall_offset = offsetof(Called, vectorcall);
+    ufunc_type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
+    ufunc_type->tp_call = PyVectorcall_Call;
     Py_RETURN_NONE;
 }
 
-static PyObject *set_limit(PyObject *self, PyObject *value)
+static PyObject *set_limits(PyObject *self, PyObject *args)
 {
-    npy_intp n = PyLong_AsSsize_t(value);
-    if (n == -1 && PyErr_Occurred()) {
+    Py_ssize_t record, kernel;
+    if (!PyArg_ParseTuple(args, "nn", &record, &kernel)) {
         return NULL;
     }
-    limit = n;
+    limit = record;
+    kernel_limit = kernel < record ? kernel : record;  /* some functions are recorded, or have a kernel */
     Py_RETURN_NONE;
 }
 
 static PyMethodDef methods[] = {
-    {"accelerate", accelerate, METH_VARARGS, "accelerate(array class, ufunc class, list of recorded work)"},
-    {"set_limit", set_limit, METH_O, "Results of this many elements or more are not small."},
+    {"accelerate", accelerate, METH_VARARGS, "accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again, memory.ways)"},
+    {"function", make_function, METH_VARARGS,
+     "function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None)"},
+    {"set_limits", set_limits, METH_VARARGS,
+     "set_limits(elements of what is not small, elements of what a parallel kernel is asked for)"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -415,5 +577,13 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC PyInit__fast(void)
 {
     import_array();
-    return PyModule_Create(&module);
+    PyObject *m = PyModule_Create(&module), *called = PyType_FromSpec(&called_spec);
+    if (m == NULL || called == NULL || make_types() < 0 || PyModule_AddObjectRef(m, "called", called) < 0 ||
+        PyModule_AddIntMacro(m, ALWAYS) < 0 || PyModule_AddIntMacro(m, BELOW_KERNEL) < 0 ||
+        PyModule_AddIntMacro(m, BELOW_RECORD) < 0 || PyModule_AddIntMacro(m, FROM_NOTHING) < 0 ||
+        PyModule_AddIntMacro(m, SIZED) < 0) {
+        Py_CLEAR(m);
+    }
+    Py_XDECREF(called);
+    return m;
 }

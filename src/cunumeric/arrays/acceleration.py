@@ -5,28 +5,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..graph import window
+from ..graph import record, window
+from ..runtime import memory, residence
 from ..runtime.settings import listen, settings
-from .base import ndarray
+from .base import _handed, ndarray, wrap_from
+from .calls import again
+from .extension import ARRAYS, UFUNCS, fast, in_c
 from .ufunc import ufunc
 
 
 def _start() -> bool:
     """Whether the extension is there and now in charge."""
-    if not settings.accelerate:
-        return False
-    try:
-        from . import _fast  # type: ignore[attr-defined]
-    except ImportError:
+    if fast is None:
         return False
 
     def heard(name: str, value: Any) -> None:
-        if name == "record_min":
-            _fast.set_limit(value)
+        if name in ("record_min", "kernel_min"):
+            fast.set_limits(settings.record_min, settings.kernel_min)
 
-    _fast.set_limit(settings.record_min)
+    heard("record_min", None)
     listen(heard)
-    _fast.accelerate(ndarray, ufunc, window.pending)
+    for kind, bound in ((ndarray, ARRAYS), (ufunc, UFUNCS)):
+        for name, f in list(vars(kind).items()):
+            if type(f) is type(_start):
+                setattr(kind, name, in_c(f, bound=bound))
+    # A method that C hands over to Python has one more reference to its array than one called by Python: the caller's.
+    record._HELD_BY_CALL += 1
+    remote = residence.Remote if residence.accelerated else None
+    fast.accelerate(ndarray, ufunc, window.pending, _handed, wrap_from, again, memory.ways, remote)
     return True
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .base import _NESTED, hand_out, host, nd, ndarray, strip, strip_keywords, wrap, wrap_from
+from .extension import Quick, quick
 
 # NumPy's function -> ours; filled where the namespaces are assembled.
 twins: dict[Callable, Callable] = {}
@@ -37,6 +38,7 @@ def calling(f: Any) -> Any:
             r = again(error, f, args, kwargs)
         return wrap_from(r, args, kwargs)
 
+    quick[call] = Quick(f, "ALWAYS")
     return call
 
 
@@ -50,7 +52,10 @@ def again(error: Exception, f: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         return f(*[_converted(a) for a in args], **{k: _converted(v) for k, v in kwargs.items()})
     if message.startswith("no implementation found for 'numpy") and f in twins:
         return _overridden(error, twins[f], args, kwargs)
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # whose traceback holds this frame: a cycle, which would hold the caller's arrays
 
 
 def _converted(v: Any) -> Any:

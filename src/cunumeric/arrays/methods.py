@@ -17,11 +17,11 @@ from ..engines.host import kernels
 from ..graph import record, window
 from ..graph.node import owner_of
 from ..runtime import residence
-from ..runtime.memory import Lease
 from ..runtime.settings import settings
 from . import lowered
 from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from
 from .calls import again
+from .extension import Quick, quick
 
 if residence.accelerated:
     from . import checked, inplace, sized, views  # noqa: F401  (functions that take several calls)
@@ -190,7 +190,7 @@ setattr(ndarray, "flat", property(flatiter, _set_flat, doc=nd.flat.__doc__))  # 
 def _base(self):
     a = memory(self)
     b = a.base
-    if b is None or isinstance(b, Lease):
+    if b is None or isinstance(b, residence.OURS):
         return None
     owner = self._b
     if owner is not None and owner._a is b:
@@ -212,7 +212,7 @@ class flagsobj:
 
     def __getattr__(self, name: str) -> Any:
         if name == "owndata":
-            return self._flags.owndata or isinstance(self._array.base, Lease)
+            return self._flags.owndata or isinstance(self._array.base, residence.OURS)
         return getattr(self._flags, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -241,7 +241,7 @@ class flagsobj:
 
 def _flags(self):
     a = memory(self)
-    return flagsobj(a) if isinstance(a.base, Lease) else a.flags
+    return flagsobj(a) if isinstance(a.base, residence.OURS) else a.flags
 
 
 ndarray.flags = property(_flags, doc=nd.flags.__doc__)  # type: ignore[attr-defined]
@@ -268,7 +268,7 @@ def _view_method(name: str) -> None:
         return wrap_from(numpys(a, *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs)
 
     call.__name__ = name
-    method(call)
+    quick[method(call)] = Quick(numpys, "ALWAYS")
 
 
 def _viewable(a: np.ndarray, args: tuple) -> bool:
@@ -309,7 +309,7 @@ def _reduction(name: str) -> None:
         return wrap_from(numpys(host(self), *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs)
 
     call.__name__ = name
-    method(call)
+    quick[method(call)] = Quick(numpys, "BELOW_RECORD")
 
 
 for _name in ("sum", "prod", "min", "max", "mean", "any", "all", "std", "var"):
@@ -351,6 +351,12 @@ def sort(self, axis=-1, kind=None, order=None, *, stable=None):
     nd.sort(a, axis, kind, order, stable=stable)
 
 
+quick[astype] = Quick(nd.astype, "BELOW_RECORD")
+quick[copy] = Quick(nd.copy, "BELOW_RECORD")
+quick[fill] = Quick(nd.fill, "ALWAYS")  # with nothing waiting, NumPy fills at the speed of memory
+quick[sort] = Quick(nd.sort, "BELOW_KERNEL")
+
+
 @method
 def resize(self, *args, refcheck=True, **kwargs):
     a = host(self)
@@ -375,7 +381,7 @@ def resize(self, *args, refcheck=True, **kwargs):
             "cannot resize an array that references or is referenced\nby another array in this way.\n"
             "Use the np.resize function or refcheck=False"
         )
-    if a.base is not None and not isinstance(a.base, Lease):
+    if a.base is not None and not isinstance(a.base, residence.OURS):
         raise ValueError("cannot resize this array: it does not own its data")
     if not (a.flags.c_contiguous or a.flags.f_contiguous):
         raise ValueError("resize only works on single-segment arrays")
@@ -440,7 +446,7 @@ def _kernel_method(name: str, kernel: Callable) -> None:
         return wrap_from(r, (self, *args), kwargs)
 
     call.__name__ = name
-    method(call)
+    quick[method(call)] = Quick(numpys, "BELOW_KERNEL")
 
 
 def _plain_method(name: str) -> None:
@@ -455,6 +461,8 @@ def _plain_method(name: str) -> None:
 
     call.__name__ = name
     method(call)
+    if not name.startswith("__"):
+        quick[call] = Quick(numpys, "ALWAYS")
 
 
 for _name in (

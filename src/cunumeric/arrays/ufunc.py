@@ -15,6 +15,7 @@ from ..runtime.settings import settings
 from . import fallback, lowered
 from .base import Deferred, array_of, nd, ndarray, strip, strip_keywords, wrap_from
 from .calls import again, call, calling
+from .extension import Quick, fast, quick
 
 
 class UfuncType(type):
@@ -40,7 +41,7 @@ class _Documentation:
         del f.__dict__["__doc__"]
 
 
-class ufunc(metaclass=UfuncType):
+class ufunc(fast.called if fast is not None else object, metaclass=UfuncType):  # type: ignore[misc]
     __doc__ = _Documentation()  # type: ignore[assignment]
     __module__ = "cunumeric"
 
@@ -204,6 +205,8 @@ for _name in dir(np.ufunc):
 for _name in ("outer", "reduce", "accumulate", "reduceat", "at"):
     _method, _numpys = getattr(ufunc, _name), getattr(np.ufunc, _name)
     _method.__doc__, _method.__wrapped__ = _numpys.__doc__, _numpys
+    _rule = {"reduce": "BELOW_RECORD", "accumulate": "BELOW_KERNEL"}.get(_name, "ALWAYS")
+    quick[_method] = Quick(_numpys, _rule)
 
 
 @functools.cache

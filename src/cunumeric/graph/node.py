@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.elementwise import Row
-from ..runtime.memory import Lease
-from ..runtime.residence import Remote, Strided
+from ..runtime.residence import OURS, Remote, Strided
 
 nd = np.ndarray
 
@@ -27,7 +26,7 @@ def owner_of(a: np.ndarray) -> np.ndarray:
 def is_foreign(owner: np.ndarray) -> bool:
     """Whether the memory belongs to somebody else (a buffer, a file): it can change without our knowing."""
     b = owner.base
-    return b is not None and not isinstance(b, Lease)
+    return b is not None and not isinstance(b, OURS)
 
 
 def address(a: np.ndarray) -> int:

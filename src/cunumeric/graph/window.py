@@ -129,7 +129,7 @@ def is_exposed(owner: np.ndarray) -> bool:
 def shared(x: Any) -> bool:
     """Whether other arrays show the memory of array `x` (for `resize`)."""
     a = x._a
-    if a.base is not None and not isinstance(a.base, _memory.Lease):
+    if a.base is not None and not isinstance(a.base, residence.OURS):
         return True
     return weakref.getweakrefcount(a) > 0 or _references(a) > 0
 

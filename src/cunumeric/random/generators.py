@@ -11,6 +11,7 @@ import numpy as np
 from ..arrays import warning_lines
 from ..arrays.base import array_of, strip, strip_keywords, wrap_from
 from ..arrays.calls import again
+from ..arrays.extension import Quick, in_c, quick
 from ..engines.host.kernels import random as kernel
 from ..runtime import memory
 from ..runtime.settings import settings
@@ -39,7 +40,8 @@ def _giving_ours(base: type, names: list[str] | None = None) -> dict[str, Any]:
             return wrap_from(r, args, kwargs)
 
         call.__name__, call.__doc__, call.__wrapped__ = name, numpys.__doc__, numpys  # type: ignore[attr-defined]
-        return call
+        quick[call] = Quick(numpys, "ALWAYS")
+        return in_c(call)
 
     def shuffle(self, x, *args, **kwargs):
         # A list is shuffled itself, whatever it holds.
@@ -119,6 +121,11 @@ class RandomState(_RandomState):  # type: ignore[valid-type,misc]
         _, args, state = super().__reduce__()
         return _random_state, args, state
 
+
+for _name in ("random", "uniform"):
+    _method = vars(Generator)[_name]
+    quick[_method] = Quick(getattr(np.random.Generator, _name), "SIZED")
+    setattr(Generator, _name, in_c(_method))
 
 for _class in (Generator, RandomState):
     _class._numpys = _class.__mro__[2]  # type: ignore[attr-defined]

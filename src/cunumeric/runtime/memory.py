@@ -5,16 +5,19 @@ a `Lease`, which is the array's base and dies with the last array on it: its fin
 shelf instead of freeing it. (Two types, because NumPy shortens chains of bases of one type, and would leave the lease
 out.) The shelf never makes the process larger than the arrays alone have made
 it: before new memory is taken, as much shelved memory is freed.
+
+The optional extension `_shelf` does the same without Python's price, and looks whether memory was written to.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+
+from .settings import settings
 
 # Below this, malloc serves from its own warm heap.
 SHELVED_FROM = 256 * 1024
@@ -84,15 +87,9 @@ def trim() -> None:
     _shelf.clear()
 
 
-# Set where an accelerator is in charge: makes memory that the accelerator may hold.
-reserve: Callable[..., np.ndarray] | None = None
-
-
 def empty(shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C") -> np.ndarray:
     """`np.empty` for the engine's results; large ones on shelved memory. Raises NumPy's MemoryError, which names the
     shape, the dtype and the bytes, after giving back what is shelved."""
-    if reserve is not None:
-        return reserve(shape, dtype, order)
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < SHELVED_FROM or dtype.hasobject:
         return np.empty(shape, dtype, order)
@@ -105,3 +102,22 @@ def empty(shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C
             trim()
             return np.empty(shape, dtype, order)
     return np.ndarray(shape, dtype, buffer=raw.view(Lease), order=order)
+
+
+def _load() -> Any:
+    if not settings.accelerate:
+        return None
+    try:
+        from . import _shelf as extension  # type: ignore[attr-defined]
+    except ImportError:
+        return None
+    extension.start(SHELVED_FROM)
+    return extension
+
+
+# For C: the functions that make an array, and hear of memory taken elsewhere.
+ways: Any = None
+_extension = _load()
+if _extension is not None:
+    Lease, empty, trim = _extension.Lease, _extension.empty, _extension.trim  # type: ignore[misc]
+    ways = _extension.ways

@@ -39,7 +39,7 @@ show: Callable[[np.ndarray, Any], np.ndarray] = None  # type: ignore[assignment]
 look: Callable[[], None] | None = None
 
 
-class Remote(Lease):
+class Remote(nd):
     """Memory that an accelerator may hold: host addresses, and the value on the device."""
 
     __slots__ = ("home", "kind", "layout", "line", "start", "value")
@@ -53,6 +53,10 @@ class Remote(Lease):
 
     def __del__(self) -> None:
         self.value = None
+
+
+# Bases of arrays that count as owning their memory.
+OURS = (Lease, Remote)
 
 
 class Counters:

@@ -15,11 +15,11 @@ def start() -> None:
     from . import execute, infer
 
     residence.accelerated = True
-    memory.reserve = residence.reserve
+    memory.empty = residence.reserve
     window.run = execute.run
     window.infer = infer.infer
     window.wait = execute.wait
-    settings.accelerate = False
+    settings.accelerate = settings.accelerate and settings.record_min > 0
 
 
 start()

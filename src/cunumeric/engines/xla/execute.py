@@ -25,6 +25,7 @@ from .recipe import Recipe, Unsupported, shown
 from .region import Region
 
 _PROGRAMS_MOST = 1024
+_hosts_empty = memory.empty  # imported before this engine takes its place
 _programs: OrderedDict[Any, _Program] = OrderedDict()
 
 
@@ -159,7 +160,7 @@ if hasattr(os, "register_at_fork"):
 def _retreat() -> None:
     """Leave everything from now on to the host's engine."""
     residence.accelerated = False
-    memory.reserve = None
+    memory.empty = _hosts_empty
     settings.engine = "host"
     window.run = sweep.run
     window.wait = None

@@ -1,9 +1,15 @@
 """Sorting, searching sorted data, distinct values.
 
-A long 1-D sort is a sample sort of sorted runs (Shi and Schaeffer, "Parallel sorting by regular sampling", 1992): each
-thread sorts one run; cuts at equal ranks are found by bisection in every run; each thread then merges its share of all
-runs, for which NumPy's stable sort (which finds runs and merges them) is the fastest tool at hand. Equal values are
-cut in the order of the runs, so heavy duplicates stay balanced and a stable sort stays stable to the bit.
+A long 1-D sort into other memory is a sample sort (Frazer and McKellar, "Samplesort", 1970): pivots from a sample cut
+the values into a bucket for each thread; elements are dealt to the buckets, which lie in the result one after another,
+and each is sorted in place. It needs no memory beside the result. Elements are dealt in their order, so that a stable
+sort stays stable.
+
+Where the buckets would be uneven (few distinct values), in place, and for complex numbers, sorted runs are merged (Shi
+and Schaeffer, "Parallel sorting by regular sampling", 1992): each thread sorts one run; cuts at equal ranks are found
+by bisection in every run; each thread then merges its share of all runs, for which NumPy's stable sort (which finds
+runs and merges them) is the fastest tool at hand. Equal values are cut in the order of the runs, so heavy duplicates
+stay balanced and a stable sort stays stable to the bit.
 
 N-D: the lanes are split. Strided lanes are transposed into contiguous scratch first.
 """
@@ -67,6 +73,57 @@ def _cuts(runs: list[np.ndarray], parts: int) -> list[list[int]]:
         cuts.append(cut)
     cuts.append([run.size for run in runs])
     return cuts
+
+
+def _dealt(a: np.ndarray, out: np.ndarray, kind: str, parts: int) -> bool:
+    """Sort the 1-D `a` of real numbers into `out`, which lies apart from it; False, with nothing done, where
+    the buckets would be uneven."""
+    sample = np.sort(a[:: max(1, a.size // (SAMPLES * parts))])
+    sample = sample[sample == sample]
+    if not sample.size:
+        return False
+    pivots = sample[[sample.size * k // parts for k in range(1, parts)]]
+    ranges = threads.split(a.size, parts)
+    counts = np.zeros((parts, parts), _INTP)  # of each thread, in each bucket
+    small = np.min_scalar_type(parts)
+
+    def blocks(part: int):
+        """The blocks of a thread's range, and the bucket of each element; NaN comes last."""
+        start, stop = ranges[part]
+        for at in range(start, stop, BLOCK):
+            block = a[at : min(at + BLOCK, stop)]
+            yield block, (block < pivots[0]) if parts == 2 else pivots.searchsorted(block, "right").astype(small)
+
+    def count(part: int) -> None:
+        for block, bucket in blocks(part):
+            if parts == 2:
+                low = np.count_nonzero(bucket)
+                counts[part] += (low, block.size - low)
+            else:
+                counts[part] += np.bincount(bucket, minlength=parts)
+
+    run(count, parts)
+    sizes = counts.sum(0)
+    if int(sizes.max()) * parts > 1.25 * a.size:
+        return False
+    edges = np.concatenate([[0], np.cumsum(sizes)])
+    places = edges[:-1] + np.cumsum(counts, 0) - counts
+
+    def deal(part: int) -> None:
+        place = places[part].tolist()
+        for block, bucket in blocks(part):
+            if parts == 2:  # by indices: a mask of random bits costs several times as much
+                groups = [np.flatnonzero(bucket), np.flatnonzero(~bucket)]
+            else:
+                ends = np.cumsum(np.bincount(bucket, minlength=parts))
+                groups = np.split(bucket.argsort(kind="stable"), ends[:-1])
+            for k, group in enumerate(groups):
+                np.take(block, group, 0, out[place[k] : place[k] + group.size], "wrap")
+                place[k] += group.size
+
+    run(deal, parts)
+    run(lambda part: out[edges[part] : edges[part + 1]].sort(kind=kind), parts)  # type: ignore[arg-type]
+    return True
 
 
 def _long(a: np.ndarray, out: np.ndarray, kind: str, parts: int) -> None:
@@ -140,6 +197,8 @@ def _sort(a, axis, kind, out):
             kind = "quicksort"
         if out is None:
             out = memory.empty(a.shape, a.dtype)
+            if a.dtype.kind in "fiu" and _dealt(a_flat, out.reshape(-1), kind, parts):
+                return out
         _long(a_flat, out.reshape(-1), kind, parts)
         return out
     if a.dtype.char in _RADIX and a.size and a.shape[axis] > 256:
