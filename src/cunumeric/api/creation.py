@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import interop
 from ..arrays.base import array_of, nd, strip, strip_keywords, wrap_from
-from ..arrays.calls import liking
+from ..arrays.calls import calling, liking
 from ..arrays.extension import Quick, quick
 from ..runtime import memory
 
-__all__ = ["empty", "full", "ones"]
+__all__ = ["empty", "from_dlpack", "full", "ones"]
 
 
 _SMALL = 4096  # elements that are below `memory.SHELVED_FROM` in any dtype that comes here
@@ -70,3 +71,11 @@ def full(shape, fill_value, dtype=None, order="C", **kwargs):
 
 
 quick |= {f: Quick(getattr(np, f.__name__), "FROM_NOTHING", likes=True) for f in (empty, ones, full)}
+
+
+def from_dlpack(x, /, *, device=None, copy=None):
+    r = interop.from_dlpack(x, device=device, copy=copy)
+    return _numpys_from_dlpack(x, device=device, copy=copy) if r is NotImplemented else r
+
+
+_numpys_from_dlpack = calling(np.from_dlpack)

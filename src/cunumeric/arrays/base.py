@@ -229,6 +229,8 @@ def host(x: Any, *, writes: bool = True) -> np.ndarray:
     elif type(a) is Node:
         window.flush()
         a = x._a
+        if type(a) is Node:
+            raise RuntimeError("the value of this array was lost: what was recorded to compute it has failed")
     else:
         return a
     if residence.accelerated:

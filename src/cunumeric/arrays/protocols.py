@@ -16,6 +16,7 @@ from numpy._core import _internal
 
 from ..graph import window
 from ..runtime import residence
+from . import interop
 from . import ufunc as _ufunc
 from .base import hand_out, host, nd, ndarray, strip, strip_keywords, wrap_from
 from .calls import twins
@@ -62,6 +63,8 @@ def __array_namespace__(self, *, api_version=None):
 
 @method
 def __dlpack__(self, **kwargs):
+    if interop.there(self):
+        return interop.value(self).__dlpack__(**kwargs)
     a = host(self)
     window.expose(a)
     return nd.__dlpack__(a, **kwargs)
@@ -69,6 +72,8 @@ def __dlpack__(self, **kwargs):
 
 @method
 def __dlpack_device__(self):
+    if interop.there(self):
+        return interop.value(self).__dlpack_device__()
     return nd.__dlpack_device__(host(self))
 
 

@@ -14,7 +14,7 @@ from ..ops.calls import bind
 from ..ops.lowering import Spec
 from ..runtime import residence
 from ..runtime.settings import settings
-from . import record, window
+from . import record, warning, window
 from .node import Node
 
 nd = np.ndarray
@@ -74,7 +74,7 @@ def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], stat
                 elif t is record.ndarray and type(v._a) is nd and not v._a.ndim and window.touched(v._a):
                     window.flush()
             operands = [_operand(v) for v in arrays]
-            if not _concerns(operands):
+            if not _concerns(operands) or not all([v.size for v in operands]) or warning.kinds_heard() is None:
                 return NotImplemented
             first = bind(spec, given, static, None)
             found = window.infer(first, tuple([(v.shape, v.dtype) for v in operands]))
@@ -91,7 +91,7 @@ def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], stat
                 args.append(v)
             several, results = found
             for shape, dtype in results:
-                if not residence.suits(dtype):
+                if not residence.suits(dtype) or not math.prod(shape):
                     return NotImplemented
                 residence.ask(shape, dtype)
             made = []

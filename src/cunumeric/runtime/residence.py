@@ -35,6 +35,11 @@ bring: Callable[[Any], np.ndarray] = None  # type: ignore[assignment]
 show: Callable[[np.ndarray, Any], np.ndarray] = None  # type: ignore[assignment]
 
 
+# Set by the engine: the kind of device ("cpu", "gpu"); the device's array of what a view shows; a copy of a foreign
+# array that lives on the device.
+kind: Callable[[], str] = None  # type: ignore[assignment]
+lend: Callable[[np.ndarray], Any] = None  # type: ignore[assignment]
+take: Callable[[Any], Any] = None  # type: ignore[assignment]
 # Set while something recorded has to be looked at when a value is next read (indices that may be out of bounds).
 look: Callable[[], None] | None = None
 

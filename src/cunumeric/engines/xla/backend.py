@@ -83,7 +83,21 @@ def capacity() -> int:
     return total or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def kind() -> str:
+    """The kind of device: "cpu", "gpu"."""
+    return modules().jax.default_backend()
+
+
+def take(x: Any) -> Any:
+    """A copy of a foreign array that lives on the device, through DLPack."""
+    from jax import dlpack
+
+    return modules().np.array(dlpack.from_dlpack(x), copy=True)
+
+
 residence.bring = bring
+residence.kind = kind
+residence.take = take
 residence.capacity = capacity
 
 # XLA may otherwise compute float16 chains in float32, which rounds less often than NumPy.

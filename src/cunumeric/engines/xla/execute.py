@@ -344,7 +344,24 @@ def show(a: np.ndarray, remote: Remote) -> np.ndarray:
     return np.asarray(value).reshape(a.shape)
 
 
+def lend(a: np.ndarray) -> Any:
+    """The device's array of what `a` shows, in C order; sent there first where it is on the host."""
+    remote = residence.remote_of(a)
+    if remote is None:
+        return backend.send(a)
+    if remote.value is None:
+        remote.value = backend.send(_bytes(remote))
+    offset = address(a) - remote.start
+    region, what = shown(remote.layout, remote.kind, offset, a.shape, a.strides, a.dtype)
+    if what:
+        raise BufferError("parts of elements cannot be shared")
+    if region.whole and region.shape == remote.layout and not region.turned:
+        return remote.value
+    return _shower(remote.layout, remote.kind, region)(remote.value)
+
+
 residence.show = show
+residence.lend = lend
 
 
 def _bytes(remote: Remote) -> np.ndarray:

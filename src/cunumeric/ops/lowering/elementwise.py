@@ -83,7 +83,14 @@ def fabs(jx, x):
 def sign(jx, x):
     if _is(x, "c"):  # NumPy 2: x / |x|
         size = jx.lax.abs(x)
-        return jx.np.where(size == 0, jx.np.zeros_like(x), x / size)
+        one, none = jx.np.ones_like(size), jx.np.zeros_like(size)
+        wide, high = jx.np.isinf(x.real), jx.np.isinf(x.imag)
+        endless = jx.lax.complex(
+            jx.np.where(wide, jx.np.copysign(one, x.real), none), jx.np.where(high, jx.np.copysign(one, x.imag), none)
+        )
+        found = jx.np.where(size == 0, jx.np.zeros_like(x), jx.np.where(wide | high, endless, x / size))
+        nan = jx.np.full_like(x, complex(np.nan, np.nan))
+        return jx.np.where(jx.np.isnan(size) | (wide & high), nan, found)
     if _is(x, "f"):
         return jx.np.where(x == 0, jx.np.zeros_like(x), jx.np.sign(x))
     return jx.np.sign(x)
