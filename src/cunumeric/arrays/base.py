@@ -319,7 +319,7 @@ def wrap(r: Any) -> Any:
 
 def _kept(a: np.ndarray) -> np.ndarray:
     """A result of NumPy's, as memory that the accelerator can hold where it is large enough."""
-    return residence.adopt(a) if a.size >= settings.record_min else a
+    return residence.adopt(a) if a.size >= settings.record_min and not window.was_handed_out(a) else a
 
 
 _OBJECT = np.dtype(object)

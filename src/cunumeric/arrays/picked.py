@@ -150,7 +150,8 @@ def setitem(x: Any, key: Any, value: Any) -> bool:
         else:
             template, arrays = _template(x, key)
             _watch(x, template, arrays)
-            r = _call(rows.setitem, x, arrays, value, template=template)
+            lengths = tuple(_lengths(x, template))
+            r = _call(rows.setitem, x, arrays, value, template=template, lengths=lengths)
         return record.setitem(x, Ellipsis, r)
     except (_Plain, TypeError, OverflowError, ValueError):
         return False

@@ -116,7 +116,8 @@ class ufunc(metaclass=UfuncType):
         return out if lowered.attempt(np.copyto, (out, r), {"where": mask}) is None else NotImplemented
 
     def outer(self, *args, **kwargs):
-        if residence.accelerated and not kwargs and len(args) == self._nin == 2:
+        plain = all(type(a) in (ndarray, nd, int, float) for a in args)
+        if residence.accelerated and plain and not kwargs and len(args) == self._nin == 2:
             x, y = [a if type(a) is ndarray else wrap_from(np.asarray(a), ()) for a in args]  # type: Any, Any
             if lowered.concerns(x) or lowered.concerns(y):
                 return self(x.reshape(x.shape + (1,) * y.ndim), y)

@@ -9,17 +9,18 @@ import numpy as np
 
 from ..ops.elementwise import Row
 from ..runtime.memory import Lease
-from ..runtime.residence import Remote
+from ..runtime.residence import Remote, Strided
 
 nd = np.ndarray
 
 
 def owner_of(a: np.ndarray) -> np.ndarray:
     """The array that `a` is a view of, or `a`: memory is told apart by this object's identity."""
-    b = a.base
-    while type(b) is nd:
-        a = b
-        b = a.base
+    b: Any = a.base
+    while type(b) is nd or type(b) is Strided:
+        if type(b) is nd:
+            a = b
+        b = b.base  # type: ignore[union-attr]
     return a
 
 

@@ -74,7 +74,7 @@ def _operands(args: tuple) -> list[Any]:
         t = type(v)
         if t is nd:
             window.expose(v)  # the user holds it, and can write it past us
-        elif t is ndarray and window.pending and v._a.ndim == 0 and window.touched(v._a):
+        elif t is ndarray and window.pending and v._a.ndim == 0 and type(v._a) is nd and window.touched(v._a):
             window.flush()
     return [_operand(v) for v in args]
 
@@ -158,6 +158,8 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
             ordered = ordered or v.strides is not None
             args.append(v)
         elif t is nd and (v.ndim or (accelerated and residence.on_device(v))):
+            if accelerated and not v.dtype.isnative:
+                raise _No
             if not _descending(v) or not v.flags.aligned:
                 if not accelerated or not v.flags.aligned:
                     raise _No

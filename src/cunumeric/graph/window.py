@@ -117,6 +117,11 @@ def expose(a: Any) -> None:
         flush()
 
 
+def was_handed_out(a: np.ndarray) -> bool:
+    """Whether `expose` was called for the memory of `a`."""
+    return bool(_exposed) and id(owner_of(a)) in _exposed
+
+
 def is_exposed(owner: np.ndarray) -> bool:
     return id(owner) in _exposed or is_foreign(owner)
 

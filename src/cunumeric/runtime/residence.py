@@ -23,6 +23,8 @@ import numpy as np
 from .memory import Lease, Raw
 
 nd = np.ndarray
+# What stands between a view that `as_strided` made and the array whose memory it shows.
+Strided = type(np.lib.stride_tricks.as_strided(np.empty(1)).base)
 # Whether an accelerator is in charge; set once, by the engine.
 accelerated = False
 # Set by the engine: the NumPy array (in C order of `layout`) of a device's value.
@@ -121,7 +123,7 @@ def adopt(a: np.ndarray) -> np.ndarray:
     where it cannot."""
     if not a.size or not a.ndim or not suits(a.dtype) or not a.flags.writeable:
         return a
-    b = a.base
+    b: Any = a.base
     if b is not None:
         # A view of memory that only it refers to (its slot, `b`, and getrefcount's argument).
         if type(b) is not nd or b.base is not None or sys.getrefcount(b) > 3 or b.nbytes > 2 * a.nbytes:
@@ -140,9 +142,9 @@ def adopt(a: np.ndarray) -> np.ndarray:
 
 def remote_of(a: np.ndarray) -> Remote | None:
     """The `Remote` under `a`, or None where it is plain host memory."""
-    b = a.base
-    while type(b) is nd:
-        b = b.base
+    b: Any = a.base
+    while type(b) is nd or type(b) is Strided:
+        b = b.base  # type: ignore[union-attr]
     return b if type(b) is Remote else None
 
 

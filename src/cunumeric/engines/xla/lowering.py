@@ -20,9 +20,11 @@ from ...ops.calls import Bound
 from ...ops.lowering.elementwise import cast
 from . import region as regions
 from .recipe import HOST, LEAF, NODE, Recipe
+from .region import Region
 
 # A part below this share of its memory is thin.
 _THIN = 16
+_FEW = 4
 
 
 class _Memory:
@@ -98,6 +100,7 @@ class _Trace:
             self.constants.append(vectors[kind][position])
         self.versions = [0] * len(self.memory)
         self.nodes: list[Any] = []
+        self.made: list[tuple] = []  # how each node came about, and the memory that its leaves showed then
         self.calls: dict[Any, Any] = {}
 
     def run(self) -> tuple[Any, ...]:
@@ -112,6 +115,7 @@ class _Trace:
                 if value.shape != shape:
                     value = self.jx.np.broadcast_to(value, shape)
                 self.nodes.append(value)
+                self.made.append((row, arguments, shape, dtype, self._held(arguments)))
                 if alive:
                     living.append(value if order is None else self.jx.lax.transpose(value, order))
         written = [self.memory[k].value for k in self.of.written]  # type: ignore[union-attr]
@@ -125,8 +129,13 @@ class _Trace:
             return self._read(k)
         return self.hosts[k] if kind == HOST else self.constants[k]
 
+    def _held(self, arguments: tuple) -> list[_Memory | None]:
+        return [self.memory[self.of.regions[r >> 2][0]] if r & 3 == LEAF else None for r in arguments]
+
     def _compute(self, row: elementwise.Row, arguments: tuple) -> Any:
-        values = [self._argument(reference) for reference in arguments]
+        return self._applied(row, [self._argument(reference) for reference in arguments])
+
+    def _applied(self, row: elementwise.Row, values: list[Any]) -> Any:
         dtypes = elementwise.resolve(row, tuple([np.dtype(v.dtype) for v in values]))
         values = [cast(self.jx, v, d) for v, d in zip(values, dtypes, strict=False)]  # type: ignore[arg-type]
         return row.lower(self.jx, *values)  # type: ignore[misc]
@@ -175,6 +184,11 @@ class _Trace:
             if same and held is not None:  # a copy: both show one value until one of them is written
                 self.memory[owner] = held
                 return
+        if source & 3 == NODE and not what and old is not None and regions.frames(region):
+            new = self._framed_store(source >> 2, owner, region, old.value, kind)
+            if new is not None:
+                self._written(owner, old, new, region)
+                return
         value = self._argument(source)
         if old is None:
             old = _Memory(self.jx.np.zeros(layout, kind) if not region.whole or what else None)
@@ -193,9 +207,72 @@ class _Trace:
             else:
                 imag = regions.write(self.jx, imag, region, value)
             new = self.jx.lax.complex(real, imag)
-        written = _Memory(new)
-        written.open = old.open or region.elements * _THIN >= math.prod(layout)
-        self.memory[owner] = written
+        self._written(owner, old, new, region)
+
+    def _written(self, owner: int, old: _Memory, new: Any, region: Region) -> None:
+        memory = _Memory(new)
+        memory.open = old.open or region.elements * _THIN >= math.prod(region.layout)
+        self.memory[owner] = memory
+
+    # A partial update computed where it is written: the operands are shifted into the place of the destination, and
+    # computed on over all of it. `w[1:] -= v[:-1]` is then a selection between `w - shifted(v)` and `w`, with one read
+    # of `w`; slicing `w` and padding the result again reads it twice, and four such writes in a row sixteen times.
+
+    def _few_leaves(self, k: int, leaves: list[int]) -> bool:
+        """Whether node `k` is computed from a few leaves: each that is shifted costs a comparison an element."""
+        for reference in self.made[k][1]:
+            if reference & 3 == LEAF:
+                leaves.append(reference >> 2)
+            elif reference & 3 == NODE and (len(leaves) > _FEW or not self._few_leaves(reference >> 2, leaves)):
+                return False
+        return len(leaves) <= _FEW
+
+    def _framed_store(self, k: int, owner: int, region: Region, old: Any, kind: np.dtype) -> Any:
+        """The memory's new value, or None where the source is better computed as it is."""
+        row, _, shape, _, _ = self.made[k]
+        leaves: list[int] = []
+        if type(row) is Bound or shape != region.shape or not self._few_leaves(k, leaves):
+            return None
+        if not any(self.of.regions[j][0] == owner and self.of.regions[j][1] is region for j in leaves):
+            return None
+        value = cast(self.jx, self._framed(k, region, {}), kind)
+        if not value.ndim:
+            return None
+        shape, old = old.shape, old.reshape(region.layout)
+        mask = regions.mask(self.jx, region)
+        return self.jx.lax.select(mask, self.jx.np.broadcast_to(value, region.layout), old).reshape(shape)
+
+    def _framed(self, k: int, region: Region, known: dict[int, Any]) -> Any:
+        """The value of node `k`, in the place of `region`; anything outside it."""
+        found = known.get(k)
+        if found is not None:
+            return found
+        row, arguments, shape, dtype, held = self.made[k]
+        if type(row) is Bound or shape != region.shape:
+            value = regions.placed(self.jx, self.nodes[k], region)
+        else:
+            values = []
+            for reference, memory in zip(arguments, held, strict=True):
+                what, j = reference & 3, reference >> 2
+                if what == NODE:
+                    values.append(self._framed(j, region, known))
+                elif what == LEAF:
+                    values.append(self._framed_leaf(j, memory, region))  # type: ignore[arg-type]
+                elif what == HOST:
+                    values.append(regions.placed(self.jx, self.hosts[j], region))
+                else:
+                    values.append(self.constants[j])
+            value = cast(self.jx, self._applied(row, values), dtype)
+        known[k] = value
+        return value
+
+    def _framed_leaf(self, j: int, memory: _Memory, region: Region) -> Any:
+        _, leaf, what = self.of.regions[j]
+        if not what and regions.alike(leaf, region):
+            value = memory.value
+            return regions.shifted(self.jx, value.reshape(leaf.layout), leaf, region)
+        value = regions.read(self.jx, self._part(memory.value, what, j), leaf)
+        return regions.placed(self.jx, value, region)
 
 
 def _blank(jx: Any, memory: _Memory, layout: tuple[int, ...], kind: np.dtype, region: Any) -> Any:

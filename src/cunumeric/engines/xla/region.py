@@ -122,6 +122,56 @@ def _shown(jx: Any, value: Any, region: Region) -> Any:
     return jx.lax.broadcast_in_dim(value, region.shape, kept)
 
 
+def frames(region: Region) -> bool:
+    """Whether a write to the region may be computed in its place: it is a part, without steps, and not a thin one."""
+    plain = region.flat is None and not region.turned and set(region.steps) == {1} and not region.whole
+    return plain and all(size > 1 or n == 1 for n, size in zip(region.layout, region.sizes, strict=True))
+
+
+def alike(leaf: Region, region: Region) -> bool:
+    """Whether the leaf shows the same axes as the region, so that shifting brings it into the region's place."""
+    plain = leaf.flat is None and not leaf.turned and set(leaf.steps) <= {1}
+    return plain and leaf.axes == region.axes and leaf.sizes == region.sizes
+
+
+def shifted(jx: Any, value: Any, leaf: Region, region: Region) -> Any:
+    """The leaf's memory, moved and cut so that its part lies where the region is."""
+    moves = [to - at for to, at in zip(region.starts, leaf.starts, strict=True)]
+    if not any(moves) and leaf.layout == region.layout:
+        return value
+    padding = [(move, n - m - move, 0) for move, n, m in zip(moves, region.layout, leaf.layout, strict=True)]
+    return jx.lax.pad(value, np.zeros((), value.dtype), padding)
+
+
+def placed(jx: Any, value: Any, region: Region) -> Any:
+    """A value of the region's shape, or that broadcasts to it, where the region is."""
+    if not value.ndim:
+        return value
+    value = _laid(jx, jx.np.broadcast_to(value, region.shape), region)
+    padding = [
+        (start, n - start - size, 0) for start, n, size in zip(region.starts, region.layout, region.sizes, strict=True)
+    ]
+    return jx.lax.pad(value, np.zeros((), value.dtype), padding)
+
+
+def mask(jx: Any, region: Region) -> Any:
+    """Where the region is, in its layout; for regions with a part of some axis."""
+    found = None
+    for d, (n, start, step, size) in enumerate(
+        zip(region.layout, region.starts, region.steps, region.sizes, strict=True)
+    ):
+        if size == n:
+            continue
+        where = jx.lax.broadcasted_iota(np.int32, region.layout, d)
+        here = where == start if size == 1 else where >= start
+        if size > 1:
+            here &= where <= start + step * (size - 1)
+        if step > 1 and size > 1:
+            here &= (where - start) % step == 0
+        found = here if found is None else found & here
+    return found
+
+
 def write(jx: Any, value: Any, region: Region, source: Any) -> Any:
     """The store's value after `view[...] = source`; `source` has the view's shape, or none. No two elements of the view
     share memory."""
@@ -140,28 +190,15 @@ def write(jx: Any, value: Any, region: Region, source: Any) -> Any:
         return jx.np.broadcast_to(source, region.layout).reshape(shape)
     if value.shape != region.layout:
         value = value.reshape(region.layout)
-    mask = None
-    padding = []
-    for d, (n, start, step, size) in enumerate(
-        zip(region.layout, region.starts, region.steps, region.sizes, strict=True)
-    ):
-        if size == n:
-            padding.append((0, 0, 0))
-            continue
-        # A thin source (one position) is repeated along the axis: no padding, nothing to shift.
-        end = n - start - step * (size - 1) - 1
-        padding.append((start, end, step - 1) if size > 1 else (0, 0, 0))
-        where = lax.broadcasted_iota(np.int32, region.layout, d)
-        here = where == start if size == 1 else where >= start
-        if size > 1:
-            here &= where <= start + step * (size - 1)
-        if step > 1 and size > 1:
-            here &= (where - start) % step == 0
-        mask = here if mask is None else mask & here
+    # A thin source (one position) is repeated along the axis: no padding, nothing to shift.
+    padding = [
+        (start, n - start - step * (size - 1) - 1, step - 1) if 1 < size < n else (0, 0, 0)
+        for n, start, step, size in zip(region.layout, region.starts, region.steps, region.sizes, strict=True)
+    ]
     if source.ndim and any(p != (0, 0, 0) for p in padding):
         source = lax.pad(source, np.zeros((), source.dtype), padding)
     source = jx.np.broadcast_to(source, region.layout)
-    return lax.select(mask, source, value).reshape(shape)
+    return lax.select(mask(jx, region), source, value).reshape(shape)
 
 
 def _laid(jx: Any, source: Any, region: Region) -> Any:

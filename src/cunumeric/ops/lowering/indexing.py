@@ -32,9 +32,12 @@ def getitem(x: np.ndarray, indices: list[np.ndarray], template: tuple) -> np.nda
     return x[key_of(template, indices)]
 
 
-def setitem(x: np.ndarray, indices: list[np.ndarray], value: np.ndarray, template: tuple) -> np.ndarray:
+def setitem(
+    x: np.ndarray, indices: list[np.ndarray], value: np.ndarray, template: tuple, lengths: tuple[int, ...]
+) -> np.ndarray:
     x = x.copy()
-    x[key_of(template, indices)] = value
+    if not outside(indices, lengths):
+        x[key_of(template, indices)] = value
     return x
 
 
@@ -59,7 +62,12 @@ def _getitem(jx, x, indices, template):
 
 
 @lowers(setitem, "x", "*indices", "value")
-def _setitem(jx, x, indices, value, template):
+def _setitem(jx, x, indices, value, template, lengths):
+    """With an index out of bounds nothing is written: the error comes when a value is next read."""
+    return jx.np.where(_outside(jx, indices, lengths), x, _written(jx, x, indices, value, template))
+
+
+def _written(jx, x, indices, value, template):
     key = key_of(template, indices)
     value = cast(jx, value, x.dtype)
     if not value.ndim:
