@@ -1,6 +1,6 @@
 """Run NumPy's own installed tests against cunumeric, and say what changed.
 
-    python tests/numpy_suite/run.py [--config default|forced|all] [--share 0.15] [--update]
+    python tests/numpy_suite/run.py [--config default|forced|xla|all] [--share 0.15] [--update]
 
 A test counts when it passes with NumPy itself under the same harness. Of those, every test that fails has to stand in
 ``known_failures_<config>.txt``, and every test that stands there has to fail: the lists can only shrink. The exit
@@ -36,6 +36,8 @@ CONFIGS: dict[str, dict[str, str]] = {
     "default": {},
     # Tiles of four elements and no lower bound for recording: the smallest arrays take the whole path.
     "forced": {"CUNUMERIC_TILE": "4", "CUNUMERIC_RECORD_MIN": "0"},
+    # The accelerator's engine on the processor, with everything on the "device".
+    "xla": {"CUNUMERIC_ENGINE": "xla", "CUNUMERIC_RECORD_MIN": "0", "JAX_PLATFORMS": "cpu"},
 }
 
 TODO = "TODO reason"

@@ -43,23 +43,22 @@ counters = Counters()
 class _Program:
     """A compiled window: its arguments are the values of `read`, host arrays and packed constants."""
 
-    def __init__(self, recipe: Recipe, donated: tuple[int, ...], arguments: tuple) -> None:
+    def __init__(self, lowering: Lowering, donated: tuple[int, ...], arguments: tuple) -> None:
         jx = backend.modules()
-        lowering = Lowering(recipe, jx)
         self.read = lowering.read
         self.lowering = lowering  # its regions are part of the key, by identity
         spec = [[jx.jax.ShapeDtypeStruct(v.shape, v.dtype) for v in group] for group in arguments]
         kept, given = split(spec[0], self.read, donated)
 
-        def function(kept: Any, given: Any, hosts: Any, constants: Any) -> Any:
+        def function(kept: Any, given: Any, hosts: Any, constants: Any, starts: Any) -> Any:
             rest, free = iter(kept), iter(given)
             owners = tuple([next(free if k in donated else rest) for k in lowering.read])
-            return lowering.function(owners, hosts, constants)
+            return lowering.function(owners, hosts, constants, starts)
 
         counters.compiled += 1
         self.call = (
             jx.jax.jit(function, donate_argnums=(1,), keep_unused=True)
-            .lower(tuple(kept), tuple(given), tuple(spec[1]), tuple(spec[2]))
+            .lower(tuple(kept), tuple(given), tuple(spec[1]), tuple(spec[2]), tuple(spec[3]))
             .compile(backend.OPTIONS)
         )
         self.needs = pressure.needs(self.call)
@@ -215,29 +214,36 @@ def _run_on_device(recipe: Recipe) -> None:
         # the references: `values`, the remote's slot, and getrefcount's argument
         [k for k in recipe.written if values[k] is not None and sys.getrefcount(values[k]) <= 3]
     )
-    key = (recipe.key, donated)
+    key: Any = (recipe.key, donated)
     program = _programs.get(key)
-    read = program.read if program is not None else None
+    moving: tuple[int, ...] = ()
+    if program is None and recipe.regions:
+        form = recipe.form()
+        moving = _moving_leaves(form, recipe)
+        if moving:
+            key = (form, moving, donated)
+            program = _programs.get(key)
+    lowering = program.lowering if program is not None else Lowering(recipe, backend.modules(), moving)
     constants = pack(recipe.constants)
     hosts = tuple([backend.send(a) for a in recipe.hosts])
-    if program is None:
-        read = Lowering(recipe, backend.modules()).read
-    for k in read:  # type: ignore[union-attr]
+    starts = (backend.send(recipe.starts(moving)),) if moving else ()
+    for k in lowering.read:
         if values[k] is None:
             values[k] = remotes[k].value = backend.send(_bytes(remotes[k]))
-    donated = tuple([k for k in donated if k in read])  # type: ignore[operator]
-    owners = [values[k] for k in read]  # type: ignore[union-attr]
+            pressure.entered(remotes[k])
+    donated = tuple([k for k in donated if k in lowering.read])
+    owners = [values[k] for k in lowering.read]
     if program is None:
-        program = _programs[key] = _Program(recipe, donated, (owners, hosts, constants))
+        program = _programs[key] = _Program(lowering, donated, (owners, hosts, constants, starts))
         if len(_programs) > _PROGRAMS_MOST:
             _programs.popitem(last=False)
     else:
         _programs.move_to_end(key)
     global _last
     counters.ran += 1
-    kept, given = split(owners, read, donated)  # type: ignore[arg-type]
+    kept, given = split(owners, lowering.read, donated)
     del values, owners
-    results = _called(program, (tuple(kept), tuple(given), hosts, program.packed(constants)), remotes)
+    results = _called(program, (tuple(kept), tuple(given), hosts, program.packed(constants), starts), remotes)
     _last = tuple([weakref.ref(value) for value in results])
     for k, value in zip(recipe.written, results, strict=False):
         remotes[k].value, remotes[k].home = value, False
@@ -252,6 +258,34 @@ def _run_on_device(recipe: Recipe) -> None:
             x._a = a
     for remote in exposed:
         remote.value = None  # it may change before it is read again
+
+
+class _Places:
+    """Where the leaves of windows of one form were seen: those that move are arguments of one program."""
+
+    KNOWN = 2  # so many windows that differ in places alone get programs of their own
+
+    def __init__(self, starts: list[tuple[int, ...]]) -> None:
+        self.first = starts
+        self.moving: set[int] = set()
+        self.seen = 0
+
+
+_places: OrderedDict[Any, _Places] = OrderedDict()
+
+
+def _moving_leaves(form: Any, recipe: Recipe) -> tuple[int, ...]:
+    """The leaves whose place should be an argument of the window's program: those that were seen to move in windows
+    that are otherwise the same, as `x[i:j]` does in a loop."""
+    starts = [region.starts for _, region, _ in recipe.regions]
+    places = _places.get(form)
+    if places is None:
+        places = _places[form] = _Places(starts)
+        if len(_places) > _PROGRAMS_MOST:
+            _places.popitem(last=False)
+    places.seen += 1
+    places.moving.update([j for j, (a, b) in enumerate(zip(places.first, starts, strict=True)) if a != b])
+    return tuple(sorted(places.moving)) if places.seen > places.KNOWN else ()
 
 
 def _called(program: _Program, arguments: tuple, busy: list[Remote]) -> Any:

@@ -38,9 +38,11 @@ class _Memory:
 
 
 class Lowering:
-    """The function that XLA compiles: `function(owners, hosts, constants)`, and what it was found to need."""
+    """The function that XLA compiles: `function(owners, hosts, constants, starts)`, and what it was found to need.
+    `moving`: the leaves whose place is an argument."""
 
-    def __init__(self, recipe: Recipe, jx: Any) -> None:
+    def __init__(self, recipe: Recipe, jx: Any, moving: tuple[int, ...] = ()) -> None:
+        self.moving = moving
         self.jx = jx
         self.items = recipe.items
         self.regions = recipe.regions
@@ -63,16 +65,16 @@ class Lowering:
                     needed.add(self.regions[argument >> 2][0])
             if len(item) == 2:
                 owner, region, what = self.regions[item[0] >> 2]
-                if region.whole and what != "real" and what != "imag":
+                if region.whole and item[0] >> 2 not in self.moving and what != "real" and what != "imag":
                     filled.add(owner)
                 elif owner not in filled:
                     needed.add(owner)
         return sorted(needed)
 
-    def function(self, owners: tuple[Any, ...], hosts: tuple[Any, ...], constants: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Values of the written owners and of the living nodes, given those of `read`, host arrays, and constants
-        packed by dtype."""
-        return _Trace(self, owners, hosts, constants).run()
+    def function(self, owners: tuple, hosts: tuple, constants: tuple, starts: tuple) -> tuple[Any, ...]:
+        """Values of the written owners and of the living nodes, given those of `read`, host arrays, constants packed by
+        dtype, and where the moving leaves lie, as one vector."""
+        return _Trace(self, owners, hosts, constants, starts).run()
 
 
 def pack(constants: list[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -84,8 +86,14 @@ def pack(constants: list[np.ndarray]) -> tuple[np.ndarray, ...]:
 
 
 class _Trace:
-    def __init__(self, lowering: Lowering, owners: tuple, hosts: tuple, constants: tuple) -> None:
+    def __init__(self, lowering: Lowering, owners: tuple, hosts: tuple, constants: tuple, starts: tuple) -> None:
         self.of = lowering
+        self.starts: dict[int, list[Any]] = {}  # of the moving leaves
+        at = 0
+        for j in lowering.moving:
+            rank = len(lowering.regions[j][1].layout)
+            self.starts[j] = [starts[0][at + d] for d in range(rank)]
+            at += rank
         self.jx = lowering.jx
         self.hosts = hosts
         self.memory: list[_Memory | None] = [None] * len(lowering.layouts)
@@ -163,7 +171,7 @@ class _Trace:
         ):
             memory.value = self.jx.lax.optimization_barrier(memory.value)
             memory.open = False
-        return regions.read(self.jx, self._part(memory.value, what, k), region)
+        return regions.read(self.jx, self._part(memory.value, what, k), region, self.starts.get(k))
 
     def _part(self, value: Any, what: str, k: int) -> Any:
         if not what:
@@ -177,35 +185,38 @@ class _Trace:
         layout, kind = self.of.layouts[owner]
         self.versions[owner] += 1
         old = self.memory[owner]
-        if source & 3 == LEAF and region.whole and not what:
+        starts = self.starts.get(destination >> 2)
+        if source & 3 == LEAF and region.whole and not what and not self.starts:
             other, part, of_it = self.of.regions[source >> 2]
             held = self.memory[other]
             same = self.of.layouts[other] == (layout, kind) and not of_it and part == region
             if same and held is not None:  # a copy: both show one value until one of them is written
                 self.memory[owner] = held
                 return
-        if source & 3 == NODE and not what and old is not None and regions.frames(region):
+        framed = source & 3 == NODE and not what and not self.starts and regions.frames(region)
+        if framed and old is not None:
             new = self._framed_store(source >> 2, owner, region, old.value, kind)
             if new is not None:
                 self._written(owner, old, new, region)
                 return
         value = self._argument(source)
         if old is None:
-            old = _Memory(self.jx.np.zeros(layout, kind) if not region.whole or what else None)
+            old = _Memory(self.jx.np.zeros(layout, kind) if not region.whole or what or starts else None)
         if not what:
-            new = regions.write(self.jx, _blank(self.jx, old, layout, kind, region), region, cast(self.jx, value, kind))
+            blank = _blank(self.jx, old, layout, kind, region)
+            new = regions.write(self.jx, blank, region, cast(self.jx, value, kind), starts)
         elif what == "bits":
             dtype = self.of.dtypes[destination >> 2]
             bits = self.jx.lax.bitcast_convert_type(old.value, dtype)
-            new = regions.write(self.jx, bits, region, cast(self.jx, value, dtype))
+            new = regions.write(self.jx, bits, region, cast(self.jx, value, dtype), starts)
             new = self.jx.lax.bitcast_convert_type(new, kind)
         else:
             real, imag = old.value.real, old.value.imag
             value = cast(self.jx, value, real.dtype)
             if what == "real":
-                real = regions.write(self.jx, real, region, value)
+                real = regions.write(self.jx, real, region, value, starts)
             else:
-                imag = regions.write(self.jx, imag, region, value)
+                imag = regions.write(self.jx, imag, region, value, starts)
             new = self.jx.lax.complex(real, imag)
         self._written(owner, old, new, region)
 

@@ -78,6 +78,18 @@ class Recipe:
         self.written = sorted(written)  # owners that are written and outlive the window
         self.key = (tuple(self.items), tuple(keys))
 
+    def form(self) -> tuple[Any, ...]:
+        """The key without the places of the leaves."""
+        forms = tuple([(k, region.form, what) for k, region, what in self.regions])
+        layouts = tuple([(r.layout, r.kind) for r in self.remotes])
+        kinds = tuple([c.dtype for c in self.constants])
+        hosts = tuple([(a.shape, a.dtype) for a in self.hosts])
+        return (self.key[0], forms, layouts, kinds, hosts, tuple(self.dtypes), tuple(self.written))
+
+    def starts(self, moving: tuple[int, ...]) -> np.ndarray:
+        """Where the leaves `moving` lie, one after the other."""
+        return np.array([start for j in moving for start in self.regions[j][1].starts], np.int32)
+
 
 def _fill(
     pending: list[Any], dead: set[int], written: set[int], items: list, keys: list, owners: list, remotes: list,

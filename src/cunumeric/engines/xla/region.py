@@ -27,6 +27,13 @@ class Region(NamedTuple):
     flat: tuple[int, tuple[int, ...]] | None  # else: offset and strides, in elements
 
     @property
+    def form(self) -> tuple[Any, ...]:
+        """All but where it lies."""
+        if self.flat is not None:
+            return self
+        return (self.layout, self.steps, self.sizes, self.turned, self.axes, self.shape)
+
+    @property
     def whole(self) -> bool:
         """Whether the view shows every element of the store."""
         return self.flat is None and self.sizes == self.layout
@@ -87,8 +94,9 @@ def _positions(region: Region) -> np.ndarray:
     return index
 
 
-def read(jx: Any, value: Any, region: Region) -> Any:
-    """The view's elements, from the store's value."""
+def read(jx: Any, value: Any, region: Region, starts: Any = None) -> Any:
+    """The view's elements, from the store's value. `starts`: where the region lies, where that is an argument of the
+    program."""
     lax = jx.lax
     if region.flat is not None:
         offset, strides = region.flat
@@ -98,7 +106,12 @@ def read(jx: Any, value: Any, region: Region) -> Any:
         return value.reshape(-1)[index]
     if value.shape != region.layout:
         value = value.reshape(region.layout)
-    if not region.whole:
+    if starts is not None:
+        spans = [step * (n - 1) + 1 for step, n in zip(region.steps, region.sizes, strict=True)]
+        value = lax.dynamic_slice(value, starts, spans)
+        if set(region.steps) != {1}:
+            value = lax.slice(value, [0] * len(spans), spans, region.steps)
+    elif not region.whole:
         limits = [
             start + step * (n - 1) + 1 for start, step, n in zip(region.starts, region.steps, region.sizes, strict=True)
         ]
@@ -172,9 +185,9 @@ def mask(jx: Any, region: Region) -> Any:
     return found
 
 
-def write(jx: Any, value: Any, region: Region, source: Any) -> Any:
+def write(jx: Any, value: Any, region: Region, source: Any, starts: Any = None) -> Any:
     """The store's value after `view[...] = source`; `source` has the view's shape, or none. No two elements of the view
-    share memory."""
+    share memory. `starts` as in `read`."""
     lax, shape = jx.lax, value.shape
     if region.flat is not None:
         flat = value.reshape(-1)
@@ -186,6 +199,14 @@ def write(jx: Any, value: Any, region: Region, source: Any) -> Any:
         source = _laid(jx, source, region)
         if region.turned:
             source = lax.rev(source, region.turned)
+    if starts is not None:
+        value = value.reshape(region.layout)
+        source = jx.np.broadcast_to(source, region.sizes)
+        if set(region.steps) != {1}:
+            spans = [step * (n - 1) + 1 for step, n in zip(region.steps, region.sizes, strict=True)]
+            around = lax.dynamic_slice(value, starts, spans)
+            source = around.at[tuple([slice(None, None, step) for step in region.steps])].set(source)
+        return lax.dynamic_update_slice(value, source, starts).reshape(shape)
     if region.whole:
         return jx.np.broadcast_to(source, region.layout).reshape(shape)
     if value.shape != region.layout:
