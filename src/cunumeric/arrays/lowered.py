@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..graph import call as calls
+from ..graph import warning
 from ..graph.node import Node
 from ..ops import lowering
+from ..ops.lowering import comparisons
 from ..runtime import residence
 from ..runtime.settings import settings
 from . import fallback
@@ -74,6 +76,43 @@ def attempt(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         return NotImplemented
 
 
+# Chapters of calls that NumPy never warns in: elements are moved and compared.
+_SILENT = frozenset({"sorting", "movement", "selection", "indexing"})
+
+
+def warns(spec: lowering.Spec) -> bool:
+    """Whether NumPy may warn in this call. The device does not: where somebody waits for it, the call is NumPy's."""
+    chapter = spec.lowering.__module__.rpartition(".")[2]
+    return chapter not in _SILENT and spec.function.__module__ != comparisons.__name__
+
+
+# Functions whose results have the memory order of their first operand, where that is not C order.
+_KEEPING = {
+    getattr(np, name)
+    for name in """sort partition cumsum cumprod nancumsum nancumprod cumulative_sum cumulative_prod clip round around
+    nan_to_num isclose fix angle sinc i0 divmod modf frexp roll isposinf isneginf isreal iscomplex unwrap diff pad
+    delete insert polyval""".split()
+} | {getattr(np.fft, name) for name in "fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 fftn ifftn rfftn".split()}
+_KEEPING |= {f.accumulate for f in vars(np).values() if isinstance(f, np.ufunc) and f.nin == 2 and f.nout == 1}
+
+
+def _ordered(r: Any, like: Any) -> None:
+    """Give recorded results the order of axes that the memory of `like` has."""
+    strides = like._a.strides if type(like) is ndarray else None
+    if not strides or 0 in strides:
+        return
+    axes = sorted(range(len(strides)), key=lambda k: -abs(strides[k]))
+    for x in r if type(r) is tuple else (r,):
+        node = x._a
+        if type(node) is not Node or node.ndim != len(axes) or axes == list(range(node.ndim)) or not node.size:
+            continue
+        step, found = node.itemsize, [0] * node.ndim
+        for k in reversed(axes):
+            found[k] = step
+            step *= node.shape[k]
+        node.strides = tuple(found)
+
+
 def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """`attempt` by one row of the table."""
     spec = lowering.TABLE.get(function)
@@ -102,12 +141,14 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
                 arrays.append(v)
     except TypeError:
         return NotImplemented
-    if not any(map(concerns, arrays)):
+    if not any(map(concerns, arrays)) or (warns(spec) and warning.kinds_heard() is None):
         return NotImplemented
     r = calls.call(spec, tuple(given), arrays, tuple(static))
+    if function in _KEEPING and r is not NotImplemented:
+        _ordered(r, arrays[0])
     if r is NotImplemented or out is None:
         return r if r is NotImplemented else told(r)
-    return _into(out, r)
+    return _into(out, r, "dtype" in spec.names)
 
 
 def one(function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -130,7 +171,10 @@ def offer(ours: Any, numpys: Any) -> Any:
 
     def call(*args, **kwargs):
         r = attempt(numpys, args, kwargs)
-        return aloud(*args, **kwargs) if r is NotImplemented else r
+        if r is not NotImplemented:
+            return r
+        # Where NumPy does it for the sake of its warnings or errors, ours would be one too many.
+        return ours(*args, **kwargs) if warning.kinds_heard() is None else aloud(*args, **kwargs)
 
     return call
 
@@ -150,13 +194,13 @@ def told(r: Any) -> Any:
     return Deferred(r) if not r.ndim else r
 
 
-def _into(out: Any, r: Any) -> Any:
-    """`r`, stored in the array `out`."""
+def _into(out: Any, r: Any, decides: bool) -> Any:
+    """`r`, stored in the array `out`; `decides`: NumPy computes in the dtype of `out`."""
     if type(out) is tuple and len(out) == 1:
         out = out[0]
-    if type(out) is not ndarray or type(r) is not ndarray or out.shape != r.shape:
+    if type(out) is not ndarray or type(r) is not ndarray or out.shape != r.shape or not out.ndim:
         return NotImplemented
-    if not np.can_cast(r.dtype, out.dtype, "same_kind"):
+    if not np.can_cast(r.dtype, out.dtype, "same_kind") or (decides and r.dtype != out.dtype):
         return NotImplemented
     out[...] = r
     return out

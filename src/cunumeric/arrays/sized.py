@@ -62,7 +62,7 @@ def where(condition, *branches):
 @way(np.argwhere)
 def argwhere(a):
     found = nonzero_places(a)
-    return one(np.stack, list(found), 1)
+    return one(np.stack, list(found)).T  # NumPy's is transposed too
 
 
 @way(np.flatnonzero)

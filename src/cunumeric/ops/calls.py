@@ -44,8 +44,9 @@ class Bound:
         return found
 
     def lower(self, jx: Any, *arrays: Any) -> Any:
-        """All results, on traced values."""
-        return self.spec.lowering(jx, **self.arguments(arrays))
+        """All results, on traced values. GPUs would multiply single precision with fewer bits than it has."""
+        with jx.jax.default_matmul_precision("highest"):
+            return self.spec.lowering(jx, **self.arguments(arrays))
 
     def numpys(self, *arrays: Any) -> Any:
         """All results, by NumPy."""

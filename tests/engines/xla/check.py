@@ -92,11 +92,16 @@ def names(np: Any, given: dict[str, Any]) -> dict[str, Any]:
     def in_order(x: Any) -> Any:
         return np.sort_complex(x) if x.dtype.kind == "c" else np.sort(x)
 
+    def order(x: Any) -> Any:
+        """The strides that `x` has when it has been computed."""
+        cunumeric.synchronize()
+        return x.strides
+
     def places(n: int) -> Any:
         return device(np, (numpy.arange(n) ** 1.5 / 9).astype(given["a"].real.dtype))
 
     return {"np": np, "changed": changed, "absolute": absolute, "remade": remade, "remade_h": remade_h,
-            "in_order": in_order, "places": places, **given}  # fmt: skip
+            "in_order": in_order, "places": places, "order": order, **given}  # fmt: skip
 
 
 def device(np: Any, x: numpy.ndarray) -> Any:
