@@ -81,7 +81,7 @@ def _takes_like(f: Any) -> bool:
 
 def dress(call: Any, f: Any, module: str) -> Any:
     """Name, documentation and signature of NumPy's `f` for `call`; remembers the two as twins."""
-    if residence.accelerated:
+    if residence.accelerated and isinstance(call, types.FunctionType):
         call = lowered.offer(call, f)
     try:
         functools.update_wrapper(call, f, updated=())
