@@ -12,8 +12,9 @@
 static PyTypeObject *array_type, *node_type, *leaf_type, *store_type, *remote_type, *deferred_type;
 static PyObject *pending, *memory, *leaves, *exposed, *signatures; /* of the window */
 static PyObject *window;                                           /* the window module's dictionary */
-static PyObject *loops_saw, *flush, *traffic_of, *kinds_heard, *counters, *loops;
-static PyObject *s_lingering, *s_running, *s_sequence, *s_recorded;
+static PyObject *loops_saw, *flush, *traffic_of, *kinds_heard, *loops;
+static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
+static PyObject *s_lingering, *s_running, *s_sequence, *s_filters, *s_show;
 static PyObject *square;
 static npy_intp limit, window_limit;
 static int eager;
@@ -203,14 +204,6 @@ static int enter(PyObject *item)
     if (PyList_Append(pending, item) < 0) {
         return -1;
     }
-    PyObject *n = PyObject_GetAttr(counters, s_recorded);
-    PyObject *more = n == NULL ? NULL : PyLong_FromLongLong(PyLong_AsLongLong(n) + 1);
-    Py_XDECREF(n);
-    if (more == NULL || PyObject_SetAttr(counters, s_recorded, more) < 0) {
-        Py_XDECREF(more);
-        return -1;
-    }
-    Py_DECREF(more);
     PyObject *r;
     if (!saw(item)) {
         r = PyObject_CallOneArg(loops_saw, item);
@@ -241,8 +234,39 @@ static int is_word(PyObject *v)
     return t == &PyFloat_Type || t == &PyLong_Type || t == &PyDoubleArrType_Type;
 }
 
-/* `row` on the arguments, recorded. */
-static PyObject *elementwise(PyObject *row, PyObject *const *args, int n)
+/* Whether operations that can raise a floating-point flag may be recorded now (`warning.kinds_heard`). The answer is
+ * remembered for as long as the error state, the filters of warnings and what shows them are the same objects. */
+static int may_flag(void)
+{
+    static PyObject *known[4];
+    static Py_ssize_t known_size = -1;
+    PyObject *now[4] = {NULL, PyDict_GetItem(filters, s_filters), NULL, PyDict_GetItem(filters, s_show)};
+    if (now[1] == NULL || !PyList_Check(now[1]) || PyContextVar_Get(state, Py_None, &now[0]) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_DECREF(now[0]); /* the variable holds it */
+    Py_ssize_t size = PyList_GET_SIZE(now[1]);
+    now[2] = size ? PyList_GET_ITEM(now[1], 0) : NULL;
+    if (size == known_size && memcmp(now, known, sizeof now) == 0) {
+        return 1;
+    }
+    PyObject *kinds = PyObject_CallNoArgs(kinds_heard);
+    int may = kinds != NULL && kinds != Py_None;
+    Py_XDECREF(kinds);
+    PyErr_Clear();
+    if (may) {
+        known_size = size;
+        for (int k = 0; k < 4; k++) {
+            Py_XINCREF(now[k]);
+            Py_XSETREF(known[k], now[k]);
+        }
+    }
+    return may;
+}
+
+/* `row` on the arguments, recorded; `scalars`: also where the result has no dimensions. */
+static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int scalars)
 {
     PyObject *key = NULL, *given = NULL, *node = NULL, *x = NULL, *inner[3];
     PyArrayObject *owners[3];
@@ -305,13 +329,9 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n)
     if (known == NULL) {
         goto slow;
     }
-    if (PyTuple_GET_ITEM(known, 4) == Py_True) {
-        PyObject *kinds = PyObject_CallNoArgs(kinds_heard);
-        if (kinds == NULL || kinds == Py_None) {
-            Py_XDECREF(kinds);
-            goto slow;
-        }
-        Py_DECREF(kinds);
+    if ((PyTuple_GET_ITEM(known, 4) == Py_True && !may_flag()) ||
+        (!scalars && PyTuple_GET_SIZE(PyTuple_GET_ITEM(known, 0)) == 0)) {
+        goto slow;
     }
     given = PyTuple_New(n);
     if (given == NULL) {
@@ -535,13 +555,80 @@ slow:
     return done;
 }
 
+/* `x op= y` for an array, recorded: 1; 0: not here; -1: an error. */
+static int inplace(PyObject *row, PyObject *x, PyObject *y)
+{
+    PyObject *both[2] = {x, y}, *a = FIELD(x, array_a), *r;
+    int done = 0;
+    if (cut() < 0) {
+        return -1;
+    }
+    a = FIELD(x, array_a);
+    /* What it gives must be what the array holds; the signature tells, but for the dtype of the other side. */
+    if (a == NULL || (!is_word(y) && Py_TYPE(y) != array_type && Py_TYPE(y) != deferred_type)) {
+        return 0;
+    }
+    PyObject *dtype = Py_TYPE(a) == node_type ? NODE(a, N_DTYPE)
+                      : PyArray_CheckExact(a) ? (PyObject *)PyArray_DESCR((PyArrayObject *)a) : NULL;
+    PyObject *other = Py_TYPE(y) == deferred_type ? FIELD(FIELD(y, deferred_x), array_a)
+                      : Py_TYPE(y) == array_type ? FIELD(y, array_a) : NULL;
+    if (dtype == NULL || ((PyArray_Descr *)dtype)->kind != 'f' || Py_TYPE(y) == &PyDoubleArrType_Type) {
+        return 0;
+    }
+    if (other != NULL) {
+        PyObject *d = Py_TYPE(other) == node_type ? NODE(other, N_DTYPE)
+                      : PyArray_CheckExact(other) ? (PyObject *)PyArray_DESCR((PyArrayObject *)other) : NULL;
+        if (d != dtype) {
+            return 0;
+        }
+        if (Py_TYPE(y) == array_type) { /* of no more dimensions than the array has */
+            Py_ssize_t n = Py_TYPE(other) == node_type ? PyTuple_GET_SIZE(NODE(other, N_SHAPE))
+                                                       : PyArray_NDIM((PyArrayObject *)other);
+            Py_ssize_t m = Py_TYPE(a) == node_type ? PyTuple_GET_SIZE(NODE(a, N_SHAPE))
+                                                   : PyArray_NDIM((PyArrayObject *)a);
+            if (n > m) {
+                return 0;
+            }
+        }
+    }
+    if (Py_TYPE(a) != node_type) {
+        PyArrayObject *v = (PyArrayObject *)a;
+        int flags = PyArray_FLAGS(v);
+        if (!(flags & NPY_ARRAY_WRITEABLE) || ((unsigned)flags & WARN_ON_WRITE) || !distinct(v)) {
+            return 0;
+        }
+    }
+    r = elementwise(row, both, 2, 0);
+    if (r == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    PyObject *node = FIELD(r, array_a);
+    a = FIELD(x, array_a);
+    if (Py_TYPE(a) == node_type) {
+        int same = PyObject_RichCompareBool(NODE(a, N_SHAPE), NODE(node, N_SHAPE), Py_EQ);
+        PyObject *handle = same == 1 ? PyWeakref_NewRef(x, NULL) : NULL;
+        if (handle != NULL) { /* no memory was given to the array yet: it stands for the new value from now on */
+            set(a, node_at[N_HANDLE], Py_NewRef(Py_None));
+            set(node, node_at[N_HANDLE], handle);
+            set(x, array_a, Py_NewRef(node));
+            done = 1;
+        }
+    }
+    else {
+        done = setitem(x, Py_Ellipsis, r);
+    }
+    Py_DECREF(r);
+    PyErr_Clear();
+    return done;
+}
+
 /* -- methods: a fast way, and the Python method for everything else ------------------------------------------------- */
 
 typedef struct {
     PyObject_HEAD
     vectorcallfunc call;
     PyObject *row, *fallback;
-    int how; /* 0: operator; 1: reflected operator; 2: getitem; 3: setitem */
+    int how; /* 0: operator; 1: reflected operator; 2: getitem; 3: setitem; 4: in place */
 } Method;
 
 static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
@@ -558,17 +645,24 @@ static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargs
                 PyErr_Clear();
                 row = square;
             }
-            found = count ? elementwise(row, args, count) : NULL;
+            found = count ? elementwise(row, args, count, 0) : NULL;
         }
         else if (m->how == 0 && n == 1) {
-            found = elementwise(m->row, args, 1);
+            found = elementwise(m->row, args, 1, 0);
         }
         else if (m->how == 1 && n == 2) {
             PyObject *turned[2] = {args[1], args[0]};
-            found = elementwise(m->row, turned, 2);
+            found = elementwise(m->row, turned, 2, 0);
         }
         else if (m->how == 2 && n == 2) {
             found = getitem(args[0], args[1]);
+        }
+        else if (m->how == 4 && n == 2) {
+            int done = inplace(m->row, args[0], args[1]);
+            if (done < 0) {
+                return NULL;
+            }
+            found = done ? Py_NewRef(args[0]) : NULL;
         }
         else if (m->how == 3 && n == 3) {
             int done = setitem(args[0], args[1], args[2]);
@@ -645,7 +739,7 @@ static PyObject *call_elementwise(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "OO!", &row, &PyTuple_Type, &given)) {
         return NULL;
     }
-    PyObject *r = elementwise(row, ((PyTupleObject *)given)->ob_item, (int)PyTuple_GET_SIZE(given));
+    PyObject *r = elementwise(row, ((PyTupleObject *)given)->ob_item, (int)PyTuple_GET_SIZE(given), 1);
     if (r == NULL && !PyErr_Occurred()) {
         Py_RETURN_NONE;
     }
@@ -701,7 +795,8 @@ static PyObject *start(PyObject *self, PyObject *parts)
     TAKE(remote_type, "Remote") TAKE(deferred_type, "Deferred") TAKE(traffic_type, "Traffic")
     TAKE(pending, "pending") TAKE(memory, "memory") TAKE(leaves, "leaves") TAKE(exposed, "exposed")
     TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(loops_saw, "saw")
-    TAKE(flush, "flush") TAKE(traffic_of, "traffic_of") TAKE(kinds_heard, "kinds_heard") TAKE(counters, "counters")
+    TAKE(flush, "flush") TAKE(traffic_of, "traffic_of") TAKE(kinds_heard, "kinds_heard")
+    TAKE(state, "state") TAKE(filters, "filters")
     TAKE(square, "square")
     PLACE(array_a, array_type, "_a") PLACE(array_b, array_type, "_b") PLACE(deferred_x, deferred_type, "_x")
     PLACE(remote_home, remote_type, "home")
@@ -738,7 +833,8 @@ PyMODINIT_FUNC PyInit__recording(void)
     }
     s_lingering = PyUnicode_InternFromString("_lingering");
     s_running = PyUnicode_InternFromString("_running");
+    s_filters = PyUnicode_InternFromString("filters");
+    s_show = PyUnicode_InternFromString("_showwarnmsg_impl");
     s_sequence = PyUnicode_InternFromString("_sequence");
-    s_recorded = PyUnicode_InternFromString("recorded");
     return PyModule_Create(&definition);
 }

@@ -3,6 +3,7 @@ when the classes are complete, because it takes the place of their methods."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ def _start() -> bool:
             "Deferred": Deferred, "Traffic": window.Traffic, "pending": window.pending, "memory": window.memory,
             "leaves": window._leaves, "exposed": window._exposed, "signatures": record.signatures,
             "window": vars(window), "loops": window._loops, "saw": window._loops.saw, "flush": window.flush,
-            "traffic_of": window.traffic_of, "kinds_heard": warning.kinds_heard, "counters": window.counters,
+            "traffic_of": window.traffic_of, "kinds_heard": warning.kinds_heard, "state": warning._state,
+            "filters": vars(warnings),
             "square": elementwise.row(np.square),
         }
     )  # fmt: skip
@@ -58,6 +60,7 @@ def _start() -> bool:
         if symbol != "pow":
             replace(f"__{symbol}__", elementwise.row(kernel), 0)
             replace(f"__r{symbol}__", elementwise.row(kernel), 1)
+            replace(f"__i{symbol}__", elementwise.row(kernel), 4)
     replace("__pow__", None, 0)
     for symbol, kernel in _COMPARISONS.items():
         replace(f"__{symbol}__", elementwise.row(kernel), 0)

@@ -180,7 +180,7 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
     node = Node(row, tuple(args), shape, out, size, window.sequence())
     if ordered:
         node.strides = _result_strides(values, out)
-    elif at_once is not None and shape and not (row.name == "power" and out.kind in "iu"):
+    elif at_once is not None and not (row.name == "power" and out.kind in "iu"):
         key: list[Any] = [row]
         for v in values:
             key += (v.shape, v.dtype) if type(v) is Node or type(v) is nd else (None, type(v))
@@ -312,6 +312,7 @@ def _into(row: Row, args: tuple, out: Any) -> bool | Any:
             if type(target) is Node:
                 if node.dtype == target.dtype:
                     # No memory was given to the array yet: it stands for the new value from now on.
+                    node.strides = target.strides
                     window.note(node)
                     target.handle = None
                     node.handle = weakref.ref(out)

@@ -145,7 +145,6 @@ def _references(a: np.ndarray) -> int:
 
 def note(node: Node) -> None:
     """Enter a node; its leaves are read from now on."""
-    counters.recorded += 1
     _enter(node)
 
 
@@ -294,7 +293,6 @@ def _enter(node: Node) -> None:
 
 def note_store(destination: Leaf, source: Any, fresh: bool = False) -> None:
     """Enter a store; a source that is a leaf is read by it."""
-    counters.recorded += 1
     store = Store(destination, source, sequence(), fresh)
     traffic_of(destination.owner).stores.append(store)
     if type(source) is Leaf:
@@ -391,6 +389,7 @@ def _drop_lingering() -> None:
 
 def forget() -> None:
     """Empty the window."""
+    counters.recorded += len(pending)
     _loops.flushed()
     del pending[:]
     memory.clear()
