@@ -63,7 +63,7 @@ def _concerns(operands: list[Any]) -> bool:
 def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], static: tuple[tuple[str, Any], ...]) -> Any:
     """The result of the call, an array or a tuple of arrays, recorded; NotImplemented where it is NumPy's. `given`
     names the parameters that `arrays` are for (see `Bound`), `static` the other arguments."""
-    if not record._ready():
+    if not residence.accelerated or not record._ready():
         return NotImplemented
     try:
         with window.lock:

@@ -43,6 +43,19 @@ def test_every_row_gives_what_numpy_gives():
     assert found["rows"] > 280
 
 
+TOPICS = "arguments bounds canaries channel_flow fork loops memory parts scalars sharing".split()
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_windows(topic):
+    assert run("tests.engines.xla.windows", topic).endswith("passed\n")
+
+
+def test_random_programs():
+    """A share; `python -m tests.random_programs.check 0 2000` with the engine chosen as here runs more."""
+    assert ", 0 differ;" in run("tests.random_programs.check", "0", "60")
+
+
 @pytest.mark.parametrize("topic", ["errors", "fallback", "views", "strict"])
 def test_behaviour(topic):
     assert run("tests.engines.xla.behaviour", topic).endswith("passed\n")

@@ -1,0 +1,243 @@
+"""What windows compile, wait for and move, by counters. `python -m tests.engines.xla.windows TOPIC`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+import cunumeric as np
+from cunumeric.engines.xla import execute, pressure
+from cunumeric.graph import window
+from cunumeric.runtime import residence
+from cunumeric.runtime.settings import settings
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+@contextlib.contextmanager
+def assert_compiles(most: int, least: int = 0) -> Iterator[None]:
+    """The block compiles so many programs."""
+    np.synchronize()
+    before = execute.counters.compiled
+    yield
+    np.synchronize()
+    found = execute.counters.compiled - before
+    assert least <= found <= most, f"{found} programs"
+
+
+@contextlib.contextmanager
+def assert_fetches(nbytes: int) -> Iterator[None]:
+    """The block brings so many bytes home."""
+    before = residence.counters.fetched
+    yield
+    assert residence.counters.fetched - before == nbytes
+
+
+@contextlib.contextmanager
+def assert_flushes(n: int) -> Iterator[None]:
+    """The block runs so many windows."""
+    before = window.counters.flushes
+    yield
+    assert window.counters.flushes - before == n
+
+
+def channel_flow() -> None:
+    """However many steps it runs, the example compiles at most four programs; and gives NumPy's flow."""
+    spec = importlib.util.spec_from_file_location("channel_flow", EXAMPLES / "channel_flow.py")
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    for sweeps in (10, 50):
+        example.np = np
+        example.simulate(24, 24, 1, sweeps=sweeps)  # what is before and after the loop
+        with assert_compiles(4):
+            found = example.simulate(24, 24, 40, sweeps=sweeps)
+        example.np = numpy
+        expected = example.simulate(24, 24, 40, sweeps=sweeps)
+        for ours, numpys in zip(found[:3], expected[:3], strict=True):
+            assert numpy.allclose(numpy.asarray(ours), numpys, rtol=1e-9, atol=1e-12)
+
+
+def arguments() -> None:
+    """Changing numbers and moving slices are arguments of programs."""
+    x = np.arange(400.0).reshape(20, 20).copy()
+    for _ in range(2):
+        (x * 2.5 + 1).sum().item()
+    with assert_compiles(0):
+        for k in range(5):
+            (x * (k + 0.1) + k).sum().item()
+    y = numpy.asarray(x.copy())
+    with assert_compiles(3):
+        for k in range(1, 17):
+            x[k] = x[k - 1] * 0.5 + x[k + 1 : k + 3].sum(axis=0)
+            np.synchronize()
+    for k in range(1, 17):
+        y[k] = y[k - 1] * 0.5 + y[k + 1 : k + 3].sum(axis=0)
+    assert numpy.allclose(x.copy().tolist(), y)
+
+
+def scalars() -> None:
+    """A full reduction does not wait; asking does."""
+    x = np.arange(10.0) + 1
+    with assert_flushes(0):
+        s = x.sum()
+        t = (s / 2 + 1) * x.max() - 3 * s
+        y = x * t
+        z = numpy.float64(2) * numpy.sqrt(s)
+    with assert_flushes(1):
+        assert isinstance(s, numpy.float64)
+        assert f"{s:.1f}" == "55.0"
+    assert (s == 55, hash(s) == hash(55.0), int(s), [4, 5][x.argmin()]) == (True, True, 55, 4)
+    assert numpy.allclose([t, z, y[2]], [120.0, 2 * 55**0.5, 360.0])
+    assert np.array([s, s]).tolist() == [55.0, 55.0]
+
+
+def loops() -> None:
+    """A loop without reads is cut where it comes round, and what it throws away is not written out."""
+    u, v = np.ones(64), np.ones(64)
+    with assert_compiles(2):
+        for _ in range(400):
+            w = u * 0.5 + v
+            u, v = w - 0.25 * v, w * 0.125 + 1
+    assert numpy.isfinite(u.sum())
+    expected = numpy.ones(64), numpy.ones(64)
+    for _ in range(400):
+        w = expected[0] * 0.5 + expected[1]
+        expected = w - 0.25 * expected[1], w * 0.125 + 1
+    assert numpy.allclose(numpy.asarray(v), expected[1])
+
+
+def parts() -> None:
+    """Reading a part moves that part."""
+    x = np.arange(10_000.0).reshape(100, 100) * 1
+    np.synchronize()
+    with assert_fetches(8):
+        assert x[5, 7] == 507
+    with assert_fetches(80):
+        assert str(x[5, :10] + 0)[:5] == "[500."
+    with assert_fetches(0):
+        assert (x.T[::2].shape, x.reshape(-1)[3:].strides) == ((50, 100), (8,))
+
+
+def bounds() -> None:
+    """Indices out of bounds are errors at the next read, and write nothing."""
+    x = np.arange(10.0) * 1
+    far = np.array([1, 2, 11]) + 1
+    y = x[far] * 2
+    try:
+        y.tolist()
+        raise AssertionError("no error")
+    except IndexError as error:
+        assert "index 12 is out of bounds" in str(error)
+        assert "windows.py" in error.__notes__[0]
+    with contextlib.suppress(IndexError):
+        x[far] = 7
+        np.synchronize()
+    with contextlib.suppress(IndexError):
+        x[np.array([1, 2, 11]) + 1] = 7
+        np.synchronize()
+    assert x.tolist() == list(range(10))
+    order = np.array([1, 1, 1]) + 1
+    x[order] = np.array([7.0, 8.0, 9.0])
+    assert x[2] == 9
+
+
+def memory() -> None:
+    """Idle arrays go home, windows are cut in two, and then an error names the largest; the program goes on."""
+    settings.fbmem = 10
+    n = 1 << 18
+    xs = [np.arange(n) * 1.0 + k for k in range(8)]
+    z = [x * 2 for x in xs]
+    total = sum(z)
+    assert float(total[1]) == 2 * (8 + sum(range(8)))
+    assert pressure.counters.spilled > 0
+    assert pressure.counters.split > 0
+    x = np.zeros(n)
+    for _ in range(30):
+        x += 1
+    w = x * 2
+    w = (w + z[0]) * w
+    assert (x[0], w[1]) == (30.0, 62.0 * 60)
+    big = None
+    try:
+        big = np.ones(1 << 21) * 3
+        big.sum().item()
+        raise AssertionError("no error")
+    except MemoryError as error:
+        assert "MiB more are needed" in str(error)
+    del big
+    assert [float(x[5]) for x in xs] == [5.0 + k for k in range(8)]
+    settings.fbmem = 0
+    try:
+        np.add.outer(np.arange(1 << 23) * 1.0, np.arange(1 << 23) * 1.0)
+        raise AssertionError("no error")
+    except MemoryError as error:
+        assert "(8388608, 8388608)" in str(error)
+
+
+def sharing() -> None:
+    """JAX reads the device's value; what comes from it is copied."""
+    import jax.numpy as jnp
+
+    x = np.arange(1000.0) * 2
+    with assert_fetches(0):
+        y = jnp.asarray(x)
+        row = x.reshape(10, 100)[::2, 5:].__jax_array__()
+        x += 1
+    assert (float(y[3]), row.shape, float(row[1, 0]), x[3]) == (6.0, (5, 95), 410.0, 7.0)
+    assert (np.from_dlpack(jnp.arange(5.0)) + 1).tolist() == [1, 2, 3, 4, 5]
+
+
+def fork() -> None:
+    """A child has everything at home, and the host's engine."""
+    x = np.arange(1000.0) * 2
+    y = x + 1
+    child = os.fork()
+    if not child:
+        good = y.sum() == 1_000_000 and (y * 2)[3] == 14
+        os._exit(0 if good else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (y + 1)[3] == 8
+
+
+def canaries() -> None:
+    """XLA's miscompiles that lowerings avoid (openxla/xla#49176: a shifted write and then a new axis)."""
+    x = np.arange(12.0)
+    x[1:] = x[:-1]
+    y = x.reshape(12, 1) * 1
+    assert y.ravel().tolist() == [0, *range(11)]
+    a = numpy.asarray([-7, 7, -7, 0, 5], numpy.int64)
+    b = numpy.asarray([2, -2, 0, 0, 63], numpy.int64)
+    with numpy.errstate(all="ignore"):
+        for f in ("floor_divide", "remainder", "fmod", "left_shift", "right_shift"):
+            assert (getattr(np, f)(np.array(a), np.array(b)) == getattr(numpy, f)(a, b)).all(), f
+        strange = numpy.array([numpy.nan, numpy.inf, -numpy.inf, 1e300, -3.9])
+        for kind in ("int64", "int32", "int16", "uint8"):
+            assert (np.array(strange).astype(kind) == strange.astype(kind)).all(), kind
+        mixed = numpy.array([-1, 3], numpy.int64), numpy.array([2**63, 3], numpy.uint64)
+        assert (np.less(*map(np.array, mixed)) == numpy.less(*mixed)).all()
+
+
+TOPICS: dict[str, Any] = {
+    f.__name__: f
+    for f in (arguments, bounds, canaries, channel_flow, fork, loops, memory, parts, scalars, sharing)
+}  # fmt: skip
+
+
+def main() -> None:
+    assert settings.engine == "xla"
+    for topic in sys.argv[1:] or TOPICS:
+        TOPICS[topic]()
+        print(topic, "passed", flush=True)
+
+
+if __name__ == "__main__":
+    main()
