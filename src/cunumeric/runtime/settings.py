@@ -8,6 +8,8 @@
 | `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 131072 |
 | `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 200 |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
+| `CUNUMERIC_COMPILE` | 0: never compile sweeps; `always`: every sweep, before its first run (for tests) | 1 |
+| `CUNUMERIC_CACHE` | directory for compiled sweeps; 0: none is kept | `~/.cache/cunumeric` |
 | `CUNUMERIC_ACCELERATE` | 0: small operations in Python, also where the C extension is there | 1 |
 """
 
@@ -48,6 +50,14 @@ def _legate_cpus() -> int:
     return 0
 
 
+def _compile() -> int:
+    text = os.environ.get("CUNUMERIC_COMPILE", "").strip()
+    found = {"": 1, "0": 0, "1": 1, "always": 2}.get(text)
+    if found is None:
+        raise ValueError(f"CUNUMERIC_COMPILE={text!r}: expected 0, 1 or always")
+    return found
+
+
 def _threads() -> int:
     return _integer("CUNUMERIC_NUM_THREADS", _legate_cpus() or available_cores(), 1)
 
@@ -60,6 +70,7 @@ class Settings:
     kernel_min: int = 16384  # elements from which a parallel kernel is asked at all
     window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 200, 1))
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))
+    compile: int = field(default_factory=_compile)
     accelerate: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_ACCELERATE", 1, 0)))
 
     def __setattr__(self, name: str, value: object) -> None:

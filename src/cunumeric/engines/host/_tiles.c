@@ -167,8 +167,22 @@ typedef struct {
 
 enum { UFUNC, COPY, WHERE, CAST };
 
+/* Instructions compiled to one loop (compiled/): `at` and `step` are those of its operands, inputs before outputs.
+ *
+ * The loop cannot say which instruction raised a flag. When it has raised one that somebody listens to, the
+ * instructions run once more one by one, so the group's inputs must still be there: outputs that would overwrite them
+ * (`aside`) are written beside, and copied when the flags are known. */
+typedef void Kernel(char *const *at, const npy_intp *step, npy_intp n);
+
+typedef struct {
+    Kernel *kernel;
+    int count, noperands, interest;
+    int *regs, *aside;   /* per operand: its register; itemsize if it is written aside, else 0 */
+} Group;
+
 typedef struct {
     int op, nargs, size, watch;
+    Group *group;        /* that begins with this instruction, once it is compiled */
     int regs[ARGS];  /* inputs, then the output */
     Loop *loop;
     void *context, *aux;
@@ -193,7 +207,7 @@ typedef struct {
     npy_intp chunk, rows, low, high;
     Block *blocks;
     CallInfo *reduce;
-    int reduce_size;
+    int reduce_size, compiled, asides;  /* compiled: groups are there; asides: the most of a group */
     PyObject *capsules;  /* keeps loops alive */
 } Program;
 
@@ -224,6 +238,14 @@ typedef struct {
 static void program_dealloc(Program *p)
 {
     for (int k = 0; p->blocks != NULL && k < p->nblocks; k++) {
+        for (int i = 0; p->blocks[k].instructions != NULL && i < p->blocks[k].ninstructions; i++) {
+            Group *g = p->blocks[k].instructions[i].group;
+            if (g != NULL) {
+                free(g->regs);
+                free(g->aside);
+                free(g);
+            }
+        }
         free(p->blocks[k].load_regs);
         free(p->blocks[k].load_numbers);
         free(p->blocks[k].instructions);
@@ -480,14 +502,54 @@ static PyObject *program_run(Program *p, PyObject *args)
     return (PyObject *)r;
 }
 
+#define GROUP_MOST 48  /* operands */
+#define FRUITLESS_MOST 2
+
 typedef struct {
     Run *run;
+    int compiled;       /* run groups; 0 from when flags have been raised again and again */
+    char *aside;        /* memory for outputs written aside */
     char **at;          /* per register: where its chunk is */
     npy_intp *step;     /* per register: stride in the chunk */
     char **line;        /* per load of the block at work: where the line begins */
     int *flags;
     npy_intp band, partial, joined;  /* the reduction: elements joined to the partial result at work */
+    int fruitless;
 } Worker;
+
+/* Run a chunk by the compiled loop; 0 where flags were raised and its instructions have to say whose they are. */
+static int run_group(const Group *g, Worker *w, npy_intp n)
+{
+    char *at[GROUP_MOST];
+    npy_intp step[GROUP_MOST];
+    char *aside = w->aside;
+    for (int k = 0; k < g->noperands; k++) {
+        int r = g->regs[k];
+        if (g->aside[k]) {
+            at[k] = aside;
+            step[k] = g->aside[k];
+            aside += (w->run->program->chunk * g->aside[k] + 63) / 64 * 64;
+        }
+        else {
+            at[k] = w->at[r];
+            step[k] = w->step[r];
+        }
+    }
+    if (g->interest) {
+        raised();  /* what earlier instructions left */
+    }
+    g->kernel(at, step, n);
+    if (g->interest && (raised() & g->interest)) {
+        w->compiled = ++w->fruitless < FRUITLESS_MOST;
+        return 0;
+    }
+    for (int k = 0; k < g->noperands; k++) {
+        if (g->aside[k]) {
+            copy(w->at[g->regs[k]], w->step[g->regs[k]], at[k], g->aside[k], n, g->aside[k]);
+        }
+    }
+    return 1;
+}
 
 static inline int instruct(const Instruction *i, const Worker *w, npy_intp n)
 {
@@ -561,6 +623,10 @@ static int span(Worker *w, const Block *b, int last, npy_intp start, npy_intp n,
         }
         for (int k = 0; k < b->ninstructions; k++) {
             const Instruction *i = b->instructions + k;
+            if (w->compiled && i->group != NULL && run_group(i->group, w, m)) {
+                k += i->group->count - 1;
+                continue;
+            }
             if (i->watch) {
                 raised();  /* what earlier instructions left */
             }
@@ -712,14 +778,15 @@ static PyObject *run_work(Run *r, PyObject *args)
     for (int k = 0; k < p->nblocks; k++) {
         most = p->blocks[k].nloads > most ? p->blocks[k].nloads : most;
     }
-    Worker w = {r, NULL, NULL, NULL, NULL, -1, 0, 0};
+    Worker w = {.run = r, .compiled = __atomic_load_n(&p->compiled, __ATOMIC_ACQUIRE), .band = -1};
     w.at = calloc(p->nregs + 1, sizeof(char *));
     w.step = calloc(p->nregs + 1, sizeof(npy_intp));
     w.line = calloc(most + 1, sizeof(char *));
     w.flags = calloc(p->ninstructions + 2, sizeof(int));
-    if (scratch_size < p->scratch_size + 64) {
+    size_t needed = p->scratch_size + 128 + (w.compiled ? p->asides * (p->chunk * 8 + 64) : 0);
+    if (scratch_size < needed) {
         free(scratch);
-        scratch_size = p->scratch_size + 64;
+        scratch_size = needed;
         scratch = malloc(scratch_size);
     }
     if (w.at == NULL || w.step == NULL || w.line == NULL || w.flags == NULL || scratch == NULL) {
@@ -734,6 +801,7 @@ static PyObject *run_work(Run *r, PyObject *args)
                 w.step[k] = p->size_of[k];
             }
         }
+        w.aside = base + (p->scratch_size + 63) / 64 * 64;
         for (int k = 0; k < p->nconstants; k++) {
             w.at[p->constant_regs[k]] = r->constant_data[k];
         }
@@ -784,7 +852,81 @@ static PyObject *run_finish(Run *r, PyObject *unused)
     return Py_BuildValue("NN", flags, seen);
 }
 
+static Group *read_group(PyObject *t, int *first)
+{
+    PyObject *regs, *aside;
+    Py_ssize_t address;
+    Group *g = calloc(1, sizeof(Group));
+    if (g == NULL || !PyArg_ParseTuple(t, "iiniO!O!", first, &g->count, &address, &g->interest, &PyTuple_Type, &regs,
+                                       &PyTuple_Type, &aside)) {
+        free(g);
+        return NULL;
+    }
+    g->kernel = (Kernel *)address;
+    g->noperands = (int)PyTuple_GET_SIZE(regs);
+    if (g->noperands > GROUP_MOST || PyTuple_GET_SIZE(aside) != g->noperands) {
+        PyErr_SetString(PyExc_ValueError, "too many operands");
+        free(g);
+        return NULL;
+    }
+    g->regs = calloc(g->noperands + 1, sizeof(int));
+    g->aside = calloc(g->noperands + 1, sizeof(int));
+    for (int k = 0; k < g->noperands; k++) {
+        g->regs[k] = (int)PyLong_AsLong(PyTuple_GET_ITEM(regs, k));
+        g->aside[k] = (int)PyLong_AsLong(PyTuple_GET_ITEM(aside, k));
+    }
+    return g;
+}
+
+static Instruction *instruction(Program *p, int number)
+{
+    for (int k = 0; k < p->nblocks; k++) {
+        Block *b = p->blocks + k;
+        if (number >= b->first && number < b->first + b->ninstructions) {
+            return b->instructions + number - b->first;
+        }
+    }
+    return NULL;
+}
+
+/* Give groups of instructions their compiled loops. A run that is at work meanwhile goes on without them. */
+static PyObject *program_attach(Program *p, PyObject *args)
+{
+    PyObject *groups, *owner;
+    if (!PyArg_ParseTuple(args, "O!O", &PyList_Type, &groups, &owner)) {
+        return NULL;
+    }
+    if (p->compiled) {
+        PyErr_SetString(PyExc_ValueError, "compiled already");
+        return NULL;
+    }
+    if (PyList_Append(p->capsules, owner) < 0) {
+        return NULL;
+    }
+    for (Py_ssize_t k = 0; k < PyList_GET_SIZE(groups); k++) {
+        int first;
+        Group *g = read_group(PyList_GET_ITEM(groups, k), &first);
+        Instruction *i = g == NULL ? NULL : instruction(p, first);
+        if (i == NULL || i->group != NULL) {
+            if (!PyErr_Occurred()) {
+                PyErr_SetString(PyExc_ValueError, "no such instruction");
+            }
+            return NULL;
+        }
+        int asides = 0;
+        for (int o = 0; o < g->noperands; o++) {
+            asides += g->aside[o] != 0;
+        }
+        p->asides = asides > p->asides ? asides : p->asides;
+        i->group = g;
+    }
+    __atomic_store_n(&p->compiled, 1, __ATOMIC_RELEASE);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef program_methods[] = {
+    {"attach", (PyCFunction)program_attach, METH_VARARGS,
+     "attach(groups, owner): compiled loops, whose code lives as long as owner"},
     {"run", (PyCFunction)program_run, METH_VARARGS, "run(arrays, constants, partials, parts): bound to arrays"},
     {NULL, NULL, 0, NULL},
 };

@@ -23,6 +23,7 @@ from ...ops.elementwise import COPY, Row
 from ...runtime import memory
 from ...runtime.settings import settings
 from . import native
+from .compiled import tier
 
 TILES_MOST = 1 << 16
 
@@ -151,6 +152,12 @@ class Program:
         self.cost = 0  # of an element, in units of an addition
         self.native: Any = None  # the same program for `_tiles`, where it can be
         self.native_numbers: list[int] = []  # of the nodes that its instructions compute
+        self.described: Any = None  # what `native` means, for the compiler (native.Described)
+        # For the second tier (compiled/tier.py); `load` and `work`: of a run and of all, in additions of elements.
+        self.load = self.work = self.worth = self.runs = 0
+        self.fastest = math.inf
+        self.record: Any = None
+        self.ready = False
         self.kinds: set[str] = set()
         build = _Builder(self, table)
         for statement in sweep.statements:
@@ -165,6 +172,10 @@ class Program:
         self._tile(sweep, reduction)
         if settings.accelerate and not (sweep.inward and not sweep.delayed):
             self.native = native.translate(self, table, build.virtual, reduction)
+            if self.native is not None and settings.compile:
+                self.load = self.cost * sum(math.prod(b.shape) for b in self.blocks) // len(self.blocks)
+                self.worth = tier.worth(self.described)
+                tier.made(self)
 
     def _flatten(self, table: Table) -> None:
         """One block over contiguous arrays of one shape is a block over one axis."""

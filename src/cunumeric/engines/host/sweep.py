@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,7 @@ from ...graph.node import Leaf, Node, Reduction, Store
 from ...runtime import memory, threads
 from ...runtime.settings import settings
 from . import native
+from .compiled import tier
 from .program import Program, Simple, Template
 
 # Below this cost of a sweep, in additions of elements, waking another thread costs more than it brings.
@@ -39,7 +41,7 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
         return
     dead = dead_owners([p for p in pending if type(p) is Store])
     form = Form(pending, reduction, dead)
-    key = (form.key, settings.tile, settings.accelerate)
+    key = (form.key, settings.tile, settings.accelerate, settings.compile)
     template = _templates.get(key)
     if template is None:
         window.counters.plans += 1
@@ -288,9 +290,11 @@ def _run_native(
         bands = -(-(program.high - program.low) // rows) if not program.axis else program.blocks[0].shape[0]
         size = rows * math.prod(block.shape[1:])
         partials = np.empty(bands * (2 * size // native.chunk() + 2), reduction.dtype)
+    start = time.perf_counter()
     run = program.native.run(arrays, form.constants, partials, parts)
     threads.run(lambda part: run.work(part, parts), parts)
     flags, seen = run.finish()
+    tier.ran(program, time.perf_counter() - start)
     if partials is not None and reduction is not None:
         found = partials[np.frombuffer(seen, bool)]
         reduction.value = reduction.ufunc.reduce(found, axis=0, dtype=reduction.dtype)
