@@ -56,7 +56,6 @@ VIEWS = [
 ]
 
 
-
 @pytest.mark.parametrize("name", ONE)
 @compared
 def test_one(np, name):

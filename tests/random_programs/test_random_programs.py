@@ -17,6 +17,7 @@ SETUPS = {
     "default": {},
     "tiles-1-thread": {"tile": 4, "record_min": 0, "kernel_min": 0, "threads": 1},
     "tiles-2-threads": {"tile": 4, "record_min": 0, "kernel_min": 0, "threads": 2},
+    "compiled": {"tile": 4, "record_min": 0, "kernel_min": 0, "threads": 2, "compile": 2},
     "tiles-in-python": {"tile": 4, "record_min": 0, "kernel_min": 0, "threads": 2, "accelerate": False},
 }
 CHUNK = 100

@@ -173,7 +173,7 @@ class Program:
         if settings.accelerate and not (sweep.inward and not sweep.delayed):
             self.native = native.translate(self, table, build.virtual, reduction)
             if self.native is not None and settings.compile:
-                self.load = self.cost * sum(math.prod(b.shape) for b in self.blocks) // len(self.blocks)
+                self.load = self.cost * max(math.prod(b.shape) for b in self.blocks)
                 self.worth = tier.worth(self.described)
                 tier.made(self)
 
@@ -196,9 +196,7 @@ class Program:
         tile = settings.tile
         if not self.slot_bytes and tile >= 1024:
             tile *= 4  # nothing is kept in cache between instructions
-        whole_rows = (
-            sweep.rows_only or len(self.blocks) > 1 or (reduction is not None and bool(reduction.out_shape))
-        )
+        whole_rows = sweep.rows_only or len(self.blocks) > 1 or (reduction is not None and bool(reduction.out_shape))
         if not whole_rows:
             while axis < len(shape) - 1 and math.prod(shape[axis + 1 :]) > tile:
                 axis += 1

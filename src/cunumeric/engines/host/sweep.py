@@ -349,9 +349,7 @@ class _Reducer:
             reducing.value = reducing.ufunc.reduce(np.array(partials), axis=0, dtype=reducing.dtype)
 
 
-def _run_delayed(
-    program: Program, arrays: list[np.ndarray], runners: list[_Runner], state: Callable[[], Any]
-) -> None:
+def _run_delayed(program: Program, arrays: list[np.ndarray], runners: list[_Runner], state: Callable[[], Any]) -> None:
     """A stencil in place: each thread sweeps a run of tiles and writes a tile when the next one is computed. The first
     and the last tile of a run wait until all threads are done, because a neighbour reads them."""
     assert program.out is not None and program.result is not None

@@ -54,7 +54,9 @@ def _of_block(steps: list[Step], described: Described) -> list[Group]:
     read: set[int] = set()
     written: set[int] = set()
     for step in steps:
-        if run and (not supported(step, described) or _conflicts(step, written, described) or _full(run, read, written)):
+        if run and (
+            not supported(step, described) or _conflicts(step, written, described) or _full(run, read, written)
+        ):
             found.append(_group(run, last, described))
             run, read, written = [], set(), set()
         if supported(step, described):

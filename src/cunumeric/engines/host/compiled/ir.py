@@ -33,7 +33,7 @@ _BOOLEAN = {
 
 
 def _code(dtype: np.dtype) -> str:
-    """"b1" for booleans, else kind and itemsize; "" where the compiler does not have the type."""
+    """ "b1" for booleans, else kind and itemsize; "" where the compiler does not have the type."""
     if dtype.kind == "b":
         return "b1"
     if dtype.kind in "iu" or (dtype.kind == "f" and dtype.itemsize in (4, 8)):
@@ -161,7 +161,7 @@ class _Body:
 
     def plain(self, value: tuple[str, str, bool]) -> str:
         """The value as it lies in memory."""
-        code, name, bits = value
+        _, name, bits = value
         if not bits:
             return name
         return self.new(f"zext {self.type('i1')} {name} to {self.type('i8')}")

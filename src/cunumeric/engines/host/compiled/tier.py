@@ -102,7 +102,13 @@ def ran(program: Any, seconds: float) -> None:
         program.work += program.load
         program.fastest = min(program.fastest, seconds)
         program.runs += 1
-        if program.runs > 1 and program.work > program.worth and _total > START and settings.compile and not _unavailable:
+        if (
+            program.runs > 1
+            and program.work > program.worth
+            and _total > START
+            and settings.compile
+            and not _unavailable
+        ):
             steps = sum(len(b) for b in program.described.blocks)
             program.record = Record(steps)
             program.record.runs = program.runs
