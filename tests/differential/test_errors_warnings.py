@@ -60,6 +60,8 @@ def words(heard):
     return sorted({w[:2] for w in heard}, key=str)
 
 
+
+
 def size_of(setup, n=LARGE):
     return 23 if setup != "default" else n
 

@@ -56,6 +56,7 @@ VIEWS = [
 ]
 
 
+
 @pytest.mark.parametrize("name", ONE)
 @compared
 def test_one(np, name):

@@ -413,7 +413,9 @@ def in_share(test: str, share: float) -> bool:
 class Selection:
     """Leaves out what `excluded.txt` names and what is not in the share or the list asked for."""
 
-    def __init__(self, excluded: dict[str, str], share: float = 1.0, only: str | None = None, done: str | None = None):
+    def __init__(
+        self, excluded: dict[str, str], share: float = 1.0, only: str | None = None, done: str | None = None
+    ):
         self.share = share
         self.done = set(Path(done).read_text(encoding="utf-8").splitlines()) if done else set()
         self.only = re.compile(only) if only else None

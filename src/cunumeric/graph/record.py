@@ -623,3 +623,5 @@ def _over(total: Any, count: int) -> Any:
     if type(total) is nd:
         return np.true_divide(total, count, out=total, casting="unsafe")
     return total.dtype.type(total / count)
+
+
