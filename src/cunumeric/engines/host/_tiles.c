@@ -11,6 +11,7 @@
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #include <Python.h>
 #include <fenv.h>
+#include <sched.h>
 #include <numpy/arrayobject.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,16 +190,25 @@ typedef struct {
     Cast *cast;
 } Instruction;
 
+/* `lag`, `column` and rings: of skewed programs (graph/skew.py). `held`: rows are kept back in a register (`result`)
+ * and written to the array `out` when the rows that read their old values are computed, so many rows later; -1: not. */
 typedef struct {
     int ndim, nloads, ninstructions, first;  /* first: number of its first instruction in the program */
-    npy_intp shape[DIMS], base;
+    npy_intp shape[DIMS], base, lag;
+    int column, held, result, out;
     int *load_regs, *load_numbers;
+    int *rings;          /* per load: the ring in which its rows turn over, or -1 */
+    npy_intp *ring_row, *ring_at;  /* per load in a ring: the row that it shows first, bytes into the row */
     Instruction *instructions;
 } Block;
 
 typedef struct {
+    npy_intp pitch, span;  /* bytes of a row; rows alive beyond those of the bands at work */
+} Ring;
+
+typedef struct {
     PyObject_HEAD
-    int nregs, nblocks, nconstants, ninstructions, flat, delayed, result, out, partial, scratch_slots;
+    int nregs, nblocks, nconstants, ninstructions, flat, delayed, skewed, partial, scratch_slots, nrings;
     int *constant_regs, *constant_numbers;
     int *slot_of;        /* per register: slot, or -1 */
     int *size_of;        /* per register in scratch: itemsize */
@@ -206,6 +216,7 @@ typedef struct {
     size_t scratch_size;
     npy_intp chunk, rows, low, high;
     Block *blocks;
+    Ring *rings;
     CallInfo *reduce;
     int reduce_size, compiled, asides;  /* compiled: groups are there; asides: the most of a group */
     PyObject *capsules;  /* keeps loops alive */
@@ -232,7 +243,11 @@ typedef struct {
     int *flags;          /* per instruction; the last for the reduction */
     int failed, nheld;
     Held *held;
-    View out;
+    View *out;           /* per block that holds rows back: where they go */
+    char **held_rows;    /* skewed: per block, the rows held back */
+    char **ring_memory;  /* per ring */
+    npy_intp *ring_rows;
+    int *progress;       /* skewed: per band, blocks that are done */
 } Run;
 
 static void program_dealloc(Program *p)
@@ -248,9 +263,13 @@ static void program_dealloc(Program *p)
         }
         free(p->blocks[k].load_regs);
         free(p->blocks[k].load_numbers);
+        free(p->blocks[k].rings);
+        free(p->blocks[k].ring_row);
+        free(p->blocks[k].ring_at);
         free(p->blocks[k].instructions);
     }
     free(p->blocks);
+    free(p->rings);
     free(p->constant_regs);
     free(p->constant_numbers);
     free(p->slot_of);
@@ -328,9 +347,9 @@ static int read_instruction(Program *p, PyObject *t, Instruction *i)
 
 static int read_block(Program *p, PyObject *t, Block *b)
 {
-    PyObject *shape, *loads, *instructions;
-    if (!PyArg_ParseTuple(t, "O!nO!O!", &PyTuple_Type, &shape, &b->base, &PyList_Type, &loads, &PyList_Type,
-                          &instructions)) {
+    PyObject *shape, *loads, *instructions, *rings;
+    if (!PyArg_ParseTuple(t, "O!nO!O!niiiiO!", &PyTuple_Type, &shape, &b->base, &PyList_Type, &loads, &PyList_Type,
+                          &instructions, &b->lag, &b->column, &b->held, &b->result, &b->out, &PyList_Type, &rings)) {
         return -1;
     }
     b->ndim = (int)PyTuple_GET_SIZE(shape);
@@ -342,6 +361,29 @@ static int read_block(Program *p, PyObject *t, Block *b)
         b->shape[k] = PyLong_AsSsize_t(PyTuple_GET_ITEM(shape, k));
     }
     b->nloads = pairs(loads, &b->load_regs, &b->load_numbers);
+    if (b->nloads < 0) {
+        return -1;
+    }
+    b->rings = malloc((b->nloads + 1) * sizeof(int));
+    b->ring_row = calloc(b->nloads + 1, sizeof(npy_intp));
+    b->ring_at = calloc(b->nloads + 1, sizeof(npy_intp));
+    for (int k = 0; k < b->nloads; k++) {
+        b->rings[k] = -1;
+    }
+    for (Py_ssize_t k = 0; k < PyList_GET_SIZE(rings); k++) {
+        int load, ring;
+        npy_intp row, at;
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(rings, k), "iinn", &load, &ring, &row, &at)) {
+            return -1;
+        }
+        if (load < 0 || load >= b->nloads || ring < 0 || ring >= p->nrings) {
+            PyErr_SetString(PyExc_ValueError, "no such ring");
+            return -1;
+        }
+        b->rings[load] = ring;
+        b->ring_row[load] = row;
+        b->ring_at[load] = at;
+    }
     b->ninstructions = (int)PyList_GET_SIZE(instructions);
     b->instructions = calloc(b->ninstructions + 1, sizeof(Instruction));
     b->first = p->ninstructions;
@@ -357,19 +399,26 @@ static int read_block(Program *p, PyObject *t, Block *b)
 static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"registers", "blocks", "constants", "scratch", "slots", "chunk", "rows", "low", "high",
-                            "flat", "delayed", "result", "out", "partial", "reduce", "reduce_size", NULL};
-    PyObject *blocks, *constants, *scratch, *slots, *reduce;
+                            "flat", "delayed", "skewed", "rings", "partial", "reduce", "reduce_size", NULL};
+    PyObject *blocks, *constants, *scratch, *slots, *reduce, *rings;
     Program *p = (Program *)type->tp_alloc(type, 0);
     if (p == NULL) {
         return NULL;
     }
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO!O!O!O!nnnniiiiiOi", names, &p->nregs, &PyList_Type, &blocks,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO!O!O!O!nnnniiiO!iOi", names, &p->nregs, &PyList_Type, &blocks,
                                      &PyList_Type, &constants, &PyList_Type, &scratch, &PyList_Type, &slots, &p->chunk,
-                                     &p->rows, &p->low, &p->high, &p->flat, &p->delayed, &p->result, &p->out,
-                                     &p->partial, &reduce, &p->reduce_size)) {
+                                     &p->rows, &p->low, &p->high, &p->flat, &p->delayed, &p->skewed, &PyList_Type,
+                                     &rings, &p->partial, &reduce, &p->reduce_size)) {
         goto failed;
     }
     p->capsules = PyList_New(0);
+    p->nrings = (int)PyList_GET_SIZE(rings);
+    p->rings = calloc(p->nrings + 1, sizeof(Ring));
+    for (int k = 0; k < p->nrings; k++) {
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(rings, k), "nn", &p->rings[k].pitch, &p->rings[k].span)) {
+            goto failed;
+        }
+    }
     p->slot_of = malloc((p->nregs + 1) * sizeof(int));
     p->size_of = calloc(p->nregs + 1, sizeof(int));
     for (int k = 0; k < p->nregs; k++) {
@@ -422,6 +471,17 @@ static void run_dealloc(Run *r)
     for (int k = 0; k < r->nheld; k++) {
         free(r->held[k].memory);
     }
+    for (int k = 0; r->held_rows != NULL && k < r->program->nblocks; k++) {
+        free(r->held_rows[k]);
+    }
+    for (int k = 0; r->ring_memory != NULL && k < r->program->nrings; k++) {
+        free(r->ring_memory[k]);
+    }
+    free(r->held_rows);
+    free(r->ring_memory);
+    free(r->ring_rows);
+    free(r->progress);
+    free(r->out);
     free(r->held);
     free(r->views);
     free(r->constant_data);
@@ -446,6 +506,10 @@ static int view_of(View *v, PyObject *array, const Block *b, int flat)
     memset(v->strides, 0, sizeof(v->strides));
     if (flat) {
         v->strides[0] = PyArray_ITEMSIZE(a);
+        return 0;
+    }
+    if (b->column) {
+        v->strides[0] = PyArray_NDIM(a) ? PyArray_STRIDE(a, 0) : 0;
         return 0;
     }
     int skip = b->ndim - PyArray_NDIM(a);
@@ -482,8 +546,34 @@ static PyObject *program_run(Program *p, PyObject *args)
     r->flags = calloc(p->ninstructions + 2, sizeof(int));
     r->held = calloc(parts + 1, sizeof(Held));
     r->nheld = parts;
+    r->out = calloc(p->nblocks + 1, sizeof(View));
+    r->held_rows = calloc(p->nblocks + 1, sizeof(char *));
+    r->ring_memory = calloc(p->nrings + 1, sizeof(char *));
+    r->ring_rows = calloc(p->nrings + 1, sizeof(npy_intp));
+    r->progress = p->skewed ? calloc(r->bands + 1, sizeof(int)) : NULL;
+    for (int k = 0; k < p->nrings; k++) {
+        r->ring_rows[k] = (parts + 1) * p->rows + p->rings[k].span;
+        r->ring_memory[k] = malloc(r->ring_rows[k] * p->rings[k].pitch);
+        if (r->ring_memory[k] == NULL) {
+            Py_DECREF(r);
+            return PyErr_NoMemory();
+        }
+    }
     for (int k = 0; k < p->nblocks; k++) {
         const Block *b = p->blocks + k;
+        if (b->held >= 0) {
+            if (view_of(r->out + k, PyList_GetItem(arrays, b->out), b, 0) < 0) {
+                Py_DECREF(r);
+                return NULL;
+            }
+            if (p->skewed) {
+                r->held_rows[k] = malloc((b->held + 1) * b->shape[1] * p->size_of[b->result]);
+                if (r->held_rows[k] == NULL) {
+                    Py_DECREF(r);
+                    return PyErr_NoMemory();
+                }
+            }
+        }
         r->views[k] = calloc(b->nloads + 1, sizeof(View));
         for (int i = 0; i < b->nloads; i++) {
             if (view_of(r->views[k] + i, PyList_GetItem(arrays, b->load_numbers[i]), b, p->flat) < 0) {
@@ -494,10 +584,6 @@ static PyObject *program_run(Program *p, PyObject *args)
     }
     for (int k = 0; k < p->nconstants; k++) {
         r->constant_data[k] = PyArray_BYTES((PyArrayObject *)PyList_GetItem(constants, p->constant_numbers[k]));
-    }
-    if (p->delayed && view_of(&r->out, PyList_GetItem(arrays, p->out), p->blocks, 0) < 0) {
-        Py_DECREF(r);
-        return NULL;
     }
     return (PyObject *)r;
 }
@@ -619,7 +705,7 @@ static int span(Worker *w, const Block *b, int last, npy_intp start, npy_intp n,
             w->at[b->load_regs[k]] = w->line[k] + (start + done) * views[k].strides[axis];
         }
         if (row != NULL) {
-            w->at[p->result] = row + done * p->size_of[p->result];
+            w->at[b->result] = row + done * p->size_of[b->result];
         }
         for (int k = 0; k < b->ninstructions; k++) {
             const Instruction *i = b->instructions + k;
@@ -661,6 +747,9 @@ static void begin_block(Worker *w, const Block *b)
         w->step[b->load_regs[k]] = views[k].strides[b->ndim - 1];
         w->line[k] = views[k].data;
     }
+    if (b->result >= 0) {
+        w->step[b->result] = w->run->program->size_of[b->result];
+    }
 }
 
 /* Row `row` of a block of at least two axes, line by line. */
@@ -674,6 +763,12 @@ static int one_row(Worker *w, const Block *b, int last, npy_intp row, npy_intp b
     for (npy_intp line = 0; line < lines; line++) {
         for (int k = 0; k < b->nloads; k++) {
             char *at = views[k].data + row * views[k].strides[0];
+            if (b->rings[k] >= 0) {
+                const Run *r = w->run;
+                int ring = b->rings[k];
+                npy_intp turned = (b->ring_row[k] + row) % r->ring_rows[ring];
+                at = r->ring_memory[ring] + turned * r->program->rings[ring].pitch + b->ring_at[k];
+            }
             for (int d = 1; d < b->ndim - 1; d++) {
                 at += index[d] * views[k].strides[d];
             }
@@ -723,11 +818,74 @@ static int work_bands(Worker *w)
     }
 }
 
-static void write_row(Run *r, npy_intp row, const char *from)
+static void write_row(Run *r, const Block *b, npy_intp row, const char *from)
 {
     Program *p = r->program;
-    int size = p->size_of[p->result];
-    copy(r->out.data + row * r->out.strides[0], r->out.strides[1], from, size, p->blocks[0].shape[1], size);
+    const View *out = r->out + (b - p->blocks);
+    int size = p->size_of[b->result];
+    copy(out->data + row * out->strides[0], out->strides[1], from, size, b->shape[1], size);
+}
+
+/* Wait until the band before has passed the block; 0 where the run has failed. */
+static int follow(Run *r, npy_intp band, int block)
+{
+    if (band == 0) {
+        return 1;
+    }
+    for (int turns = 0; __atomic_load_n(r->progress + band - 1, __ATOMIC_ACQUIRE) <= block; turns++) {
+        if (__atomic_load_n(&r->failed, __ATOMIC_RELAXED)) {
+            return 0;
+        }
+        if (turns > 2000) {
+            sched_yield();
+        }
+#if defined(__SSE2__)
+        else {
+            _mm_pause();
+        }
+#endif
+    }
+    return 1;
+}
+
+/* Blocks behind one another (graph/skew.py): bands of time, which is row and lag; threads follow through the bands. */
+static int work_skewed(Worker *w)
+{
+    Run *r = w->run;
+    Program *p = r->program;
+    for (;;) {
+        npy_intp band = __atomic_fetch_add(&r->next, 1, __ATOMIC_RELAXED);
+        if (band >= r->bands) {
+            return 0;
+        }
+        npy_intp lo = p->low + band * p->rows, hi = lo + p->rows;
+        for (int k = 0; k < p->nblocks; k++) {
+            const Block *b = p->blocks + k;
+            if (!follow(r, band, k)) {
+                return -1;
+            }
+            npy_intp first = lo - b->lag - b->base, end = hi - b->lag - b->base;
+            npy_intp most = b->shape[0] + (b->held > 0 ? b->held : 0);
+            first = first > 0 ? first : 0;
+            end = end < most ? end : most;
+            begin_block(w, b);
+            for (npy_intp row = first; row < end; row++) {
+                char *rows = r->held_rows[k];
+                size_t size = b->held < 0 ? 0 : (size_t)b->shape[1] * p->size_of[b->result];
+                if (row < b->shape[0]) {
+                    char *to = b->held < 0 ? NULL : rows + row % (b->held + 1) * size;
+                    if (one_row(w, b, 0, row, band, to) < 0) {
+                        __atomic_store_n(&r->failed, 1, __ATOMIC_RELAXED);
+                        return -1;
+                    }
+                }
+                if (b->held >= 0 && row >= b->held) {
+                    write_row(r, b, row - b->held, rows + (row - b->held) % (b->held + 1) * size);
+                }
+            }
+            __atomic_store_n(r->progress + band, k + 1, __ATOMIC_RELEASE);
+        }
+    }
 }
 
 /* A stencil in place, two axes: a row is written when the rows that read its old value are computed. The first and
@@ -739,7 +897,7 @@ static int work_delayed(Worker *w, int part, int parts)
     const Block *b = p->blocks;
     npy_intp n = b->shape[0], d = p->delayed;
     npy_intp first = n * part / parts, end = n * (part + 1) / parts;
-    size_t size = (size_t)b->shape[1] * p->size_of[p->result];
+    size_t size = (size_t)b->shape[1] * p->size_of[b->result];
     Held *h = r->held + part;
     h->first_row = (int)first;
     h->rows = (int)(end - first);
@@ -751,7 +909,6 @@ static int work_delayed(Worker *w, int part, int parts)
         return -1;
     }
     begin_block(w, b);
-    w->step[p->result] = p->size_of[p->result];
     for (npy_intp row = first; row < end; row++) {
         npy_intp k = row - first;
         char *to = h->memory + (k < d ? k : d + k % (d + 1)) * size;
@@ -759,7 +916,7 @@ static int work_delayed(Worker *w, int part, int parts)
             return -1;
         }
         if (k - d >= d) {
-            write_row(r, row - d, h->memory + (d + (k - d) % (d + 1)) * size);
+            write_row(r, b, row - d, h->memory + (d + (k - d) % (d + 1)) * size);
         }
     }
     return 0;
@@ -807,7 +964,7 @@ static PyObject *run_work(Run *r, PyObject *args)
         }
         Py_BEGIN_ALLOW_THREADS
         feclearexcept(FE_ALL_EXCEPT);
-        failed = (p->delayed ? work_delayed(&w, part, parts) : work_bands(&w)) < 0;
+        failed = (p->delayed ? work_delayed(&w, part, parts) : p->skewed ? work_skewed(&w) : work_bands(&w)) < 0;
         feclearexcept(FE_ALL_EXCEPT);
         Py_END_ALLOW_THREADS
         for (int k = 0; k <= p->ninstructions; k++) {
@@ -834,13 +991,14 @@ static PyObject *run_finish(Run *r, PyObject *unused)
 {
     Program *p = r->program;
     if (p->delayed) {
-        size_t size = (size_t)p->blocks[0].shape[1] * p->size_of[p->result];
+        const Block *b = p->blocks;
+        size_t size = (size_t)b->shape[1] * p->size_of[b->result];
         npy_intp d = p->delayed;
         for (int part = 0; part < r->nheld; part++) {
             Held *h = r->held + part;
             for (npy_intp k = 0; k < h->rows; k++) {
                 if (k < d || k >= h->rows - d) {
-                    write_row(r, h->first_row + k, h->memory + (k < d ? k : d + k % (d + 1)) * size);
+                    write_row(r, b, h->first_row + k, h->memory + (k < d ? k : d + k % (d + 1)) * size);
                 }
             }
         }

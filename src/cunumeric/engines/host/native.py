@@ -31,6 +31,11 @@ FLAGS = ((1, "divide by zero"), (2, "overflow"), (4, "underflow"), (8, "invalid 
 _loops: dict[tuple[Any, ...], Any] = {}
 
 
+def available() -> bool:
+    """Whether the extension is there."""
+    return _tiles is not None
+
+
 def chunk() -> int:
     return min(CHUNK, settings.tile)
 
@@ -94,9 +99,10 @@ class _Translator:
         self.registers = program.registers
         self.slots = list(program.slot_bytes)
         self.scratch = [(r, slot, d.itemsize) for b in program.blocks for r, slot, d in b.scratch]
-        if program.result is not None:
-            # Its memory is the run's; a slot all the same, so that the register has an itemsize.
-            self._slot(program.result, self.dtypes[program.result])
+        for block in program.blocks:
+            if block.result >= 0:
+                # Its memory is the run's; a slot all the same, so that the register has an itemsize.
+                self._slot(block.result, self.dtypes[block.result])
         self.described = Described()
         self.count = 0
         self.steps: list[Step] = []
@@ -151,9 +157,12 @@ class _Translator:
     def blocks(self, table: Table) -> list[tuple]:
         """The program's blocks, described as well."""
         found = []
-        for b in self.program.blocks:
+        program = self.program
+        for b in program.blocks:
             self.steps = []
-            found.append((b.shape, b.base, b.loads, self.block(b)))
+            rings = program.rings_of(b)
+            instructions = self.block(b)
+            found.append((b.shape, b.base, b.loads, instructions, b.lag, int(b.column), b.held, b.result, b.out, rings))
             self.described.blocks.append(self.steps)
             self._describe(b, table)
         return found
@@ -164,7 +173,7 @@ class _Translator:
         for register, number in block.loads:
             a = table.arrays[number]
             described.memory.add(register)
-            described.layout[register] = "c" if self.program.flat else _layout(a, block.shape)
+            described.layout[register] = "c" if self.program.flat else _layout(a, block)
             for other, b in owners.setdefault(id(owner_of(a)), []):
                 if np.may_share_memory(a, b):
                     described.shared.setdefault(register, set()).add(other)
@@ -185,14 +194,16 @@ class _Translator:
         for registers in slots.values():
             for register in registers if len(registers) > 1 else ():
                 described.shared[register] = set(registers) - {register}
-        described.kept = {r for r in (partial, self.program.result) if r is not None and r >= 0}
+        described.kept = {r for r in (partial, *(b.result for b in self.program.blocks)) if r >= 0}
         return described
 
 
-def _layout(a: np.ndarray, shape: tuple[int, ...]) -> str:
-    """How a chunk of `a` lies on the last axis of a block of `shape` (see `Described.layout`)."""
-    if not a.ndim or (a.shape[-1] == 1 and shape[-1] != 1):
+def _layout(a: np.ndarray, block: Any) -> str:
+    """How a chunk of `a` lies on the last axis of a block (see `Described.layout`)."""
+    if not a.ndim or (a.shape[-1] == 1 and block.shape[-1] != 1):
         return "0"
+    if block.column:
+        return "s"
     return "c" if a.strides[-1] == a.itemsize and a.shape[-1] > 1 else "s"
 
 
@@ -220,8 +231,8 @@ def translate(program: Program, table: Table, virtual: dict[int, np.dtype], redu
         program.described = t.describe(partial)
         return _tiles.Program(
             t.registers, blocks, program.constants, t.scratch, t.slots, chunk(), rows, low, high,
-            int(program.flat), program.delayed, -1 if program.result is None else program.result,
-            -1 if program.out is None else program.out, partial, info, size,
+            int(program.flat), program.delayed, int(program.skewed), [pair for _, pair in program.rings.values()],
+            partial, info, size,
         )  # fmt: skip
     except (_No, ValueError):
         return None

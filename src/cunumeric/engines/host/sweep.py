@@ -20,6 +20,8 @@ from ...graph import plan as planning
 from ...graph import warning, window
 from ...graph.canonical import Form, dead_owners
 from ...graph.node import Leaf, Node, Reduction, Store
+from ...graph.plan import Sweep
+from ...graph.skew import Skewed, hidden_owners, skewed
 from ...runtime import memory, threads
 from ...runtime.settings import settings
 from . import native
@@ -41,11 +43,11 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
         return
     dead = dead_owners([p for p in pending if type(p) is Store])
     form = Form(pending, reduction, dead)
-    key = (form.key, settings.tile, settings.accelerate, settings.compile)
+    key = (form.key, settings.tile, settings.accelerate, settings.compile, settings.threads)
     template = _templates.get(key)
     if template is None:
         window.counters.plans += 1
-        template = Template(form, planning.plan(pending, reduction, dead))
+        template = Template(form, _planned(pending, reduction, dead))
         for node in form.nodes:
             node.place = None
         _templates[key] = template
@@ -71,6 +73,13 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
         if (id(errors), flag) not in told:
             told.add((id(errors), flag))
             errors.hear(flag, name)
+
+
+def _planned(pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> list[Sweep | Skewed]:
+    found = planning.plan(pending, reduction, dead)
+    if not (settings.accelerate and native.available()):
+        return list(found)
+    return skewed(found, hidden_owners(found, dead))
 
 
 def _run_one(node: Node | Store) -> bool:
@@ -352,9 +361,9 @@ class _Reducer:
 def _run_delayed(program: Program, arrays: list[np.ndarray], runners: list[_Runner], state: Callable[[], Any]) -> None:
     """A stencil in place: each thread sweeps a run of tiles and writes a tile when the next one is computed. The first
     and the last tile of a run wait until all threads are done, because a neighbour reads them."""
-    assert program.out is not None and program.result is not None
-    out = arrays[program.out]
-    result = program.result
+    block = program.blocks[0]
+    out = arrays[block.out]
+    result = block.result
     tiles = program.tiles
     runs = threads.split(len(tiles), len(runners))
     kept: list[tuple[int, int, np.ndarray, np.ndarray]] = []
