@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -66,6 +67,9 @@ def relax(np, seed: int, rounds: int = 12):
         elif kind == 6:
             p[r.choice([0, 1, -1])] = r.random()
         elif kind == 7:
+            edge = q[1:-1, 0] * 0.5
+            p[1:-1, 0] = edge + p[2:, 1]
+            q[1:-1, -1] = edge * p[:-2, -1]
             old = p.copy()
             p[inner] = (old[views[0]] + old[views[-1]]) * 0.5
             p[1:-1, -1] = (old[1:-1, -2] + old[1:-1, 0] + old[2:, -1]) * 0.3
@@ -153,6 +157,6 @@ def test_few_units_do_not_wait_for_each_other(monkeypatch, threads):
     monkeypatch.setattr(settings, "threads", threads)
     group = skew.Skewed()
     group.sweeps = [None, None]
-    group.units = [None, None]
+    group.units = [SimpleNamespace(shape=(100, 100))] * 2
     monkeypatch.setattr(skew, "_cost", lambda unit: 10)
     assert group.pays() is (threads == 1)

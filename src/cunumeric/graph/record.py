@@ -156,10 +156,11 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
 
 
 def _any_waits(values: list[Any]) -> bool:
-    """Whether the memory of some operand has recorded writes: then joining them is cheaper than running them now."""
+    """Whether recorded work reads or writes the memory of some operand: then joining it is cheaper than running it now,
+    which is what handing that memory to NumPy does."""
     if window.pending:
         for v in values:
-            if type(v) is nd and window.written(v):
+            if type(v) is nd and window.touched(v):
                 return True
     return False
 

@@ -32,6 +32,8 @@ from .plan import Statement, Sweep, overlap, same_view
 _BYTES_MOST = 6 << 20
 # How many rows apart the statements' spaces may begin, and differ in number.
 _APART_MOST = 64
+# Elements from which a row is worth what it takes to begin one.
+_ROW_LEAST = 32
 
 
 class _No(Exception):
@@ -82,8 +84,8 @@ class Unit:
 
 
 def _pitch(owner: np.ndarray) -> int:
-    """Bytes from row to row of an owner; _No where it has no rows."""
-    if owner.ndim < 2 or not owner.flags.c_contiguous or owner.size == 0:
+    """Bytes from row to row of an owner; _No where it has no rows. Of one axis, an element is a row."""
+    if not owner.ndim or not owner.flags.c_contiguous or owner.size == 0:
         raise _No
     return owner.strides[0]
 
@@ -197,7 +199,7 @@ class Skewed:
     def pays(self) -> bool:
         """Whether there is more than one sweep, and enough units to keep every thread busy: a unit's bands follow each
         other, so no more threads work than units of the largest unit's cost would fill."""
-        if len(self.sweeps) < 2:
+        if len(self.sweeps) < 2 or max(math.prod(u.shape[1:]) for u in self.units) < _ROW_LEAST:
             return False
         costs = [_cost(u) for u in self.units]
         return sum(costs) >= 1.5 * min(threads.count(), 8) * max(costs) or threads.count() == 1
@@ -247,11 +249,17 @@ def _units(sweep: Sweep) -> list[Unit]:
     for statement in sweep.statements:
         if statement.reduction is not None or statement.destination is None:
             raise _No
+        unit = Unit(statement)
         together = last is not None and not statement.apart and not sweep.delayed and not sweep.inward
         if together and last is not None and (last.shape, last.base) == (statement.shape, statement.base):
+            # Of one axis, statements may be rows far apart.
+            together = len(last.shape) > 1 or (found[-1].column, found[-1].base) == (unit.column, unit.base)
+        else:
+            together = False
+        if together:
             found[-1].add(statement)
         else:
-            found.append(Unit(statement))
+            found.append(unit)
         last = statement
     return found
 
