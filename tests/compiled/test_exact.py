@@ -8,7 +8,9 @@ import numpy
 import pytest
 
 import cunumeric
+from cunumeric.engines.host import native
 from cunumeric.engines.host.compiled import ir, tier
+from cunumeric.runtime.settings import settings
 
 FLOATS = [
     0.0,
@@ -153,3 +155,24 @@ def test_bytes_of_booleans_are_kept(always):
         (numpy.where(odd, odd, False), cunumeric.where(mine, mine, False)),
     ]:
         assert same(a, numpy.asarray(b))
+
+
+@pytest.mark.parametrize("offset", range(9))
+@pytest.mark.parametrize("dtypes", ["f8 f8", "f4 f4", "i2 i2", "f8 f4", "f8 ?"])
+def test_large_results_are_written_past_the_caches(always, monkeypatch, offset, dtypes):
+    """From where memory is aligned on, in vectors; two results need not begin alike."""
+    monkeypatch.setattr(native, "_STREAMED_FROM", 0)
+    monkeypatch.setattr(settings, "tile", 4096)
+    one, other = dtypes.split()
+    x = numpy.arange(3000 + offset).astype(one)
+
+    def run(np):
+        a = np.array(x)
+        to, second = np.zeros(3100, one), np.zeros(3100, other)
+        getattr(np, "synchronize", int)()
+        to[offset : offset + x.size] = a * a + 3 * a
+        second[7 - offset % 8 : 7 - offset % 8 + x.size] = a * a > 50
+        return numpy.asarray(to), numpy.asarray(second)
+
+    for expected, found in zip(run(numpy), run(cunumeric), strict=True):
+        assert same(expected, found)

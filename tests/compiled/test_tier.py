@@ -158,7 +158,7 @@ def test_without_a_compiler_tiles_run_it(always, count, monkeypatch, caplog, err
     def raises():
         raise error
 
-    monkeypatch.setattr(tier, "Compiler", raises)
+    monkeypatch.setattr(compiler, "Compiler", raises)
     monkeypatch.setattr(tier, "_unavailable", "")
     with caplog.at_level(logging.INFO, "cunumeric.compile"):
         x = array()

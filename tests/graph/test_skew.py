@@ -135,6 +135,43 @@ def test_memory_that_nobody_sees_is_a_ring(skewing):
     assert numpy.array_equal(theirs, numpy.asarray(mine))
 
 
+def conjugate(np, seed: int, shape: tuple[int, int]) -> list:
+    """Steps of conjugate gradients: updates of parts, and sums at the end."""
+    p, r = field(np, seed, shape), field(np, seed + 1, shape)
+    found = []
+    for _ in range(3):
+        p = r + 0.3 * p
+        w = 4 * p
+        w[1:] -= p[:-1]
+        w[:-1] -= p[1:]
+        w[:, 1:] -= p[:, :-1]
+        w[:, :-1] -= p[:, 1:]
+        found.append((p * w).sum())
+        r -= 0.01 * w
+        found.append((r * r).sum())
+        found.append(r.max())
+    return found
+
+
+@WITH_TILES
+@pytest.mark.parametrize("tile", [16, 512, 32768])
+@pytest.mark.parametrize("shape", [(40, 34), (7, 90), (64, 64), (33, 500)])
+def test_sums_do_not_depend_on_threads(monkeypatch, shape, tile):
+    """Nor on whether sweeps are skewed, which the number of threads decides."""
+    for name, value in {"record_min": 0, "tile": tile}.items():
+        monkeypatch.setattr(settings, name, value)
+    results = []
+    skewed = 0
+    for threads in (1, 2, 3, 16):
+        monkeypatch.setattr(settings, "threads", threads)
+        results.append(conjugate(cunumeric, 5, shape))
+        skewed += bool(programs())
+        sweep._templates.clear()
+    assert all(r == results[0] for r in results)
+    assert 0 < skewed < 4 or shape[1] * 4 > tile * 8
+    assert numpy.allclose(results[0], conjugate(numpy, 5, shape), rtol=1e-12)
+
+
 @WITH_TILES
 def test_a_copy_that_lives_on_is_written(skewing):
     p = field(cunumeric, 1, (60, 20))

@@ -68,9 +68,13 @@ class Unit:
         self.lag = 0
         shape = statement.shape
         to = statement.destination
-        assert to is not None
-        pitch = _pitch(to.owner)
         self.column = False
+        if to is None:
+            # A reduction: its rows are those of something that it reads.
+            to = next((leaf for leaf in statement.reads if leaf.a.shape == shape), None)
+            if to is None or len(shape) < 2:
+                raise _No
+        pitch = _pitch(to.owner)
         if len(shape) == 1:
             self.column = to.a.strides[0] == pitch
             shape = (shape[0], 1) if self.column else (1, shape[0])
@@ -91,7 +95,7 @@ def _pitch(owner: np.ndarray) -> int:
 
 
 def _row_of(leaf: Leaf, unit: Unit) -> int:
-    """The row of the owner that the leaf shows where the unit is at its first; _No where it does not follow the rows."""
+    """The row of the owner that the leaf shows where the unit is at its first; _No where it follows no rows."""
     pitch = _pitch(leaf.owner)
     a = leaf.a
     row, within = divmod(leaf.offset, pitch)
@@ -99,10 +103,10 @@ def _row_of(leaf: Leaf, unit: Unit) -> int:
         if unit.column:
             if a.shape[0] != unit.rows or (a.strides[0] != pitch and unit.rows > 1):
                 raise _No
-        elif (
-            len(unit.statements[0].shape) != 1 or a.strides[0] < 0 or within + (a.shape[0] - 1) * a.strides[0] >= pitch
-        ):
-            raise _No
+        else:
+            across = a.strides[0] * (a.shape[0] - 1)
+            if len(unit.statements[0].shape) != 1 or across < 0 or within + across >= pitch:
+                raise _No
         return row
     if unit.column or a.ndim != len(unit.shape) or a.shape[0] != unit.rows or len(unit.statements[0].shape) == 1:
         raise _No
@@ -247,7 +251,9 @@ def _units(sweep: Sweep) -> list[Unit]:
     found: list[Unit] = []
     last: Statement | None = None
     for statement in sweep.statements:
-        if statement.reduction is not None or statement.destination is None:
+        if statement.reduction is not None and (statement.reduction.out_shape or not sweep.rows_only):
+            # Which elements share a partial result must not depend on whether sweeps are skewed: only those join whose
+            # elements are taken row by row all the same.
             raise _No
         unit = Unit(statement)
         together = last is not None and not statement.apart and not sweep.delayed and not sweep.inward
@@ -269,8 +275,7 @@ def _accesses(unit: Unit, written: set[int]) -> dict[int, list[Access]]:
     found: dict[int, list[Access]] = {}
     for statement in unit.statements:
         to = statement.destination
-        assert to is not None
-        for leaf, writes in [*((leaf, False) for leaf in statement.reads), (to, True)]:
+        for leaf, writes in [*((leaf, False) for leaf in statement.reads), *([(to, True)] if to is not None else [])]:
             if id(leaf.owner) in written:
                 row = _row_of(leaf, unit) - unit.base
                 found.setdefault(id(leaf.owner), []).append(Access(leaf, row, writes))
@@ -281,8 +286,8 @@ def _hold(unit: Unit) -> None:
     """Find for how many rows the unit must hold back what it writes."""
     for statement in unit.statements:
         to = statement.destination
-        assert to is not None
-        for leaf in statement.reads:
+        for leaf in statement.reads if to is not None else ():
+            assert to is not None
             if leaf.owner is to.owner and not same_view(leaf, to) and _meet(leaf, to):
                 if len(unit.statements) > 1 or len(unit.shape) != 2 or unit.column:
                     raise _No

@@ -177,7 +177,8 @@ typedef void Kernel(char *const *at, const npy_intp *step, npy_intp n);
 
 typedef struct {
     Kernel *kernel;
-    int count, noperands, interest;
+    int count, noperands, interest, nstreams;
+    int streams[8];      /* operands that are written past the caches: their vectors must begin alike */
     int *regs, *aside;   /* per operand: its register; itemsize if it is written aside, else 0 */
 } Group;
 
@@ -238,7 +239,8 @@ typedef struct {
     PyObject *arrays, *constants, *partials;
     View **views;        /* per block, per load */
     char **constant_data;
-    npy_intp bands, next, per_band;  /* per_band: partial results of a band, at most */
+    npy_intp bands, next;
+    npy_intp group, per_group;  /* rows that share partial results (one axis: bands), and how many those are, at most */
     char *seen;          /* per partial result: whether it is there */
     int *flags;          /* per instruction; the last for the reduction */
     int failed, nheld;
@@ -541,8 +543,18 @@ static PyObject *program_run(Program *p, PyObject *args)
     r->bands = (p->high - p->low + p->rows - 1) / p->rows;
     r->views = calloc(p->nblocks + 1, sizeof(View *));
     r->constant_data = calloc(p->nconstants + 1, sizeof(char *));
-    r->per_band = partials == Py_None ? 0 : PyArray_SIZE((PyArrayObject *)partials) / r->bands;
-    r->seen = calloc(r->bands * r->per_band + 1, 1);
+    npy_intp groups = r->bands;
+    const Block *reduced = p->blocks + p->nblocks - 1;
+    if (reduced->ndim > 1) {
+        npy_intp size = 1;
+        for (int k = 1; k < reduced->ndim; k++) {
+            size *= reduced->shape[k];
+        }
+        r->group = size < p->chunk ? p->chunk / (size > 0 ? size : 1) : 1;
+        groups = (reduced->shape[0] + r->group - 1) / r->group;
+    }
+    r->per_group = partials == Py_None ? 0 : PyArray_SIZE((PyArrayObject *)partials) / (groups > 0 ? groups : 1);
+    r->seen = calloc((partials == Py_None ? 0 : PyArray_SIZE((PyArrayObject *)partials)) + 1, 1);
     r->flags = calloc(p->ninstructions + 2, sizeof(int));
     r->held = calloc(parts + 1, sizeof(Held));
     r->nheld = parts;
@@ -599,7 +611,7 @@ typedef struct {
     npy_intp *step;     /* per register: stride in the chunk */
     char **line;        /* per load of the block at work: where the line begins */
     int *flags;
-    npy_intp band, partial, joined;  /* the reduction: elements joined to the partial result at work */
+    npy_intp group, partial, joined;  /* the reduction: elements joined to the partial result at work */
     int fruitless;
 } Worker;
 
@@ -619,6 +631,11 @@ static int run_group(const Group *g, Worker *w, npy_intp n)
         else {
             at[k] = w->at[r];
             step[k] = w->step[r];
+        }
+    }
+    for (int k = 1; k < g->nstreams; k++) {
+        if (((size_t)at[g->streams[k]] ^ (size_t)at[g->streams[0]]) & 63) {
+            return 0;
         }
     }
     if (g->interest) {
@@ -661,14 +678,15 @@ static inline int instruct(const Instruction *i, const Worker *w, npy_intp n)
 }
 
 /* One chunk's values of the reduced register joined to a partial result. A partial result is of at most a chunk's
- * number of elements, so that sums are pairwise inside it and, when all are joined, over them. */
-static int reduce(Worker *w, npy_intp band, npy_intp n)
+ * number of elements, so that sums are pairwise inside it and, when all are joined, over them. Which elements share
+ * one is decided by where they are in the array, not by bands or threads. */
+static int reduce(Worker *w, npy_intp group, npy_intp n)
 {
     Run *r = w->run;
     Program *p = r->program;
-    if (band != w->band) {
-        w->band = band;
-        w->partial = band * r->per_band;
+    if (group != w->group) {
+        w->group = group;
+        w->partial = group * r->per_group;
         w->joined = 0;
     }
     else if (w->joined + n > p->chunk) {
@@ -694,7 +712,7 @@ static int reduce(Worker *w, npy_intp band, npy_intp n)
 }
 
 /* A run of elements on the last axis; `shift`: where the delayed row's memory begins, or NULL. */
-static int span(Worker *w, const Block *b, int last, npy_intp start, npy_intp n, npy_intp band, char *row)
+static int span(Worker *w, const Block *b, int last, npy_intp start, npy_intp n, npy_intp group, char *row)
 {
     Program *p = w->run->program;
     const View *views = w->run->views[b - p->blocks];
@@ -728,7 +746,7 @@ static int span(Worker *w, const Block *b, int last, npy_intp start, npy_intp n,
         }
         if (last && p->reduce != NULL) {
             raised();
-            if (reduce(w, band, m) < 0) {
+            if (reduce(w, group, m) < 0) {
                 return -1;
             }
             int f = raised();
@@ -753,8 +771,9 @@ static void begin_block(Worker *w, const Block *b)
 }
 
 /* Row `row` of a block of at least two axes, line by line. */
-static int one_row(Worker *w, const Block *b, int last, npy_intp row, npy_intp band, char *held)
+static int one_row(Worker *w, const Block *b, int last, npy_intp row, char *held)
 {
+    npy_intp group = last ? row / w->run->group : 0;
     const View *views = w->run->views[b - w->run->program->blocks];
     npy_intp index[DIMS] = {0}, lines = 1;
     for (int k = 1; k < b->ndim - 1; k++) {
@@ -774,7 +793,7 @@ static int one_row(Worker *w, const Block *b, int last, npy_intp row, npy_intp b
             }
             w->line[k] = at;
         }
-        if (span(w, b, last, 0, b->shape[b->ndim - 1], band, held) < 0) {
+        if (span(w, b, last, 0, b->shape[b->ndim - 1], group, held) < 0) {
             return -1;
         }
         for (int d = b->ndim - 2; d >= 1 && ++index[d] == b->shape[d]; d--) {
@@ -810,7 +829,7 @@ static int work_bands(Worker *w)
                 continue;
             }
             for (npy_intp row = first; row < end; row++) {
-                if (one_row(w, b, last, row, band, NULL) < 0) {
+                if (one_row(w, b, last, row, NULL) < 0) {
                     return -1;
                 }
             }
@@ -874,7 +893,7 @@ static int work_skewed(Worker *w)
                 size_t size = b->held < 0 ? 0 : (size_t)b->shape[1] * p->size_of[b->result];
                 if (row < b->shape[0]) {
                     char *to = b->held < 0 ? NULL : rows + row % (b->held + 1) * size;
-                    if (one_row(w, b, 0, row, band, to) < 0) {
+                    if (one_row(w, b, k == p->nblocks - 1, row, to) < 0) {
                         __atomic_store_n(&r->failed, 1, __ATOMIC_RELAXED);
                         return -1;
                     }
@@ -912,7 +931,7 @@ static int work_delayed(Worker *w, int part, int parts)
     for (npy_intp row = first; row < end; row++) {
         npy_intp k = row - first;
         char *to = h->memory + (k < d ? k : d + k % (d + 1)) * size;
-        if (one_row(w, b, 0, row, 0, to) < 0) {
+        if (one_row(w, b, 0, row, to) < 0) {
             return -1;
         }
         if (k - d >= d) {
@@ -935,7 +954,7 @@ static PyObject *run_work(Run *r, PyObject *args)
     for (int k = 0; k < p->nblocks; k++) {
         most = p->blocks[k].nloads > most ? p->blocks[k].nloads : most;
     }
-    Worker w = {.run = r, .compiled = __atomic_load_n(&p->compiled, __ATOMIC_ACQUIRE), .band = -1};
+    Worker w = {.run = r, .compiled = __atomic_load_n(&p->compiled, __ATOMIC_ACQUIRE), .group = -1};
     w.at = calloc(p->nregs + 1, sizeof(char *));
     w.step = calloc(p->nregs + 1, sizeof(npy_intp));
     w.line = calloc(most + 1, sizeof(char *));
@@ -966,6 +985,9 @@ static PyObject *run_work(Run *r, PyObject *args)
         feclearexcept(FE_ALL_EXCEPT);
         failed = (p->delayed ? work_delayed(&w, part, parts) : p->skewed ? work_skewed(&w) : work_bands(&w)) < 0;
         feclearexcept(FE_ALL_EXCEPT);
+#if defined(__SSE2__)
+        _mm_sfence();  /* what was written past the caches is seen by all threads from here on */
+#endif
         Py_END_ALLOW_THREADS
         for (int k = 0; k <= p->ninstructions; k++) {
             r->flags[k] |= w.flags[k];
@@ -1003,7 +1025,7 @@ static PyObject *run_finish(Run *r, PyObject *unused)
             }
         }
     }
-    PyObject *flags = PyList_New(p->ninstructions + 1), *seen = PyBytes_FromStringAndSize(r->seen, r->bands * r->per_band);
+    PyObject *flags = PyList_New(p->ninstructions + 1), *seen = PyBytes_FromStringAndSize(r->seen, r->partials == Py_None ? 0 : PyArray_SIZE((PyArrayObject *)r->partials));
     for (int k = 0; flags != NULL && k <= p->ninstructions; k++) {
         PyList_SET_ITEM(flags, k, PyLong_FromLong(r->flags[k]));
     }
@@ -1012,11 +1034,11 @@ static PyObject *run_finish(Run *r, PyObject *unused)
 
 static Group *read_group(PyObject *t, int *first)
 {
-    PyObject *regs, *aside;
+    PyObject *regs, *aside, *streams;
     Py_ssize_t address;
     Group *g = calloc(1, sizeof(Group));
-    if (g == NULL || !PyArg_ParseTuple(t, "iiniO!O!", first, &g->count, &address, &g->interest, &PyTuple_Type, &regs,
-                                       &PyTuple_Type, &aside)) {
+    if (g == NULL || !PyArg_ParseTuple(t, "iiniO!O!O!", first, &g->count, &address, &g->interest, &PyTuple_Type, &regs,
+                                       &PyTuple_Type, &aside, &PyTuple_Type, &streams)) {
         free(g);
         return NULL;
     }
@@ -1026,6 +1048,10 @@ static Group *read_group(PyObject *t, int *first)
         PyErr_SetString(PyExc_ValueError, "too many operands");
         free(g);
         return NULL;
+    }
+    g->nstreams = (int)PyTuple_GET_SIZE(streams) < 8 ? (int)PyTuple_GET_SIZE(streams) : 8;
+    for (int k = 0; k < g->nstreams; k++) {
+        g->streams[k] = (int)PyLong_AsLong(PyTuple_GET_ITEM(streams, k));
     }
     g->regs = calloc(g->noperands + 1, sizeof(int));
     g->aside = calloc(g->noperands + 1, sizeof(int));

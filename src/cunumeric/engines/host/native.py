@@ -24,6 +24,8 @@ try:
 except ImportError:
     _tiles = None
 
+# Bytes of an array from which on its parts have left the caches before anybody reads them again.
+_STREAMED_FROM = 16 << 20
 # Elements in a chunk: a few operands of it stay in the first cache.
 CHUNK = 2048
 UFUNC, COPYING, CHOOSING, CASTING = range(4)
@@ -67,6 +69,8 @@ class Described:
     shared: dict[int, set[int]] = field(default_factory=dict)
     memory: set[int] = field(default_factory=set)  # registers that are parts of arrays
     kept: set[int] = field(default_factory=set)  # registers that are asked for after the last instruction
+    # Registers of arrays so large that they are written past the caches: they are not read in this sweep.
+    streams: set[int] = field(default_factory=set)
     kinds: frozenset[str] = frozenset()  # of flags that somebody listens to
 
 
@@ -179,6 +183,11 @@ class _Translator:
                     described.shared.setdefault(register, set()).add(other)
                     described.shared.setdefault(other, set()).add(register)
             owners[id(owner_of(a))].append((register, a))
+        alone = len(self.program.blocks) == 1 and not self.program.skewed
+        read = {r for step in self.steps for r in step.inputs}
+        for registers in owners.values() if alone else ():
+            if len(registers) == 1 and registers[0][0] not in read and registers[0][1].nbytes >= _STREAMED_FROM:
+                described.streams.add(registers[0][0])
 
     def describe(self, partial: int) -> Described:
         """What the compiler must know, once all is translated."""

@@ -134,7 +134,8 @@ class Block:
     table; -1: at once. `lag`, `column`: see graph/skew.py."""
 
     __slots__ = (
-        "base", "column", "held", "instructions", "lag", "leaves", "loads", "out", "program", "result", "scratch", "shape"
+        "base", "column", "held", "instructions", "lag", "leaves", "loads", "out", "program", "result", "scratch",
+        "shape",
     )  # fmt: skip
 
     def __init__(self, shape: tuple[int, ...], base: int) -> None:
@@ -160,6 +161,7 @@ class Program:
         self.slot_bytes: list[int] = []  # itemsize of each scratch slot
         self.makers: dict[int, int] = {}  # id(getter) -> number of the node that it computes
         self.partial: int | None = None  # the register that is reduced
+        self.partials = 0  # results of its parts, at most
         self.delayed = 0  # rows by which a lone statement's rows are held back
         self.skewed = isinstance(sweep, Skewed)
         self.rings: dict[int, tuple[int, tuple[int, int]]] = {}  # id of owner -> number, (pitch, span)
@@ -217,14 +219,18 @@ class Program:
         self.axis, self.rows = 0, sweep.rows()
         self.low, self.high = sweep.bounds()
         self.capacity = self.rows * max(math.prod(u.shape[1:]) for u in sweep.units)
+        self.tiles: list[tuple[tuple[int, ...], int, int]]
         self.tiles = [((), lo, lo + self.rows) for lo in range(self.low, self.high, self.rows)]
         for key, span in sweep.rings.items():
             owner = next(a.leaf.owner for u in sweep.units for a in u.accesses.get(key, ()))
             self.rings[key] = len(self.rings), (owner.strides[0], span)
-        self.native = native.translate(self, build.table, build.virtual, None)
+        reduction = sweep.units[-1].statements[-1].reduction
+        if reduction is not None:
+            self._group(self.rows, self.low, self.high, 0)
+        self.native = native.translate(self, build.table, build.virtual, reduction)
 
     def rings_of(self, block: Block) -> list[tuple[int, int, int, int]]:
-        """The block's loads whose rows turn over in a ring: number of the load, of the ring, first row, bytes into it."""
+        """The block's loads whose rows turn over in a ring: number of load and ring, first row, bytes into it."""
         found = []
         for k, leaf in enumerate(block.leaves):
             ring = self.rings.get(id(leaf.owner))
@@ -233,6 +239,21 @@ class Program:
                 found.append((k, number, *divmod(leaf.offset, pitch)))
         block.leaves = []
         return found
+
+    def _group(self, rows: int, low: int, high: int, axis: int) -> tuple[int, int]:
+        """Say how many partial results the extension needs; the rows of a band and the first one, so that bands end
+        between rows that share one (`_tiles.c`, reduce)."""
+        block = self.blocks[-1]
+        chunk = native.chunk()
+        size = math.prod(block.shape[1:])
+        if len(block.shape) == 1:
+            self.partials = -(-(high - low) // rows) * (2 * rows // chunk + 2)
+            return rows, low
+        group = max(1, chunk // max(size, 1))
+        self.partials = -(-block.shape[0] // group) * (1 if size <= chunk else 2 * size // chunk + 2)
+        if axis:
+            return rows, low
+        return -(-rows // group) * group, block.base - -(-(block.base - low) // group) * group
 
     def _flatten(self, table: Table) -> None:
         """One block over contiguous arrays of one shape is a block over one axis."""
@@ -263,6 +284,8 @@ class Program:
             low = min(b.base for b in self.blocks)
             high = max(b.base + b.shape[0] for b in self.blocks)
         rows = max(1, tile // row, sweep.delayed, -(-(high - low) // TILES_MOST))
+        if reduction is not None and self.partial is not None:
+            rows, low = self._group(rows, low, high, axis)
         self.capacity = rows * row
         self.axis, self.rows, self.low, self.high = axis, rows, low, high
         bands = [(i, min(i + rows, high)) for i in range(low, high, rows)]

@@ -294,11 +294,7 @@ def _run_native(
     """The sweep in C: threads share its bands, or, delayed, have a run of rows each."""
     partials = None
     if reduction is not None and program.partial is not None:
-        block = program.blocks[-1]
-        rows = program.rows if not program.axis else 1
-        bands = -(-(program.high - program.low) // rows) if not program.axis else program.blocks[0].shape[0]
-        size = rows * math.prod(block.shape[1:])
-        partials = np.empty(bands * (2 * size // native.chunk() + 2), reduction.dtype)
+        partials = np.empty(program.partials, reduction.dtype)
     start = time.perf_counter()
     run = program.native.run(arrays, form.constants, partials, parts)
     threads.run(lambda part: run.work(part, parts), parts)

@@ -24,6 +24,7 @@ class Group:
     outputs: list[int]  # registers written to memory
     aside: set[int]  # outputs that must not be written before the flags are known
     interest: int  # flags that somebody listens to
+    streams: list[int]  # outputs written past the caches; all of one itemsize
 
     def operands(self) -> list[int]:
         return self.inputs + self.outputs
@@ -32,7 +33,9 @@ class Group:
         """The group as `_tiles.Program.attach` takes it."""
         sizes = [0] * len(self.inputs)
         sizes += [described.dtypes[r].itemsize if r in self.aside else 0 for r in self.outputs]
-        return (self.steps[0].number, len(self.steps), address, self.interest, tuple(self.operands()), tuple(sizes))
+        streams = tuple(len(self.inputs) + self.outputs.index(r) for r in self.streams)
+        number = self.steps[0].number
+        return (number, len(self.steps), address, self.interest, tuple(self.operands()), tuple(sizes), streams)
 
 
 def supported(step: Step, described: Described) -> bool:
@@ -105,4 +108,6 @@ def _group(steps: list[Step], last: dict[int, int], described: Described) -> Gro
             shared = described.shared.get(out, set()) | {out}
             if any(r in inputs for r in shared):
                 aside.add(out)
-    return Group(steps, inputs, outputs, aside, interest)
+    streams = [r for r in outputs if r in described.streams and r not in aside and described.layout[r] == "c"]
+    streams = [r for r in streams if described.dtypes[r].itemsize == described.dtypes[streams[0]].itemsize]
+    return Group(steps, inputs, outputs, aside, interest, streams)

@@ -135,7 +135,10 @@ class _Body:
         size = int(code[1])
         if layout == "c":
             at = self.new(f"getelementptr {t}, ptr %p{place}, i64 %i")
-            self.lines.append(f"store {self.type(t)} {value}, ptr {at}, align {size}")
+            align, hint = size, ""
+            if self.width > 1 and place in self.writer.streams:
+                align, hint = size * self.width, ", !nontemporal !0"
+            self.lines.append(f"store {self.type(t)} {value}, ptr {at}, align {align}{hint}")
             return
         for k in range(self.width):
             at = self._apart(place, k)
@@ -319,6 +322,8 @@ class Writer:
         self.described = described
         self.places = {r: k for k, r in enumerate(group.inputs)}
         self.targets = {r: len(group.inputs) + k for k, r in enumerate(group.outputs)}
+        # Their vectors begin where memory is aligned to vectors; the caller sees to it that all begin alike.
+        self.streams = [self.targets[r] for r in group.streams]
         self.declared: dict[str, str] = {}
         self.codes = {r: _code(described.dtypes[r]) for r in self._registers()}
 
@@ -379,32 +384,53 @@ class Writer:
         self._pass(singles, self._fixed(_Body(self, 1, "u")))
         vector = [re.sub(r"%i\b", "%iv", line) for line in vectors.lines]
         single = [re.sub(r"%i\b", "%ie", line) for line in singles.lines]
+        # Elements one by one up to `first`, vectors, and elements one by one for the rest.
         lines = [
             *begin,
             *splats.lines,
-            "br label %vhead",
+            *self._first(width),
+            "br label %ehead",
+            "ehead:",
+            "%ie = phi i64 [0, %entry], [%ne, %ebody], [%iv, %vhead]",
+            "%stop = phi i64 [%first, %entry], [%stop, %ebody], [%n, %vhead]",
+            "%me = icmp slt i64 %ie, %stop",
+            "br i1 %me, label %ebody, label %elast",
+            "ebody:",
+            *single,
+            "%ne = add i64 %ie, 1",
+            "br label %ehead",
+            "elast:",
+            "%last = icmp eq i64 %stop, %n",
+            "br i1 %last, label %done, label %vhead",
             "vhead:",
-            "%iv = phi i64 [0, %entry], [%nv, %vbody]",
+            "%iv = phi i64 [%ie, %elast], [%nv, %vbody]",
             f"%nv = add i64 %iv, {width}",
             "%mv = icmp sle i64 %nv, %n",
             "br i1 %mv, label %vbody, label %ehead",
             "vbody:",
             *vector,
             "br label %vhead",
-            "ehead:",
-            "%ie = phi i64 [%iv, %vhead], [%ne, %ebody]",
-            "%me = icmp slt i64 %ie, %n",
-            "br i1 %me, label %ebody, label %done",
-            "ebody:",
-            *single,
-            "%ne = add i64 %ie, 1",
-            "br label %ehead",
             "done:",
             "ret void",
         ]
         body = "\n".join(lines)
         declared = "\n".join(sorted(self.declared.values()))
-        return f"define void @group(ptr %at, ptr %step, i64 %n) nounwind {{\n{body}\n}}\n{declared}\n"
+        return f"define void @group(ptr %at, ptr %step, i64 %n) nounwind {{\n{body}\n}}\n{declared}\n!0 = !{{i32 1}}\n"
+
+    def _first(self, width: int) -> list[str]:
+        """`%first`: elements before memory that is written past the caches is aligned to vectors."""
+        if not self.streams:
+            return ["%first = add i64 0, 0"]
+        (code,) = {self.codes[r] for r in self.group.streams[:1]}
+        size = int(code[1])
+        return [
+            f"%where = ptrtoint ptr %p{self.streams[0]} to i64",
+            "%under = sub i64 0, %where",
+            f"%over = and i64 %under, {size * width - 1}",
+            f"%before = udiv exact i64 %over, {size}",
+            "%short = icmp slt i64 %n, %before",
+            "%first = select i1 %short, i64 %n, i64 %before",
+        ]
 
 
 def text(group: Any, described: Any) -> str:

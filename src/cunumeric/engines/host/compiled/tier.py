@@ -8,19 +8,14 @@ worth it is handed to one background thread; until its code is there, and where 
 from __future__ import annotations
 
 import atexit
-import logging
 import os
-import queue
 import threading
 import time
+from _queue import SimpleQueue
 from collections import deque
 from typing import Any
 
 from ....runtime.settings import settings
-from . import groups, ir
-from .compiler import Compiler, Unavailable
-
-log = logging.getLogger("cunumeric.compile")
 
 # Additions of elements: what a second of sweeps amounts to on two cores. Before a program has done that much, the
 # compiler is not even loaded.
@@ -69,7 +64,7 @@ class Counters:
 counters = Counters()
 records: deque[Record] = deque(maxlen=512)
 _total = 0
-_compiler: Compiler | None = None
+_compiler: Any = None
 _unavailable = ""
 _lock = threading.Lock()
 
@@ -125,7 +120,13 @@ def worth(described: Any) -> int:
 
 def _compile(program: Any) -> None:
     """Compile a program and give it its code; whatever goes wrong, it stays with tiles."""
+    # Imported here: most programs end before they need a compiler.
+    from logging import getLogger
+
+    from . import compiler, groups, ir
+
     global _compiler, _unavailable
+    log = getLogger("cunumeric.compile")
     described, program.described = program.described, None
     if described is None or _unavailable:
         return
@@ -141,11 +142,11 @@ def _compile(program: Any) -> None:
                 counters.refused += 1
                 return
             if _compiler is None:
-                _compiler = Compiler()
+                _compiler = compiler.Compiler()
             codes = [_compiler.code(ir.text(g, described)) for g in found]
             attached = [g.attached(c.address, described) for g, c in zip(found, codes, strict=True)]
             program.native.attach(attached, codes)
-        except Unavailable as error:
+        except compiler.Unavailable as error:
             record.why = _unavailable = str(error)
             log.info("sweeps are not compiled: %s", error)
             return
@@ -171,7 +172,7 @@ class _Worker:
     """The background thread; it begins with the first sweep that is asked for."""
 
     def __init__(self) -> None:
-        self.queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.queue: SimpleQueue[Any] = SimpleQueue()
         self.thread: threading.Thread | None = None
         self.stopped = False
 
