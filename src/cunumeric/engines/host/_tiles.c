@@ -602,6 +602,7 @@ static PyObject *program_run(Program *p, PyObject *args)
 
 #define GROUP_MOST 48  /* operands */
 #define FRUITLESS_MOST 2
+#define ASIDE 512       /* elements */
 
 typedef struct {
     Run *run;
@@ -615,18 +616,22 @@ typedef struct {
     int fruitless;
 } Worker;
 
-/* Run a chunk by the compiled loop; 0 where flags were raised and its instructions have to say whose they are. */
-static int run_group(const Group *g, Worker *w, npy_intp n)
+/* Run a chunk by the compiled loop; how many of its elements are done: all, or those before flags were raised, and its
+ * instructions have to say whose they are. What is written aside is few elements at a time, which the first cache holds
+ * beside the operands. */
+static npy_intp run_group(const Group *g, Worker *w, npy_intp n)
 {
     char *at[GROUP_MOST];
     npy_intp step[GROUP_MOST];
     char *aside = w->aside;
+    npy_intp part = n;
     for (int k = 0; k < g->noperands; k++) {
         int r = g->regs[k];
         if (g->aside[k]) {
             at[k] = aside;
             step[k] = g->aside[k];
-            aside += (w->run->program->chunk * g->aside[k] + 63) / 64 * 64;
+            aside += ASIDE * g->aside[k];
+            part = n < ASIDE ? n : ASIDE;
         }
         else {
             at[k] = w->at[r];
@@ -641,17 +646,34 @@ static int run_group(const Group *g, Worker *w, npy_intp n)
     if (g->interest) {
         raised();  /* what earlier instructions left */
     }
-    g->kernel(at, step, n);
-    if (g->interest && (raised() & g->interest)) {
-        w->compiled = ++w->fruitless < FRUITLESS_MOST;
-        return 0;
-    }
-    for (int k = 0; k < g->noperands; k++) {
-        if (g->aside[k]) {
-            copy(w->at[g->regs[k]], w->step[g->regs[k]], at[k], g->aside[k], n, g->aside[k]);
+    for (npy_intp done = 0; done < n; done += part) {
+        npy_intp m = n - done < part ? n - done : part;
+        g->kernel(at, step, m);
+        if (g->interest && (raised() & g->interest)) {
+            w->compiled = ++w->fruitless < FRUITLESS_MOST;
+            return done;
+        }
+        for (int k = 0; k < g->noperands; k++) {
+            int r = g->regs[k];
+            if (g->aside[k]) {
+                copy(w->at[r] + done * w->step[r], w->step[r], at[k], g->aside[k], m, g->aside[k]);
+            }
+            else {
+                at[k] += m * step[k];
+            }
         }
     }
-    return 1;
+    return n;
+}
+
+/* Move all registers by elements. */
+static void move(Worker *w, npy_intp by)
+{
+    for (int r = 0; r < w->run->program->nregs; r++) {
+        if (w->at[r] != NULL) {
+            w->at[r] += by * w->step[r];
+        }
+    }
 }
 
 static inline int instruct(const Instruction *i, const Worker *w, npy_intp n)
@@ -725,16 +747,28 @@ static int span(Worker *w, const Block *b, int last, npy_intp start, npy_intp n,
         if (row != NULL) {
             w->at[b->result] = row + done * p->size_of[b->result];
         }
+        npy_intp moved = 0;  /* elements of a group that its loop has done, up to instruction `rest` */
+        int rest = -1;
         for (int k = 0; k < b->ninstructions; k++) {
             const Instruction *i = b->instructions + k;
-            if (w->compiled && i->group != NULL && run_group(i->group, w, m)) {
-                k += i->group->count - 1;
-                continue;
+            if (k == rest) {
+                move(w, -moved);
+                moved = 0;
+            }
+            if (w->compiled && i->group != NULL) {
+                npy_intp ran = run_group(i->group, w, m);
+                if (ran == m) {
+                    k += i->group->count - 1;
+                    continue;
+                }
+                moved = ran;
+                rest = k + i->group->count;
+                move(w, moved);
             }
             if (i->watch) {
                 raised();  /* what earlier instructions left */
             }
-            if (instruct(i, w, m) < 0) {
+            if (instruct(i, w, m - moved) < 0) {
                 return -1;
             }
             if (i->watch) {
@@ -743,6 +777,9 @@ static int span(Worker *w, const Block *b, int last, npy_intp start, npy_intp n,
                     w->flags[b->first + k] |= f;
                 }
             }
+        }
+        if (moved) {
+            move(w, -moved);
         }
         if (last && p->reduce != NULL) {
             raised();
@@ -813,23 +850,32 @@ static int work_bands(Worker *w)
             return 0;
         }
         npy_intp lo = p->low + band * p->rows, hi = lo + p->rows < p->high ? lo + p->rows : p->high;
-        for (int k = 0; k < p->nblocks; k++) {
-            const Block *b = p->blocks + k;
-            npy_intp first = lo > b->base ? lo - b->base : 0;
-            npy_intp end = hi - b->base < b->shape[0] ? hi - b->base : b->shape[0];
-            int last = k == p->nblocks - 1;
-            if (first >= end) {
-                continue;
-            }
-            begin_block(w, b);
-            if (b->ndim == 1) {
-                if (span(w, b, last, first, end - first, band, NULL) < 0) {
+        const Block *b = p->blocks;
+        if (b->ndim == 1) {
+            for (int k = 0; k < p->nblocks; k++) {
+                b = p->blocks + k;
+                npy_intp first = lo > b->base ? lo - b->base : 0;
+                npy_intp end = hi - b->base < b->shape[0] ? hi - b->base : b->shape[0];
+                begin_block(w, b);
+                if (first < end && span(w, b, k == p->nblocks - 1, first, end - first, band, NULL) < 0) {
                     return -1;
                 }
-                continue;
             }
-            for (npy_intp row = first; row < end; row++) {
-                if (one_row(w, b, last, row, NULL) < 0) {
+            continue;
+        }
+        begin_block(w, b);
+        /* Blocks meet in the same rows: a row is in the first cache when the next block needs it. */
+        for (npy_intp at = lo; at < hi; at++) {
+            for (int k = 0; k < p->nblocks; k++) {
+                b = p->blocks + k;
+                npy_intp row = at - b->base;
+                if (row < 0 || row >= b->shape[0]) {
+                    continue;
+                }
+                if (p->nblocks > 1) {
+                    begin_block(w, b);
+                }
+                if (one_row(w, b, k == p->nblocks - 1, row, NULL) < 0) {
                     return -1;
                 }
             }
@@ -959,7 +1005,7 @@ static PyObject *run_work(Run *r, PyObject *args)
     w.step = calloc(p->nregs + 1, sizeof(npy_intp));
     w.line = calloc(most + 1, sizeof(char *));
     w.flags = calloc(p->ninstructions + 2, sizeof(int));
-    size_t needed = p->scratch_size + 128 + (w.compiled ? p->asides * (p->chunk * 8 + 64) : 0);
+    size_t needed = p->scratch_size + 128 + (w.compiled ? p->asides * ASIDE * 8 : 0);
     if (scratch_size < needed) {
         free(scratch);
         scratch_size = needed;
