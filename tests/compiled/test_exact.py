@@ -157,6 +157,37 @@ def test_bytes_of_booleans_are_kept(always):
         assert same(a, numpy.asarray(b))
 
 
+@pytest.mark.parametrize("n", [5, 8, 9, 127, 128, 129, 300, 1000, 1999, 2048, 2049, 5003, 40001])
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+def test_sums_are_those_of_the_tiles(always, monkeypatch, n, dtype):
+    monkeypatch.setattr(settings, "tile", 32768)
+
+    def run():
+        rng = numpy.random.default_rng(n)
+        x = cunumeric.array((rng.random(n) - 0.5).astype(dtype))
+        y = cunumeric.array(rng.random(n).astype(dtype))
+        cunumeric.synchronize()
+        found = [(x * x + y).sum(), (x * y - x).mean(), (x - y).std()]
+        y += x * x
+        y -= 0.25 * x
+        found.append((y * y).sum())
+        z = cunumeric.array(rng.random((3 + n // 50, 50)).astype(dtype))
+        cunumeric.synchronize()
+        found.append((2 * z[1:, 1:] + 1).sum())
+        found.append(cunumeric.sqrt(x - 2).sum())
+        x[n // 2] = numpy.inf
+        found.append((x * y).sum())
+        return [numpy.asarray(v).tobytes() for v in found]
+
+    with warnings.catch_warnings(), numpy.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        before = tier.counters.loops
+        compiled = run()
+        assert tier.counters.loops > before
+        monkeypatch.setattr(settings, "compile", 0)
+        assert compiled == run()
+
+
 @pytest.mark.parametrize("offset", range(9))
 @pytest.mark.parametrize("dtypes", ["f8 f8", "f4 f4", "i2 i2", "f8 f4", "f8 ?"])
 def test_large_results_are_written_past_the_caches(always, monkeypatch, offset, dtypes):

@@ -178,6 +178,7 @@ typedef void Kernel(char *const *at, const npy_intp *step, npy_intp n);
 typedef struct {
     Kernel *kernel;
     int count, noperands, interest, nstreams;
+    int sum;             /* it adds up its last output, as `leaves` says: number of the operand for these, or -1 */
     int streams[8];      /* operands that are written past the caches: their vectors must begin alike */
     int *regs, *aside;   /* per operand: its register; itemsize if it is written aside, else 0 */
 } Group;
@@ -219,7 +220,7 @@ typedef struct {
     Block *blocks;
     Ring *rings;
     CallInfo *reduce;
-    int reduce_size, compiled, asides;  /* compiled: groups are there; asides: the most of a group */
+    int reduce_size, pairwise, compiled, asides;  /* compiled: groups are there; asides: the most of a group */
     PyObject *capsules;  /* keeps loops alive */
 } Program;
 
@@ -401,16 +402,17 @@ static int read_block(Program *p, PyObject *t, Block *b)
 static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"registers", "blocks", "constants", "scratch", "slots", "chunk", "rows", "low", "high",
-                            "flat", "delayed", "skewed", "rings", "partial", "reduce", "reduce_size", NULL};
+                            "flat", "delayed", "skewed", "rings", "partial", "reduce", "reduce_size", "pairwise",
+                            NULL};
     PyObject *blocks, *constants, *scratch, *slots, *reduce, *rings;
     Program *p = (Program *)type->tp_alloc(type, 0);
     if (p == NULL) {
         return NULL;
     }
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO!O!O!O!nnnniiiO!iOi", names, &p->nregs, &PyList_Type, &blocks,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO!O!O!O!nnnniiiO!iOii", names, &p->nregs, &PyList_Type, &blocks,
                                      &PyList_Type, &constants, &PyList_Type, &scratch, &PyList_Type, &slots, &p->chunk,
                                      &p->rows, &p->low, &p->high, &p->flat, &p->delayed, &p->skewed, &PyList_Type,
-                                     &rings, &p->partial, &reduce, &p->reduce_size)) {
+                                     &rings, &p->partial, &reduce, &p->reduce_size, &p->pairwise)) {
         goto failed;
     }
     p->capsules = PyList_New(0);
@@ -603,6 +605,7 @@ static PyObject *program_run(Program *p, PyObject *args)
 #define GROUP_MOST 48  /* operands */
 #define FRUITLESS_MOST 2
 #define ASIDE 512       /* elements */
+#define LEAVES_MOST 64  /* of a chunk */
 
 typedef struct {
     Run *run;
@@ -614,7 +617,47 @@ typedef struct {
     int *flags;
     npy_intp group, partial, joined;  /* the reduction: elements joined to the partial result at work */
     int fruitless;
+    int nleaves;        /* of the chunk at work, whose sums a compiled loop has found; 0: it has not */
+    npy_intp leaves[1 + LEAVES_MOST];  /* how many at a time; their elements */
+    double sums[LEAVES_MOST];
 } Worker;
+
+/* NumPy adds pairwise: a run of more than 128 elements is the sum of its halves (cut at a multiple of eight). Leaves are
+ * the runs that are not cut. */
+static int leaves(npy_intp n, npy_intp *to)
+{
+    if (n <= 128) {
+        *to = n;
+        return 1;
+    }
+    npy_intp half = n / 2;
+    half -= half % 8;
+    int first = leaves(half, to);
+    return first + leaves(n - half, to + first);
+}
+
+/* The sum of a run from those of its leaves; the next leaf is left in `at`. */
+static double sum64(npy_intp n, const double **at)
+{
+    if (n <= 128) {
+        return *(*at)++;
+    }
+    npy_intp half = n / 2;
+    half -= half % 8;
+    double first = sum64(half, at);
+    return first + sum64(n - half, at);
+}
+
+static float sum32(npy_intp n, const float **at)
+{
+    if (n <= 128) {
+        return *(*at)++;
+    }
+    npy_intp half = n / 2;
+    half -= half % 8;
+    float first = sum32(half, at);
+    return first + sum32(n - half, at);
+}
 
 /* Run a chunk by the compiled loop; how many of its elements are done: all, or those before flags were raised, and its
  * instructions have to say whose they are. What is written aside is few elements at a time, which the first cache holds
@@ -625,8 +668,13 @@ static npy_intp run_group(const Group *g, Worker *w, npy_intp n)
     npy_intp step[GROUP_MOST];
     char *aside = w->aside;
     npy_intp part = n;
+    int sums = g->sum >= 0 && n >= 8, leaf = 0, nleaves = sums ? leaves(n, w->leaves + 1) : 0;
+    int size = w->run->program->reduce_size;
     for (int k = 0; k < g->noperands; k++) {
         int r = g->regs[k];
+        if (r < 0) {
+            continue;
+        }
         if (g->aside[k]) {
             at[k] = aside;
             step[k] = g->aside[k];
@@ -646,8 +694,22 @@ static npy_intp run_group(const Group *g, Worker *w, npy_intp n)
     if (g->interest) {
         raised();  /* what earlier instructions left */
     }
-    for (npy_intp done = 0; done < n; done += part) {
-        npy_intp m = n - done < part ? n - done : part;
+    npy_intp m = 0, lengths[LEAVES_MOST + 1];
+    for (npy_intp done = 0; done < n; done += m) {
+        m = n - done < part ? n - done : part;
+        if (g->sum >= 0) {
+            /* As many leaves as fit the part; where nothing is added up here, the part is one. */
+            lengths[0] = 1;
+            lengths[1] = m;
+            at[g->sum + 1] = (char *)w->sums + leaf * size;
+            if (sums) {
+                m = lengths[0] = 0;
+                while (leaf < nleaves && m + w->leaves[1 + leaf] <= part) {
+                    m += lengths[++lengths[0]] = w->leaves[1 + leaf++];
+                }
+            }
+            at[g->sum] = (char *)lengths;
+        }
         g->kernel(at, step, m);
         if (g->interest && (raised() & g->interest)) {
             w->compiled = ++w->fruitless < FRUITLESS_MOST;
@@ -655,6 +717,9 @@ static npy_intp run_group(const Group *g, Worker *w, npy_intp n)
         }
         for (int k = 0; k < g->noperands; k++) {
             int r = g->regs[k];
+            if (r < 0) {
+                continue;
+            }
             if (g->aside[k]) {
                 copy(w->at[r] + done * w->step[r], w->step[r], at[k], g->aside[k], m, g->aside[k]);
             }
@@ -663,6 +728,7 @@ static npy_intp run_group(const Group *g, Worker *w, npy_intp n)
             }
         }
     }
+    w->nleaves = nleaves;
     return n;
 }
 
@@ -719,6 +785,30 @@ static int reduce(Worker *w, npy_intp group, npy_intp n)
     char *total = PyArray_BYTES((PyArrayObject *)r->partials) + w->partial * p->reduce_size;
     char *from = w->at[p->partial];
     npy_intp step = w->step[p->partial];
+    if (w->nleaves) {
+        const void *at = w->sums;
+        int seen = r->seen[w->partial];
+        if (p->reduce_size == 8) {
+            double sum = sum64(n, (const double **)&at);
+            *(double *)total = seen ? *(double *)total + sum : sum;
+        }
+        else {
+            float sum = sum32(n, (const float **)&at);
+            *(float *)total = seen ? *(float *)total + sum : sum;
+        }
+        r->seen[w->partial] = 1;
+        return 0;
+    }
+    if (!r->seen[w->partial] && p->pairwise) {
+        /* The start that changes no sum, so that the chunk is added up as a whole. */
+        r->seen[w->partial] = 1;
+        if (p->reduce_size == 8) {
+            *(double *)total = -0.0;
+        }
+        else {
+            *(float *)total = -0.0f;
+        }
+    }
     if (!r->seen[w->partial]) {
         r->seen[w->partial] = 1;
         memcpy(total, from, p->reduce_size);
@@ -747,6 +837,7 @@ static int span(Worker *w, const Block *b, int last, npy_intp start, npy_intp n,
         if (row != NULL) {
             w->at[b->result] = row + done * p->size_of[b->result];
         }
+        w->nleaves = 0;
         npy_intp moved = 0;  /* elements of a group that its loop has done, up to instruction `rest` */
         int rest = -1;
         for (int k = 0; k < b->ninstructions; k++) {
@@ -1083,8 +1174,8 @@ static Group *read_group(PyObject *t, int *first)
     PyObject *regs, *aside, *streams;
     Py_ssize_t address;
     Group *g = calloc(1, sizeof(Group));
-    if (g == NULL || !PyArg_ParseTuple(t, "iiniO!O!O!", first, &g->count, &address, &g->interest, &PyTuple_Type, &regs,
-                                       &PyTuple_Type, &aside, &PyTuple_Type, &streams)) {
+    if (g == NULL || !PyArg_ParseTuple(t, "iiniO!O!O!i", first, &g->count, &address, &g->interest, &PyTuple_Type, &regs,
+                                       &PyTuple_Type, &aside, &PyTuple_Type, &streams, &g->sum)) {
         free(g);
         return NULL;
     }

@@ -26,6 +26,8 @@ except ImportError:
 
 # Bytes of an array from which on its parts have left the caches before anybody reads them again.
 _STREAMED_FROM = 16 << 20
+# Elements of a chunk whose sum has no more parts than `_tiles.c` has room for.
+_SUMMED_MOST = 4096
 # Elements in a chunk: a few operands of it stay in the first cache.
 CHUNK = 2048
 UFUNC, COPYING, CHOOSING, CASTING = range(4)
@@ -71,6 +73,7 @@ class Described:
     kept: set[int] = field(default_factory=set)  # registers that are asked for after the last instruction
     # Registers of arrays so large that they are written past the caches: they are not read in this sweep.
     streams: set[int] = field(default_factory=set)
+    summed: int = -1  # the register that is added up at the end, pairwise
     kinds: frozenset[str] = frozenset()  # of flags that somebody listens to
 
 
@@ -207,6 +210,11 @@ class _Translator:
         return described
 
 
+def _pairwise(reduction: Reduction | None) -> bool:
+    """Whether the reduction is a sum that NumPy adds up pairwise."""
+    return reduction is not None and reduction.ufunc is np.add and reduction.dtype.char in "fd"
+
+
 def _layout(a: np.ndarray, block: Any) -> str:
     """How a chunk of `a` lies on the last axis of a block (see `Described.layout`)."""
     if not a.ndim or (a.shape[-1] == 1 and block.shape[-1] != 1):
@@ -238,10 +246,12 @@ def translate(program: Program, table: Table, virtual: dict[int, np.dtype], redu
             rows, low, high = 1, 0, program.blocks[0].shape[0]
         program.native_numbers = [i[4] for b in blocks for i in b[3]]
         program.described = t.describe(partial)
+        if _pairwise(reduction) and chunk() <= _SUMMED_MOST:
+            program.described.summed = partial
         return _tiles.Program(
             t.registers, blocks, program.constants, t.scratch, t.slots, chunk(), rows, low, high,
             int(program.flat), program.delayed, int(program.skewed), [pair for _, pair in program.rings.values()],
-            partial, info, size,
+            partial, info, size, int(_pairwise(reduction)),
         )  # fmt: skip
     except (_No, ValueError):
         return None

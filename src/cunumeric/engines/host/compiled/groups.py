@@ -25,6 +25,7 @@ class Group:
     aside: set[int]  # outputs that must not be written before the flags are known
     interest: int  # flags that somebody listens to
     streams: list[int]  # outputs written past the caches; all of one itemsize
+    summed: int = -1  # the output that is added up as well
 
     def operands(self) -> list[int]:
         return self.inputs + self.outputs
@@ -35,7 +36,11 @@ class Group:
         sizes += [described.dtypes[r].itemsize if r in self.aside else 0 for r in self.outputs]
         streams = tuple(len(self.inputs) + self.outputs.index(r) for r in self.streams)
         number = self.steps[0].number
-        return (number, len(self.steps), address, self.interest, tuple(self.operands()), tuple(sizes), streams)
+        operands, place = tuple(self.operands()), -1
+        if self.summed >= 0:
+            place = len(operands)
+            operands, sizes = (*operands, -1, -1), [*sizes, 0, 0]
+        return (number, len(self.steps), address, self.interest, operands, tuple(sizes), streams, place)
 
 
 def supported(step: Step, described: Described) -> bool:
@@ -68,7 +73,21 @@ def _of_block(steps: list[Step], described: Described) -> list[Group]:
             written.add(step.output)
     if run:
         found.append(_group(run, last, described))
+        _sum(found[-1], described)
     return found
+
+
+def _sum(group: Group, described: Described) -> None:
+    """Let the last group of a block add up what the block's reduction asks for, if it computes that."""
+    out = described.summed
+    if out not in group.outputs or group.streams or group.steps[-1].output != out or not ir.sums(group, described):
+        return
+    overwritten = any({r, *described.shared.get(r, ())} & set(group.inputs) for r in group.outputs)
+    if overwritten and not group.interest:
+        return  # nothing is written aside: the chunk could not run again for the flags of the sum
+    group.summed = out
+    for kind in described.kinds:
+        group.interest |= _BITS[kind]
 
 
 def _full(run: list[Step], read: set[int], written: set[int]) -> bool:

@@ -71,6 +71,13 @@ def supports(name: str, dtypes: tuple[np.dtype, ...]) -> bool:
     return name in _BITWISE or name in ("invert", "maximum", "minimum", "left_shift", "right_shift")
 
 
+def sums(group: Any, described: Any) -> bool:
+    """Whether the group's loop can add up its output as NumPy does: in eight sums side by side."""
+    registers = {r for step in group.steps for r in (*step.inputs, step.output)}
+    widest = max(described.dtypes[r].itemsize for r in registers)
+    return widest == 8
+
+
 def _memory_type(code: str) -> str:
     return _FLOATS.get(code) or ("i8" if code == "b1" else f"i{8 * int(code[1])}")
 
@@ -350,7 +357,7 @@ class Writer:
                 found[register] = (code, body.splat(_memory_type(code), f"%c{place}"), False)
         return found
 
-    def _pass(self, body: _Body, fixed: dict[int, tuple[str, str, bool]]) -> None:
+    def _pass(self, body: _Body, fixed: dict[int, tuple[str, str, bool]]) -> dict[int, tuple[str, str, bool]]:
         values = dict(fixed)
         for step in self.group.steps:
             for register in step.inputs:
@@ -363,6 +370,7 @@ class Writer:
             values[out] = value
             if out in self.targets:
                 body.store(self.targets[out], self.codes[out], self._layout(out, True), body.plain(value))
+        return values
 
     def text(self) -> str:
         width = VECTOR // max(int(code[1]) for code in self.codes.values())
@@ -380,8 +388,9 @@ class Writer:
                 begin.append(f"%c{place} = load {t}, ptr %p{place}, align {self.codes[register][1]}")
         splats = _Body(self, width, "k")
         vectors, singles = _Body(self, width, "v"), _Body(self, 1, "e")
-        self._pass(vectors, self._fixed(splats))
-        self._pass(singles, self._fixed(_Body(self, 1, "u")))
+        found = self._pass(vectors, self._fixed(splats)), self._pass(singles, self._fixed(_Body(self, 1, "u")))
+        if self.group.summed >= 0:
+            return self._module([*begin, *splats.lines, *self._summed(vectors, singles, *found)])
         vector = [re.sub(r"%i\b", "%iv", line) for line in vectors.lines]
         single = [re.sub(r"%i\b", "%ie", line) for line in singles.lines]
         # Elements one by one up to `first`, vectors, and elements one by one for the rest.
@@ -413,6 +422,74 @@ class Writer:
             "done:",
             "ret void",
         ]
+        return self._module(lines)
+
+    def _summed(self, vectors: _Body, singles: _Body, many: dict, one: dict) -> list[str]:
+        """The loops of a group that adds up: for each leaf of NumPy's pairwise sum (`_tiles.c`), eight sums side by
+        side, which are joined, and then the rest one by one. A sum begins with -0, which changes no number."""
+        out = self.group.summed
+        place = len(self.group.operands())
+        t = _memory_type(self.codes[out])
+        wide = f"<8 x {t}>"
+        zeros = ", ".join([f"{t} -0.0"] * 8)
+        joined = [f"%j{k} = extractelement {wide} %av, i32 {k}" for k in range(8)]
+        for k, (a, b) in enumerate(
+            [("j0", "j1"), ("j2", "j3"), ("j4", "j5"), ("j6", "j7"), ("q0", "q1"), ("q2", "q3")]
+        ):
+            joined.append(f"%q{k} = fadd {t} %{a}, %{b}")
+        vector = [re.sub(r"%i\b", "%iv", line) for line in vectors.lines]
+        single = [re.sub(r"%i\b", "%ie", line) for line in singles.lines]
+        return [
+            f"%la = getelementptr ptr, ptr %at, i64 {place}",
+            "%lengths = load ptr, ptr %la",
+            f"%sa = getelementptr ptr, ptr %at, i64 {place + 1}",
+            "%sums = load ptr, ptr %sa",
+            "%count = load i64, ptr %lengths",
+            "br label %lhead",
+            "lhead:",
+            "%l = phi i64 [0, %entry], [%nl, %lend]",
+            "%begin = phi i64 [0, %entry], [%end, %lend]",
+            "%ml = icmp slt i64 %l, %count",
+            "br i1 %ml, label %leaf, label %done",
+            "leaf:",
+            "%nl = add i64 %l, 1",
+            "%lat = getelementptr i64, ptr %lengths, i64 %nl",
+            "%length = load i64, ptr %lat",
+            "%end = add i64 %begin, %length",
+            "br label %vhead",
+            "vhead:",
+            "%iv = phi i64 [%begin, %leaf], [%nv, %vbody]",
+            f"%av = phi {wide} [<{zeros}>, %leaf], [%bv, %vbody]",
+            "%nv = add i64 %iv, 8",
+            "%mv = icmp sle i64 %nv, %end",
+            "br i1 %mv, label %vbody, label %join",
+            "vbody:",
+            *vector,
+            f"%bv = fadd {wide} %av, {many[out][1]}",
+            "br label %vhead",
+            "join:",
+            *joined,
+            f"%all = fadd {t} %q4, %q5",
+            "br label %ehead",
+            "ehead:",
+            "%ie = phi i64 [%iv, %join], [%ne, %ebody]",
+            f"%ae = phi {t} [%all, %join], [%be, %ebody]",
+            "%me = icmp slt i64 %ie, %end",
+            "br i1 %me, label %ebody, label %lend",
+            "ebody:",
+            *single,
+            f"%be = fadd {t} %ae, {one[out][1]}",
+            "%ne = add i64 %ie, 1",
+            "br label %ehead",
+            "lend:",
+            f"%sat = getelementptr {t}, ptr %sums, i64 %l",
+            f"store {t} %ae, ptr %sat",
+            "br label %lhead",
+            "done:",
+            "ret void",
+        ]
+
+    def _module(self, lines: list[str]) -> str:
         body = "\n".join(lines)
         declared = "\n".join(sorted(self.declared.values()))
         return f"define void @group(ptr %at, ptr %step, i64 %n) nounwind {{\n{body}\n}}\n{declared}\n!0 = !{{i32 1}}\n"
