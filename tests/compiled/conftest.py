@@ -15,9 +15,8 @@ def always(tmp_path, monkeypatch):
     if native._tiles is None:
         pytest.skip("the extension was not built: there is nothing to compile for")
     pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
-    monkeypatch.setenv("CUNUMERIC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tier, "_compiler", None)
-    wanted = {"compile": 2, "record_min": 0, "tile": 4, "threads": 2}
+    wanted = {"cache": str(tmp_path / "cache"), "compile": 2, "record_min": 0, "tile": 4, "threads": 2}
     cunumeric.synchronize()
     for name, value in wanted.items():
         monkeypatch.setattr(settings, name, value)

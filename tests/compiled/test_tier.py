@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import stat
@@ -16,6 +17,8 @@ import cunumeric
 from cunumeric.engines.host import sweep
 from cunumeric.engines.host.compiled import cache, compiler, tier
 from cunumeric.runtime.settings import settings
+
+from .soak import soak
 
 
 @pytest.fixture
@@ -168,6 +171,17 @@ def test_without_a_compiler_tiles_run_it(always, count, monkeypatch, caplog, err
     lines = [r for r in caplog.records if r.name == "cunumeric.compile"]
     assert lines
     assert str(error) in lines[0].getMessage()
+
+
+def test_many_distinct_sweeps(always, monkeypatch):
+    """A short soak; `python -m tests.compiled.soak` is the long one, which looks at memory."""
+    monkeypatch.setattr(settings, "cache", "0")
+    made, _, _ = soak(120)
+    assert made >= 100
+    gone = len(tier._compiler.known)
+    sweep._templates.clear()
+    gc.collect()
+    assert len(tier._compiler.known) < gone / 4, "code dies with the programs that use it"
 
 
 # -- the cache ---------------------------------------------------------------------------------------------------------

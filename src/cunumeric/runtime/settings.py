@@ -71,6 +71,7 @@ class Settings:
     window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 200, 1))
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))
     compile: int = field(default_factory=_compile)
+    cache: str = field(default_factory=lambda: os.environ.get("CUNUMERIC_CACHE", "").strip())
     accelerate: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_ACCELERATE", 1, 0)))
 
     def __setattr__(self, name: str, value: object) -> None:

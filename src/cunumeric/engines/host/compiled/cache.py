@@ -13,6 +13,8 @@ import stat
 import tempfile
 from pathlib import Path
 
+from ....runtime.settings import settings
+
 _MAGIC = b"cunumeric code 1\n"
 _DIGEST = 32
 # Bytes that all entries may take; the entries unused for longest go first.
@@ -23,11 +25,10 @@ _SWEEP_EVERY = 32
 
 def directory() -> Path | None:
     """Where entries are, or None where there is no place for them (CUNUMERIC_CACHE=0)."""
-    named = os.environ.get("CUNUMERIC_CACHE", "")
-    if named == "0":
+    if settings.cache == "0":
         return None
-    if named:
-        return Path(named)
+    if settings.cache:
+        return Path(settings.cache)
     base = os.environ.get("XDG_CACHE_HOME")
     try:
         return (Path(base) if base else Path.home() / ".cache") / "cunumeric"
