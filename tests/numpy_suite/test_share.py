@@ -8,8 +8,8 @@ import pytest
 
 RUN = Path(__file__).with_name("run.py")
 
-# Collecting alone takes half a minute for each of the four runs (NumPy, and three configurations); this share keeps the whole
-# at a few minutes on two cores.
+# Collecting alone takes half a minute for each of the four runs (NumPy, and three configurations); this share keeps the
+# whole at a few minutes on two cores.
 SHARE = "0.1"
 
 
