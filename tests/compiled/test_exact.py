@@ -174,6 +174,7 @@ def test_sums_are_those_of_the_tiles(always, monkeypatch, n, dtype):
         z = cunumeric.array(rng.random((3 + n // 50, 50)).astype(dtype))
         cunumeric.synchronize()
         found.append((2 * z[1:, 1:] + 1).sum())
+        found += [(2 * z + 1).sum(axis=1), (z * z).max(axis=-1), (z - 0.5).mean(1), (z > 0.5).any(axis=1)]
         found.append(cunumeric.sqrt(x - 2).sum())
         x[n // 2] = numpy.inf
         found.append((x * y).sum())

@@ -220,7 +220,7 @@ typedef struct {
     Block *blocks;
     Ring *rings;
     CallInfo *reduce;
-    int reduce_size, pairwise, compiled, asides;  /* compiled: groups are there; asides: the most of a group */
+    int reduce_size, pairwise, by_rows, compiled, asides;  /* by_rows: each row is reduced for itself */  /* compiled: groups are there; asides: the most of a group */
     PyObject *capsules;  /* keeps loops alive */
 } Program;
 
@@ -403,16 +403,16 @@ static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 {
     static char *names[] = {"registers", "blocks", "constants", "scratch", "slots", "chunk", "rows", "low", "high",
                             "flat", "delayed", "skewed", "rings", "partial", "reduce", "reduce_size", "pairwise",
-                            NULL};
+                            "by_rows", NULL};
     PyObject *blocks, *constants, *scratch, *slots, *reduce, *rings;
     Program *p = (Program *)type->tp_alloc(type, 0);
     if (p == NULL) {
         return NULL;
     }
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO!O!O!O!nnnniiiO!iOii", names, &p->nregs, &PyList_Type, &blocks,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO!O!O!O!nnnniiiO!iOiii", names, &p->nregs, &PyList_Type, &blocks,
                                      &PyList_Type, &constants, &PyList_Type, &scratch, &PyList_Type, &slots, &p->chunk,
                                      &p->rows, &p->low, &p->high, &p->flat, &p->delayed, &p->skewed, &PyList_Type,
-                                     &rings, &p->partial, &reduce, &p->reduce_size, &p->pairwise)) {
+                                     &rings, &p->partial, &reduce, &p->reduce_size, &p->pairwise, &p->by_rows)) {
         goto failed;
     }
     p->capsules = PyList_New(0);
@@ -552,7 +552,7 @@ static PyObject *program_run(Program *p, PyObject *args)
         for (int k = 1; k < reduced->ndim; k++) {
             size *= reduced->shape[k];
         }
-        r->group = size < p->chunk ? p->chunk / (size > 0 ? size : 1) : 1;
+        r->group = size < p->chunk && !p->by_rows ? p->chunk / (size > 0 ? size : 1) : 1;
         groups = (reduced->shape[0] + r->group - 1) / r->group;
     }
     r->per_group = partials == Py_None ? 0 : PyArray_SIZE((PyArrayObject *)partials) / (groups > 0 ? groups : 1);

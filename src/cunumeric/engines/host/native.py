@@ -1,8 +1,8 @@
 """Programs for `_tiles`, the optional extension that runs tiles without the interpreter.
 
 NumPy's inner loops are taken by `ufunc._resolve_dtypes_and_context` and `_get_strided_loop`. A program that needs
-what the extension does not have (a cast of complex numbers, a reduction over some axes, a loop that needs the
-interpreter, another layout of NumPy's capsule) stays with NumPy calls on tiles.
+what the extension does not have (a cast of complex numbers, a reduction over some axes that are not whole rows, a loop
+that needs the interpreter, another layout of NumPy's capsule) stays with NumPy calls on tiles.
 """
 
 from __future__ import annotations
@@ -210,6 +210,14 @@ class _Translator:
         return described
 
 
+def _by_rows(program: Program, reduction: Reduction) -> bool:
+    """Whether the extension reduces rows as NumPy does: a sum of a chunk at most has NumPy's order."""
+    if not program.reduces_rows or len(reduction.out_shape) != 1:
+        return False
+    ordered = reduction.ufunc in (np.add, np.multiply) and reduction.dtype.kind == "f"
+    return not ordered or (len(program.blocks[-1].shape) == 2 and program.blocks[-1].shape[1] <= chunk())
+
+
 def _pairwise(reduction: Reduction | None) -> bool:
     """Whether the reduction is a sum that NumPy adds up pairwise."""
     return reduction is not None and reduction.ufunc is np.add and reduction.dtype.char in "fd"
@@ -226,7 +234,9 @@ def _layout(a: np.ndarray, block: Any) -> str:
 
 def translate(program: Program, table: Table, virtual: dict[int, np.dtype], reduction: Reduction | None) -> Any:
     """The program for `_tiles`, or None."""
-    if _tiles is None or (reduction is not None and reduction.out_shape):
+    if _tiles is None:
+        return None
+    if reduction is not None and reduction.out_shape and not _by_rows(program, reduction):
         return None
     if program.delayed and len(program.blocks[0].shape) != 2:
         return None
@@ -251,7 +261,7 @@ def translate(program: Program, table: Table, virtual: dict[int, np.dtype], redu
         return _tiles.Program(
             t.registers, blocks, program.constants, t.scratch, t.slots, chunk(), rows, low, high,
             int(program.flat), program.delayed, int(program.skewed), [pair for _, pair in program.rings.values()],
-            partial, info, size, int(_pairwise(reduction)),
+            partial, info, size, int(_pairwise(reduction)), int(program.reduces_rows),
         )  # fmt: skip
     except (_No, ValueError):
         return None

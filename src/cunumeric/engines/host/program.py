@@ -249,7 +249,7 @@ class Program:
         if len(block.shape) == 1:
             self.partials = -(-(high - low) // rows) * (2 * rows // chunk + 2)
             return rows, low
-        group = max(1, chunk // max(size, 1))
+        group = 1 if self.reduces_rows else max(1, chunk // max(size, 1))
         self.partials = -(-block.shape[0] // group) * (1 if size <= chunk else 2 * size // chunk + 2)
         if axis:
             return rows, low

@@ -301,8 +301,14 @@ def _run_native(
     flags, seen = run.finish()
     tier.ran(program, time.perf_counter() - start)
     if partials is not None and reduction is not None:
-        found = partials[np.frombuffer(seen, bool)]
-        reduction.value = reduction.ufunc.reduce(found, axis=0, dtype=reduction.dtype)
+        there = np.frombuffer(seen, bool)
+        if program.reduces_rows:
+            # Every row has as many results as the first.
+            found = partials.reshape(reduction.out_shape[0], -1)
+            found = found[:, : np.count_nonzero(there[: found.shape[1]])]
+            reduction.value = reduction.ufunc.reduce(found, axis=1, dtype=reduction.dtype)
+        else:
+            reduction.value = _joined(reduction, partials[there])
     if not any(flags):
         return
     numbers = program.native_numbers
@@ -317,6 +323,15 @@ def _run_native(
                 errors, name = reduction.errors, "reduce"
             if errors is not None:
                 heard.extend((errors, flag, name) for bit, flag in native.FLAGS if raised & bit)
+
+
+def _joined(reduction: Reduction, partials: np.ndarray) -> Any:
+    """All parts in one. Parts of a sum in single precision are added up in double: together they are rounded once."""
+    if reduction.ufunc is np.add and reduction.dtype == np.float32:
+        wide = np.add.reduce(partials, dtype=np.float64)
+        if abs(wide) <= np.finfo(np.float32).max:
+            return np.float32(wide)
+    return reduction.ufunc.reduce(partials, axis=0, dtype=reduction.dtype)
 
 
 class _Reducer:

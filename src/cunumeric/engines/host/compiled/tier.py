@@ -174,6 +174,7 @@ class _Worker:
     def __init__(self) -> None:
         self.queue: SimpleQueue[Any] = SimpleQueue()
         self.thread: threading.Thread | None = None
+        self.asked = self.done = 0
         self.stopped = False
 
     def ask(self, program: Any) -> None:
@@ -183,15 +184,17 @@ class _Worker:
             self.thread = threading.Thread(target=self._loop, name="cunumeric-compiler", daemon=True)
             self.thread.start()
             atexit.register(self.stop)
+        self.asked += 1
         self.queue.put(program)
 
     def _loop(self) -> None:
         while (program := self.queue.get()) is not None and not self.stopped:
             _compile(program)
+            self.done += 1
 
     def wait(self) -> None:
         """Until everything asked for is compiled (for tests and measurements)."""
-        while self.thread is not None and not (self.queue.empty() and not _lock.locked()):
+        while self.done < self.asked and not self.stopped:
             time.sleep(0.001)
 
     def stop(self) -> None:
@@ -210,8 +213,10 @@ def wait() -> None:
 
 
 def _renew() -> None:
-    """In a forked child there is no thread, and the lock may be held by one that is gone."""
-    global _worker, _lock
+    """In a forked child there is no thread. Where the parent's was at work, the compiler's own locks are never free."""
+    global _worker, _lock, _unavailable
+    if _lock.locked():
+        _unavailable = "the process was forked while a sweep was being compiled"
     _worker = _Worker()
     _lock = threading.Lock()
 
