@@ -2,7 +2,7 @@
 
     python benchmarks/programs.py [--n 2048] [--only name ...] [--reps 5] [--warm 1]
 
-Before it is timed a program runs for `--warm` seconds, in which sweeps that recur are compiled, where that is installed.
+Before it is timed a program runs for `--warm` seconds, in which sweeps that recur are compiled.
 Both run in one process and take turns, so that other work on the machine meets them alike; the medians of the turns and
 of their ratios count. Results must agree. Peak memory is that of a process of its own for each side, which sets the
 program up and runs it once. `--floor name=1.5,name=2` ends with an error where a ratio falls below.

@@ -68,7 +68,7 @@ def relax(np, seed: int, rounds: int = 12):
             p[r.choice([0, 1, -1])] = r.random()
         elif kind == 7:
             edge = q[1:-1, 0] * 0.5
-            p[1:-1, 0] = edge + p[2:, 1]
+            p[1:-1, 0] = edge + p[2:, 1] * q[:1, 0]
             q[1:-1, -1] = edge * p[:-2, -1]
             old = p.copy()
             p[inner] = (old[views[0]] + old[views[-1]]) * 0.5

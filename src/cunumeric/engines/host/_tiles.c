@@ -513,7 +513,7 @@ static int view_of(View *v, PyObject *array, const Block *b, int flat)
         return 0;
     }
     if (b->column) {
-        v->strides[0] = PyArray_NDIM(a) ? PyArray_STRIDE(a, 0) : 0;
+        v->strides[0] = PyArray_NDIM(a) && PyArray_DIM(a, 0) > 1 ? PyArray_STRIDE(a, 0) : 0;
         return 0;
     }
     int skip = b->ndim - PyArray_NDIM(a);
