@@ -41,14 +41,26 @@ class _No(Exception):
 
 
 class Access:
-    """A view as a unit meets it: at frame row `f` it is row `f + offset` of its owner."""
+    """A view as a unit meets it: at frame row `f` it is row `f + offset` of its owner. Of the owner it shows the rows
+    from `first` to `last`, and of each the bytes from `begin` to `end`."""
 
-    __slots__ = ("leaf", "offset", "writes")
+    __slots__ = ("begin", "end", "first", "last", "leaf", "offset", "writes")
 
-    def __init__(self, leaf: Leaf, offset: int, writes: bool) -> None:
+    def __init__(self, leaf: Leaf, unit: Unit, writes: bool) -> None:
         self.leaf = leaf
-        self.offset = offset
+        self.first = _row_of(leaf, unit)
+        self.last = self.first + unit.rows
+        self.offset = self.first - unit.base
         self.writes = writes
+        pitch = _pitch(leaf.owner)
+        self.begin = leaf.offset % pitch
+        self.end = self.begin + _span(leaf.a, pitch)
+
+    def meets(self, other: Access) -> bool:
+        """Whether both can show the same element, and one of them writes it."""
+        if not (self.writes or other.writes) or self.begin >= other.end or other.begin >= self.end:
+            return False
+        return self.first < other.last and other.first < self.last
 
 
 class Unit:
@@ -277,8 +289,7 @@ def _accesses(unit: Unit, written: set[int]) -> dict[int, list[Access]]:
         to = statement.destination
         for leaf, writes in [*((leaf, False) for leaf in statement.reads), *([(to, True)] if to is not None else [])]:
             if id(leaf.owner) in written:
-                row = _row_of(leaf, unit) - unit.base
-                found.setdefault(id(leaf.owner), []).append(Access(leaf, row, writes))
+                found.setdefault(id(leaf.owner), []).append(Access(leaf, unit, writes))
     return found
 
 
@@ -300,7 +311,7 @@ def _behind(earlier: Unit, later: Unit) -> int:
     for key, mine in later.accesses.items():
         for other in earlier.accesses.get(key, ()):
             for access in mine:
-                if (access.writes or other.writes) and _meet(access.leaf, other.leaf):
+                if access.meets(other):
                     a = other.offset - (max(earlier.held, 0) if other.writes else 0)
                     b = access.offset - (max(later.held, 0) if access.writes else 0)
                     lag = max(lag, earlier.lag + b - a)
