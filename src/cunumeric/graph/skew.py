@@ -218,7 +218,7 @@ class Skewed:
         if len(self.sweeps) < 2 or max(math.prod(u.shape[1:]) for u in self.units) < _ROW_LEAST:
             return False
         costs = [_cost(u) for u in self.units]
-        return sum(costs) >= 1.5 * min(threads.count(), 8) * max(costs) or threads.count() == 1
+        return sum(costs) >= 1.4 * min(threads.count(), 8) * max(costs) or threads.count() == 1
 
     def find_rings(self, hidden: set[int], others: list[Sweep]) -> None:
         """Owners of `hidden` memory that live inside this sweep only."""
