@@ -1,7 +1,8 @@
 """Programs as NumPy's users write them, timed with NumPy and with us.
 
-    python benchmarks/programs.py [--n 2048] [--only name ...] [--reps 5]
+    python benchmarks/programs.py [--n 2048] [--only name ...] [--reps 5] [--warm 1]
 
+Before it is timed a program runs for `--warm` seconds, in which sweeps that recur are compiled.
 Both run in one process and take turns, so that other work on the machine meets them alike; the medians of the turns and
 of their ratios count. Results must agree. Peak memory is that of a process of its own for each side, which sets the
 program up and runs it once. `--floor name=1.5,name=2` ends with an error where a ratio falls below.
@@ -288,7 +289,19 @@ def run_alone(side: str, name: str, n: int) -> None:
     print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
 
 
-def measure(chosen: Program, n: int, reps: int) -> tuple[float, float, float]:
+def warm(run: Callable[[], Any], seconds: float) -> None:
+    """Run for some time, and until what is being compiled meanwhile is there."""
+    from cunumeric.engines.host.compiled import tier
+
+    end = time.perf_counter() + seconds
+    run()
+    while time.perf_counter() < end:
+        run()
+    tier.wait()
+    run()
+
+
+def measure(chosen: Program, n: int, reps: int, seconds: float) -> tuple[float, float, float]:
     """Median milliseconds of NumPy and of ours, and the median of the ratios of neighbouring turns."""
     import numpy
 
@@ -298,7 +311,8 @@ def measure(chosen: Program, n: int, reps: int) -> tuple[float, float, float]:
     if not agree(chosen.prepare(numpy, n)(), chosen.prepare(cunumeric, n)(), chosen.tolerance):
         raise SystemExit(f"{chosen.name}: the results differ")
     numpys, ours = (chosen.prepare(np, n) for np in (numpy, cunumeric))
-    numpys(), ours()
+    numpys()
+    warm(ours, seconds)
     pairs = []
     for turn in range(reps):
         # Who goes first changes: the second finds warmer or emptier caches.
@@ -343,6 +357,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--n", type=int, default=2048, help="side of a square array; other sizes follow from it")
     parser.add_argument("--only", nargs="*", default=[], help="names of programs, or parts of names")
     parser.add_argument("--reps", type=int, default=5)
+    parser.add_argument("--warm", type=float, default=1, help="seconds that ours runs before it is timed")
     parser.add_argument("--floor", type=floors, default={}, help="name=ratio,...: fail below these")
     parser.add_argument("--no-memory", action="store_true", help="leave out the processes that measure memory")
     parser.add_argument("--side", choices=["numpy", "cunumeric"], help=argparse.SUPPRESS)
@@ -360,7 +375,7 @@ def main(argv: list[str] | None = None) -> int:
         if given.only and not any(part in chosen.name for part in given.only):
             continue
         n = chosen.n(given.n)
-        numpys, ours, ratio = measure(chosen, n, given.reps)
+        numpys, ours, ratio = measure(chosen, n, given.reps, given.warm)
         memory = ["–", "–"]
         if not given.no_memory:
             memory = [f"{peak_memory(side, chosen.name, given.n):.0f}" for side in ("numpy", "cunumeric")]

@@ -1,6 +1,6 @@
 """Run NumPy's own installed tests against cunumeric, and say what changed.
 
-    python tests/numpy_suite/run.py [--config default|forced|xla|all] [--share 0.15] [--update]
+    python tests/numpy_suite/run.py [--config default|forced|compiled|xla|all] [--share 0.15] [--update]
 
 A test counts when it passes with NumPy itself under the same harness. Of those, every test that fails has to stand in
 ``known_failures_<config>.txt``, and every test that stands there has to fail: the lists can only shrink. The exit
@@ -38,7 +38,11 @@ CONFIGS: dict[str, dict[str, str]] = {
     "forced": {"CUNUMERIC_TILE": "4", "CUNUMERIC_RECORD_MIN": "0"},
     # The accelerator's engine on the processor, with everything on the "device".
     "xla": {"CUNUMERIC_ENGINE": "xla", "CUNUMERIC_RECORD_MIN": "0", "JAX_PLATFORMS": "cpu"},
+    # The same, and every sweep compiled before its first run.
+    "compiled": {"CUNUMERIC_TILE": "4", "CUNUMERIC_RECORD_MIN": "0", "CUNUMERIC_COMPILE": "always"},
 }
+# Configurations that must fail where another one does, and nowhere else.
+LIKE = {"compiled": "forced"}
 
 TODO = "TODO reason"
 
@@ -239,7 +243,7 @@ def compare(config: str, passing: list[str], args: argparse.Namespace) -> bool:
     if args.details:
         details = {test: outcomes.get(test, {"error": why}) for test, why in failed.items()}
         Path(args.details).with_suffix(f".{config}.json").write_text(json.dumps(details, indent=1), encoding="utf-8")
-    known = KnownFailures(HERE / f"known_failures_{config}.txt")
+    known = KnownFailures(HERE / f"known_failures_{LIKE.get(config, config)}.txt")
     new = {test: why for test, why in failed.items() if known.line_for(test) is None}
     healed = [test for test in passing if test not in failed and known.line_for(test) is not None]
     if args.update:

@@ -8,13 +8,15 @@ import pytest
 
 RUN = Path(__file__).with_name("run.py")
 
-# Collecting alone takes half a minute for each of the three runs (NumPy, default, forced); this share keeps the whole
-# at a few minutes on two cores.
+# Collecting alone takes half a minute for each of the four runs (NumPy, and three configurations); this share keeps the
+# whole at a few minutes on two cores.
 SHARE = "0.1"
 
 
-@pytest.mark.parametrize("config", ["default", "forced"])
+@pytest.mark.parametrize("config", ["default", "forced", "compiled"])
 def test_share_of_numpys_tests(config):
+    if config == "compiled":
+        pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
     done = subprocess.run(
         [sys.executable, str(RUN), "--config", config, "--share", SHARE],
         stdout=subprocess.PIPE,

@@ -436,5 +436,6 @@ def _sums_whole(statement: Statement) -> bool:
 
 
 def plan(pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> list[Sweep]:
-    """The sweeps that run a window; `dead`: owners of memory that nobody else refers to."""
+    """The sweeps that run a window, one after another; `dead`: owners of memory that nobody else refers to. `skew`
+    makes several of them one."""
     return sweeps(statements(pending, reduction, dead))

@@ -209,13 +209,13 @@ def _result_strides(values: list[Any], dtype: np.dtype) -> tuple[int, ...] | Non
 
 
 def _any_waits(values: list[Any]) -> bool:
-    """Whether the memory of some operand has recorded writes, or is on the device: then joining them is cheaper than
-    running them now."""
+    """Whether recorded work reads or writes the memory of some operand: then joining it is cheaper than running it now,
+    which is what handing that memory to NumPy does. Likewise where the memory is on the device."""
     if residence.accelerated and any(type(v) is nd and residence.on_device(v) for v in values):
         return True
     if window.pending:
         for v in values:
-            if type(v) is nd and window.written(v):
+            if type(v) is nd and window.touched(v):
                 return True
     return False
 

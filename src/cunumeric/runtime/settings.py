@@ -11,6 +11,8 @@
 | `CUNUMERIC_FBMEM` | memory of the device, in MiB, that arrays may take; 0: all that it has | 0 |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
 | `CUNUMERIC_STRICT` | 1: what would leave the accelerator to be done by NumPy is an error | 0 |
+| `CUNUMERIC_COMPILE` | 0: never compile sweeps; `always`: every sweep, before its first run (for tests) | 1 |
+| `CUNUMERIC_CACHE` | directory for compiled sweeps and programs; 0: none is kept | `~/.cache/cunumeric` |
 | `CUNUMERIC_ACCELERATE` | 0: small operations in Python, also where the C extension is there | 1 |
 """
 
@@ -51,6 +53,14 @@ def _legate_cpus() -> int:
     return 0
 
 
+def _compile() -> int:
+    text = os.environ.get("CUNUMERIC_COMPILE", "").strip()
+    found = {"": 1, "0": 0, "1": 1, "always": 2}.get(text)
+    if found is None:
+        raise ValueError(f"CUNUMERIC_COMPILE={text!r}: expected 0, 1 or always")
+    return found
+
+
 def _threads() -> int:
     return _integer("CUNUMERIC_NUM_THREADS", _legate_cpus() or available_cores(), 1)
 
@@ -82,6 +92,8 @@ class Settings:
     strict: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_STRICT", 0, 0)))
     fbmem: int = field(default_factory=lambda: _integer("CUNUMERIC_FBMEM", 0, 0))
     native: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_ACCELERATE", 1, 0)))
+    compile: int = field(default_factory=_compile)
+    cache: str = field(default_factory=lambda: os.environ.get("CUNUMERIC_CACHE", "").strip())
     accelerate: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_ACCELERATE", 1, 0)))
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -1,17 +1,18 @@
 """Programs for `_tiles`, the optional extension that runs tiles without the interpreter.
 
 NumPy's inner loops are taken by `ufunc._resolve_dtypes_and_context` and `_get_strided_loop`. A program that needs
-what the extension does not have (a cast of complex numbers, a reduction over some axes, a loop that needs the
-interpreter, another layout of NumPy's capsule) stays with NumPy calls on tiles.
+what the extension does not have (a cast of complex numbers, a reduction over some axes that are not whole rows, a loop
+that needs the interpreter, another layout of NumPy's capsule) stays with NumPy calls on tiles.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...graph.node import Reduction
+from ...graph.node import Reduction, owner_of
 from ...ops.elementwise import CAST, COPY, WHERE
 from ...runtime.settings import settings
 
@@ -23,11 +24,20 @@ try:
 except ImportError:
     _tiles = None
 
+# Bytes of an array from which on its parts have left the caches before anybody reads them again.
+_STREAMED_FROM = 16 << 20
+# Elements of a chunk whose sum has no more parts than `_tiles.c` has room for.
+_SUMMED_MOST = 4096
 # Elements in a chunk: a few operands of it stay in the first cache.
 CHUNK = 2048
 UFUNC, COPYING, CHOOSING, CASTING = range(4)
 FLAGS = ((1, "divide by zero"), (2, "overflow"), (4, "underflow"), (8, "invalid value"))
 _loops: dict[tuple[Any, ...], Any] = {}
+
+
+def available() -> bool:
+    """Whether the extension is there."""
+    return _tiles is not None
 
 
 def chunk() -> int:
@@ -36,6 +46,35 @@ def chunk() -> int:
 
 class _No(Exception):
     """Not for the extension."""
+
+
+@dataclass
+class Step:
+    """An instruction as the extension has it, by what it means: `name` of the operation, registers."""
+
+    name: str
+    inputs: tuple[int, ...]
+    output: int
+    number: int  # of the instruction in the program
+    silent: bool  # nobody listens to its floating-point flags
+
+
+@dataclass
+class Described:
+    """A translated program for the compiler: what its instructions mean and where its registers are."""
+
+    blocks: list[list[Step]] = field(default_factory=list)
+    dtypes: dict[int, np.dtype] = field(default_factory=dict)
+    # "c": a chunk's elements lie one after another, "s": apart, "0": all are one, in the block that loads them.
+    layout: dict[int, str] = field(default_factory=dict)
+    # Registers whose memory may be the same, apart from the register itself.
+    shared: dict[int, set[int]] = field(default_factory=dict)
+    memory: set[int] = field(default_factory=set)  # registers that are parts of arrays
+    kept: set[int] = field(default_factory=set)  # registers that are asked for after the last instruction
+    # Registers of arrays so large that they are written past the caches: they are not read in this sweep.
+    streams: set[int] = field(default_factory=set)
+    summed: int = -1  # the register that is added up at the end, pairwise
+    kinds: frozenset[str] = frozenset()  # of flags that somebody listens to
 
 
 def _loop(ufunc: np.ufunc, dtypes: tuple[np.dtype, ...]) -> tuple[tuple[np.dtype, ...], Any]:
@@ -67,10 +106,13 @@ class _Translator:
         self.registers = program.registers
         self.slots = list(program.slot_bytes)
         self.scratch = [(r, slot, d.itemsize) for b in program.blocks for r, slot, d in b.scratch]
-        if program.result is not None:
-            # Its memory is the run's; a slot all the same, so that the register has an itemsize.
-            self._slot(program.result, self.dtypes[program.result])
-        self.instructions: list[list[tuple]] = []
+        for block in program.blocks:
+            if block.result >= 0:
+                # Its memory is the run's; a slot all the same, so that the register has an itemsize.
+                self._slot(block.result, self.dtypes[block.result])
+        self.described = Described()
+        self.count = 0
+        self.steps: list[Step] = []
 
     def _slot(self, register: int, dtype: np.dtype) -> None:
         self.dtypes[register] = dtype
@@ -91,7 +133,13 @@ class _Translator:
         source, target = self.dtypes[register], self.dtypes[to]
         if source.char in "gGFDe" or target.char in "gGFDe":
             raise _No
-        out.append((CASTING, (source.num, target.num), (register, to), 0, number))
+        self._emit(out, "cast", (CASTING, (source.num, target.num), (register, to), 0, number), number < 0)
+
+    def _emit(self, out: list[tuple], name: str, instruction: tuple, silent: bool) -> None:
+        *inputs, output = instruction[2]
+        self.steps.append(Step(name, tuple(inputs), output, self.count, silent))
+        self.count += 1
+        out.append(instruction)
 
     def block(self, block: Any) -> list[tuple]:
         out: list[tuple] = []
@@ -99,32 +147,105 @@ class _Translator:
             d = self.dtypes[to]
             if row is COPY or row is CAST:
                 if self.dtypes[args[0]] == d:
-                    out.append((COPYING, None, (args[0], to), d.itemsize, -1))
+                    self._emit(out, "copy", (COPYING, None, (args[0], to), d.itemsize, -1), True)
                 else:
                     self.convert(out, args[0], to, number)
             elif row is WHERE:
                 x, y = (self.cast(out, r, d, -1) for r in args[1:])
-                out.append((CHOOSING, None, (args[0], x, y, to), d.itemsize, -1))
+                self._emit(out, "where", (CHOOSING, None, (args[0], x, y, to), d.itemsize, -1), True)
             else:
                 resolved, info = _loop(row.ufunc, tuple(self.dtypes[r] for r in args))
                 if resolved[-1] != d:
                     raise _No
                 given = tuple(self.cast(out, r, t, -1) for r, t in zip(args, resolved, strict=False))
-                out.append((UFUNC, info, (*given, to), 0, number))
+                self._emit(out, row.name, (UFUNC, info, (*given, to), 0, number), row.silent or number < 0)
         return out
+
+    def blocks(self, table: Table) -> list[tuple]:
+        """The program's blocks, described as well."""
+        found = []
+        program = self.program
+        for b in program.blocks:
+            self.steps = []
+            rings = program.rings_of(b)
+            instructions = self.block(b)
+            found.append((b.shape, b.base, b.loads, instructions, b.lag, int(b.column), b.held, b.result, b.out, rings))
+            self.described.blocks.append(self.steps)
+            self._describe(b, table)
+        return found
+
+    def _describe(self, block: Any, table: Table) -> None:
+        described = self.described
+        owners: dict[int, list[tuple[int, np.ndarray]]] = {}
+        for register, number in block.loads:
+            a = table.arrays[number]
+            described.memory.add(register)
+            described.layout[register] = "c" if self.program.flat else _layout(a, block)
+            for other, b in owners.setdefault(id(owner_of(a)), []):
+                if np.may_share_memory(a, b):
+                    described.shared.setdefault(register, set()).add(other)
+                    described.shared.setdefault(other, set()).add(register)
+            owners[id(owner_of(a))].append((register, a))
+        alone = len(self.program.blocks) == 1 and not self.program.skewed
+        read = {r for step in self.steps for r in step.inputs}
+        for registers in owners.values() if alone else ():
+            if len(registers) == 1 and registers[0][0] not in read and registers[0][1].nbytes >= _STREAMED_FROM:
+                described.streams.add(registers[0][0])
+
+    def describe(self, partial: int) -> Described:
+        """What the compiler must know, once all is translated."""
+        described = self.described
+        described.dtypes = self.dtypes
+        described.kinds = frozenset(self.program.kinds)
+        for register, _ in self.program.constants:
+            described.layout[register] = "0"
+        slots: dict[int, list[int]] = {}
+        for register, slot, _ in self.scratch:
+            described.layout[register] = "c"
+            slots.setdefault(slot, []).append(register)
+        for registers in slots.values():
+            for register in registers if len(registers) > 1 else ():
+                described.shared[register] = set(registers) - {register}
+        described.kept = {r for r in (partial, *(b.result for b in self.program.blocks)) if r >= 0}
+        return described
+
+
+def _by_rows(program: Program, reduction: Reduction) -> bool:
+    """Whether the extension reduces rows as NumPy does: a sum of a chunk at most has NumPy's order."""
+    if not program.reduces_rows or len(reduction.out_shape) != 1:
+        return False
+    ordered = reduction.ufunc in (np.add, np.multiply) and reduction.dtype.kind == "f"
+    return not ordered or (len(program.blocks[-1].shape) == 2 and program.blocks[-1].shape[1] <= chunk())
+
+
+def _pairwise(reduction: Reduction | None) -> bool:
+    """Whether the reduction is a sum that NumPy adds up pairwise."""
+    return reduction is not None and reduction.ufunc is np.add and reduction.dtype.char in "fd"
+
+
+def _layout(a: np.ndarray, block: Any) -> str:
+    """How a chunk of `a` lies on the last axis of a block (see `Described.layout`)."""
+    if not a.ndim or (a.shape[-1] == 1 and block.shape[-1] != 1):
+        return "0"
+    if block.column:
+        return "s"
+    return "c" if a.strides[-1] == a.itemsize and a.shape[-1] > 1 else "s"
 
 
 def translate(program: Program, table: Table, virtual: dict[int, np.dtype], reduction: Reduction | None) -> Any:
     """The program for `_tiles`, or None."""
-    if _tiles is None or (reduction is not None and reduction.out_shape):
+    if _tiles is None:
+        return None
+    if reduction is not None and reduction.out_shape and not _by_rows(program, reduction):
         return None
     if program.delayed and len(program.blocks[0].shape) != 2:
         return None
     try:
         t = _Translator(program, table, virtual)
-        blocks = [(b.shape, b.base, b.loads, t.block(b)) for b in program.blocks]
+        blocks = t.blocks(table)
         partial, info, size = -1, None, 0
         if reduction is not None and program.partial is not None:
+            t.steps = t.described.blocks[-1]
             partial = t.cast(blocks[-1][3], program.partial, reduction.dtype, -1)
             resolved, info = _loop(reduction.ufunc, (reduction.dtype, reduction.dtype))
             if resolved[-1] != reduction.dtype:
@@ -134,10 +255,13 @@ def translate(program: Program, table: Table, virtual: dict[int, np.dtype], redu
         if program.axis:
             rows, low, high = 1, 0, program.blocks[0].shape[0]
         program.native_numbers = [i[4] for b in blocks for i in b[3]]
+        program.described = t.describe(partial)
+        if _pairwise(reduction) and chunk() <= _SUMMED_MOST:
+            program.described.summed = partial
         return _tiles.Program(
             t.registers, blocks, program.constants, t.scratch, t.slots, chunk(), rows, low, high,
-            int(program.flat), program.delayed, -1 if program.result is None else program.result,
-            -1 if program.out is None else program.out, partial, info, size,
+            int(program.flat), program.delayed, int(program.skewed), [pair for _, pair in program.rings.values()],
+            partial, info, size, int(_pairwise(reduction)), int(program.reduces_rows),
         )  # fmt: skip
     except (_No, ValueError):
         return None

@@ -19,10 +19,12 @@ import numpy as np
 from ...graph.canonical import Form
 from ...graph.node import Leaf, Node, Reduction
 from ...graph.plan import Statement, Sweep
+from ...graph.skew import Skewed
 from ...ops.elementwise import COPY, Row
 from ...runtime import memory
 from ...runtime.settings import settings
 from . import native
+from .compiled import tier
 
 TILES_MOST = 1 << 16
 
@@ -66,14 +68,20 @@ class Table:
 class Template:
     """Everything about a window's run that its form decides."""
 
-    def __init__(self, form: Form, sweeps: list[Sweep]) -> None:
+    def __init__(self, form: Form, sweeps: list[Sweep | Skewed]) -> None:
         table = Table(form)
         for k, node in enumerate(form.nodes):
             if node.place is not None:
                 table.place(k, node)
         self.steps: list[Simple | Program] = []
         for sweep in sweeps:
-            self.steps.append(Simple.of(sweep, table) or Program(sweep, table))
+            if isinstance(sweep, Skewed):
+                program = Program(sweep, table)
+                if program.native is not None:
+                    self.steps.append(program)
+                    continue
+            for one in sweep.sweeps if isinstance(sweep, Skewed) else (sweep,):
+                self.steps.append(Simple.of(one, table) or Program(one, table))
         self.makers = table.makers
 
     def arrays(self, form: Form) -> list[np.ndarray]:
@@ -120,13 +128,23 @@ class Simple:
 
 
 class Block:
-    """Instructions over one iteration space: a shape, and the frame's row of its row 0."""
+    """Instructions over one iteration space: a shape, and the frame's row of its row 0.
 
-    __slots__ = ("base", "instructions", "loads", "program", "scratch", "shape")
+    `held`: by how many rows later than computed a row is written, from the register `result` to the array `out` of the
+    table; -1: at once. `lag`, `column`: see graph/skew.py."""
+
+    __slots__ = (
+        "base", "column", "held", "instructions", "lag", "leaves", "loads", "out", "program", "result", "scratch",
+        "shape",
+    )  # fmt: skip
 
     def __init__(self, shape: tuple[int, ...], base: int) -> None:
         self.shape = shape
         self.base = base
+        self.held = self.result = self.out = -1
+        self.lag = 0
+        self.column = False
+        self.leaves: list[Leaf] = []  # of the loads, until the program is built
         self.loads: list[tuple[int, int]] = []  # register, number in the table
         self.program: list[tuple[Callable, Any]] = []
         self.scratch: list[tuple[int, int, np.dtype]] = []  # register, slot, dtype
@@ -136,27 +154,46 @@ class Block:
 class Program:
     """A sweep as blocks of instructions over numbered registers, with its tiles."""
 
-    def __init__(self, sweep: Sweep, table: Table) -> None:
+    def __init__(self, sweep: Sweep | Skewed, table: Table) -> None:
         self.blocks: list[Block] = []
         self.constants: list[tuple[int, int]] = []  # register, number
         self.registers = 0
         self.slot_bytes: list[int] = []  # itemsize of each scratch slot
         self.makers: dict[int, int] = {}  # id(getter) -> number of the node that it computes
         self.partial: int | None = None  # the register that is reduced
-        self.result: int | None = None  # delayed: the register whose tile is kept back
-        self.delayed = sweep.delayed
-        self.out: int | None = None  # delayed: number of the destination
+        self.partials = 0  # results of its parts, at most
+        self.delayed = 0  # rows by which a lone statement's rows are held back
+        self.skewed = isinstance(sweep, Skewed)
+        self.rings: dict[int, tuple[int, tuple[int, int]]] = {}  # id of owner -> number, (pitch, span)
         self.flat = False
         self.runners: dict[int, Any] = {}
         self.cost = 0  # of an element, in units of an addition
         self.native: Any = None  # the same program for `_tiles`, where it can be
         self.native_numbers: list[int] = []  # of the nodes that its instructions compute
+        self.described: Any = None  # what `native` means, for the compiler (native.Described)
+        # For the second tier (compiled/tier.py); `load` and `work`: of a run and of all, in additions of elements.
+        self.load = self.work = self.worth = self.runs = 0
+        self.fastest = math.inf
+        self.record: Any = None
+        self.ready = False
         self.kinds: set[str] = set()
         build = _Builder(self, table)
+        if isinstance(sweep, Skewed):
+            self._skew(sweep, build)
+        else:
+            self._straight(sweep, build)
+        if self.native is not None and settings.compile:
+            self.load = self.cost * max(math.prod(b.shape) for b in self.blocks)
+            self.worth = tier.worth(self.described)
+            tier.made(self)
+
+    def _straight(self, sweep: Sweep, build: _Builder) -> None:
+        table = build.table
+        self.delayed = sweep.delayed
         for statement in sweep.statements:
             build.count(statement)
         for statement in sweep.statements:
-            build.statement(statement)
+            build.statement(statement, build.block(statement), sweep.delayed or -1)
         build.allocate()
         reduction = sweep.statements[-1].reduction
         self.reduces_rows = reduction is not None and bool(reduction.out_shape) and 0 not in reduction.axes
@@ -165,6 +202,58 @@ class Program:
         self._tile(sweep, reduction)
         if settings.accelerate and not (sweep.inward and not sweep.delayed):
             self.native = native.translate(self, table, build.virtual, reduction)
+
+    def _skew(self, sweep: Skewed, build: _Builder) -> None:
+        """A program for the extension alone: a block a unit."""
+        for unit in sweep.units:
+            block = Block(unit.shape, unit.base)
+            block.lag, block.column = unit.lag, unit.column
+            self.blocks.append(block)
+            build.uses.clear()
+            for statement in unit.statements:
+                build.count(statement)
+            for statement in unit.statements:
+                build.statement(statement, block, unit.held)
+        build.allocate()
+        self.reduces_rows = False
+        self.axis, self.rows = 0, sweep.rows()
+        self.low, self.high = sweep.bounds()
+        self.capacity = self.rows * max(math.prod(u.shape[1:]) for u in sweep.units)
+        self.tiles: list[tuple[tuple[int, ...], int, int]]
+        self.tiles = [((), lo, lo + self.rows) for lo in range(self.low, self.high, self.rows)]
+        for key, span in sweep.rings.items():
+            owner = next(a.leaf.owner for u in sweep.units for a in u.accesses.get(key, ()))
+            self.rings[key] = len(self.rings), (owner.strides[0], span)
+        reduction = sweep.units[-1].statements[-1].reduction
+        if reduction is not None:
+            self._group(self.rows, self.low, self.high, 0)
+        self.native = native.translate(self, build.table, build.virtual, reduction)
+
+    def rings_of(self, block: Block) -> list[tuple[int, int, int, int]]:
+        """The block's loads whose rows turn over in a ring: number of load and ring, first row, bytes into it."""
+        found = []
+        for k, leaf in enumerate(block.leaves):
+            ring = self.rings.get(id(leaf.owner))
+            if ring is not None:
+                number, (pitch, _) = ring
+                found.append((k, number, *divmod(leaf.offset, pitch)))
+        block.leaves = []
+        return found
+
+    def _group(self, rows: int, low: int, high: int, axis: int) -> tuple[int, int]:
+        """Say how many partial results the extension needs; the rows of a band and the first one, so that bands end
+        between rows that share one (`_tiles.c`, reduce)."""
+        block = self.blocks[-1]
+        chunk = native.chunk()
+        size = math.prod(block.shape[1:])
+        if len(block.shape) == 1:
+            self.partials = -(-(high - low) // rows) * (2 * rows // chunk + 2)
+            return rows, low
+        group = 1 if self.reduces_rows else max(1, chunk // max(size, 1))
+        self.partials = -(-block.shape[0] // group) * (1 if size <= chunk else 2 * size // chunk + 2)
+        if axis:
+            return rows, low
+        return -(-rows // group) * group, block.base - -(-(block.base - low) // group) * group
 
     def _flatten(self, table: Table) -> None:
         """One block over contiguous arrays of one shape is a block over one axis."""
@@ -195,6 +284,8 @@ class Program:
             low = min(b.base for b in self.blocks)
             high = max(b.base + b.shape[0] for b in self.blocks)
         rows = max(1, tile // row, sweep.delayed, -(-(high - low) // TILES_MOST))
+        if reduction is not None and self.partial is not None:
+            rows, low = self._group(rows, low, high, axis)
         self.capacity = rows * row
         self.axis, self.rows, self.low, self.high = axis, rows, low, high
         bands = [(i, min(i + rows, high)) for i in range(low, high, rows)]
@@ -213,6 +304,7 @@ class _Builder:
         self.instructions: list[tuple[Block, Row, tuple[int, ...], int, int]] = []
         self.virtual: dict[int, np.dtype] = {}
         self.last: dict[int, int] = {}
+        self.held: set[int] = set()  # registers whose memory is the run's
 
     def count(self, statement: Statement) -> None:
         """Uses decide whether a store's source can be computed straight into the destination."""
@@ -243,6 +335,7 @@ class _Builder:
         if register is None:
             register = self.known[key] = self.register()
             block.loads.append((register, self.table.number(leaf)))
+            block.leaves.append(leaf)
         return register
 
     def constant(self, value: np.ndarray) -> int:
@@ -296,8 +389,7 @@ class _Builder:
             self.last[register] = len(self.instructions)
         self.instructions.append((block, row, args, out, number))
 
-    def statement(self, statement: Statement) -> None:
-        block = self.block(statement)
+    def statement(self, statement: Statement, block: Block, held: int) -> None:
         source, to = statement.source, statement.destination
         if statement.reduction is not None:
             register = self.emit(block, source)
@@ -307,16 +399,16 @@ class _Builder:
                 self.program.kinds |= statement.reduction.errors.kinds
             return
         assert to is not None
-        if self.program.delayed:
-            # Into scratch; the copy to the destination follows when no tile needs the old rows any more.
+        if held >= 0:
+            # Into memory of its own; the copy to the destination follows when nothing needs the old rows any more.
             if type(source) is Node and source.place is None and source.dtype == to.a.dtype:
                 register = self.emit(block, source)
             else:
                 register = self.register()
                 self.virtual[register] = to.a.dtype
                 self.instruct(block, COPY, (self.emit(block, source),), register, source)
-            self.program.result = register
-            self.program.out = self.table.number(to)
+            self.held.add(register)
+            block.held, block.result, block.out = held, register, self.table.number(to)
             self.last[register] = 1 << 60
             return
         if type(source) is Node and self.direct(source, statement, to):
@@ -346,7 +438,7 @@ class _Builder:
             if out in self.virtual and out not in slot_of:
                 dtype = self.virtual[out]
                 slot = None
-                if out == program.result:
+                if out in self.held:
                     slot_of[out] = slot = -1  # its memory is the run's, a new one each tile
                 elif row.aliases:
                     for r in sorted(ending):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -19,9 +20,12 @@ from ...graph import plan as planning
 from ...graph import warning, window
 from ...graph.canonical import Form, dead_owners
 from ...graph.node import Leaf, Node, Reduction, Store
+from ...graph.plan import Sweep
+from ...graph.skew import Skewed, hidden_owners, skewed
 from ...runtime import memory, threads
 from ...runtime.settings import settings
 from . import native
+from .compiled import tier
 from .program import Program, Simple, Template
 
 # Below this cost of a sweep, in additions of elements, waking another thread costs more than it brings.
@@ -39,11 +43,11 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
         return
     dead = dead_owners([p for p in pending if type(p) is Store])
     form = Form(pending, reduction, dead)
-    key = (form.key, settings.tile, settings.accelerate)
+    key = (form.key, settings.tile, settings.accelerate, settings.compile, settings.threads)
     template = _templates.get(key)
     if template is None:
         window.counters.plans += 1
-        template = Template(form, planning.plan(pending, reduction, dead))
+        template = Template(form, _planned(pending, reduction, dead))
         for node in form.nodes:
             node.place = None
         _templates[key] = template
@@ -69,6 +73,13 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
         if (id(errors), flag) not in told:
             told.add((id(errors), flag))
             errors.hear(flag, name)
+
+
+def _planned(pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> list[Sweep | Skewed]:
+    found = planning.plan(pending, reduction, dead)
+    if not (settings.accelerate and native.available()):
+        return list(found)
+    return skewed(found, hidden_owners(found, dead))
 
 
 def _run_one(node: Node | Store) -> bool:
@@ -283,17 +294,21 @@ def _run_native(
     """The sweep in C: threads share its bands, or, delayed, have a run of rows each."""
     partials = None
     if reduction is not None and program.partial is not None:
-        block = program.blocks[-1]
-        rows = program.rows if not program.axis else 1
-        bands = -(-(program.high - program.low) // rows) if not program.axis else program.blocks[0].shape[0]
-        size = rows * math.prod(block.shape[1:])
-        partials = np.empty(bands * (2 * size // native.chunk() + 2), reduction.dtype)
+        partials = np.empty(program.partials, reduction.dtype)
+    start = time.perf_counter()
     run = program.native.run(arrays, form.constants, partials, parts)
     threads.run(lambda part: run.work(part, parts), parts)
     flags, seen = run.finish()
+    tier.ran(program, time.perf_counter() - start)
     if partials is not None and reduction is not None:
-        found = partials[np.frombuffer(seen, bool)]
-        reduction.value = reduction.ufunc.reduce(found, axis=0, dtype=reduction.dtype)
+        there = np.frombuffer(seen, bool)
+        if program.reduces_rows:
+            # Every row has as many results as the first.
+            found = partials.reshape(reduction.out_shape[0], -1)
+            found = found[:, : np.count_nonzero(there[: found.shape[1]])]
+            reduction.value = reduction.ufunc.reduce(found, axis=1, dtype=reduction.dtype)
+        else:
+            reduction.value = _joined(reduction, partials[there])
     if not any(flags):
         return
     numbers = program.native_numbers
@@ -308,6 +323,15 @@ def _run_native(
                 errors, name = reduction.errors, "reduce"
             if errors is not None:
                 heard.extend((errors, flag, name) for bit, flag in native.FLAGS if raised & bit)
+
+
+def _joined(reduction: Reduction, partials: np.ndarray) -> Any:
+    """All parts in one. Parts of a sum in single precision are added up in double: together they are rounded once."""
+    if reduction.ufunc is np.add and reduction.dtype == np.float32:
+        wide = np.add.reduce(partials, dtype=np.float64)
+        if abs(wide) <= np.finfo(np.float32).max:
+            return np.float32(wide)
+    return reduction.ufunc.reduce(partials, axis=0, dtype=reduction.dtype)
 
 
 class _Reducer:
@@ -348,9 +372,9 @@ class _Reducer:
 def _run_delayed(program: Program, arrays: list[np.ndarray], runners: list[_Runner], state: Callable[[], Any]) -> None:
     """A stencil in place: each thread sweeps a run of tiles and writes a tile when the next one is computed. The first
     and the last tile of a run wait until all threads are done, because a neighbour reads them."""
-    assert program.out is not None and program.result is not None
-    out = arrays[program.out]
-    result = program.result
+    block = program.blocks[0]
+    out = arrays[block.out]
+    result = block.result
     tiles = program.tiles
     runs = threads.split(len(tiles), len(runners))
     kept: list[tuple[int, int, np.ndarray, np.ndarray]] = []

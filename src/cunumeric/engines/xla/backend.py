@@ -7,12 +7,11 @@ import functools
 import os
 import types
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...runtime import residence
+from ...runtime import places, residence
 
 
 class Modules(types.SimpleNamespace):
@@ -24,11 +23,6 @@ class Modules(types.SimpleNamespace):
     jax: Any
 
 
-def _cache() -> str:
-    base = os.environ.get("CUNUMERIC_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return str(Path(base) / "cunumeric" / "xla")
-
-
 @functools.cache
 def modules() -> Modules:
     """JAX, ready to use. Raises ImportError, or what JAX raises where no device can be used."""
@@ -37,7 +31,8 @@ def modules() -> Modules:
     import jax.scipy
 
     jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_compilation_cache_dir", _cache())
+    kept = places.directory()
+    jax.config.update("jax_compilation_cache_dir", str(kept / "xla") if kept is not None else None)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jax.config.update("jax_numpy_dtype_promotion", "standard")
