@@ -1,8 +1,38 @@
-"""Every body runs in each set-up."""
+"""Every body runs in each set-up. With the accelerator's engine, what is known to differ must differ."""
+
+import os
+import zlib
+from pathlib import Path
 
 import pytest
 
-from .compare import SETUPS, configured
+from .compare import SETUPS, XLA, configured
+
+KNOWN = Path(__file__).with_name("known_failures_xla.txt")
+
+
+def known_failures():
+    """Reason by the test's id below this folder."""
+    lines = [line for line in KNOWN.read_text().splitlines() if line and not line.startswith("#")]
+    return {test.strip(): reason.strip() for test, _, reason in (line.rpartition(" # ") for line in lines)}
+
+
+def pytest_collection_modifyitems(config, items):
+    if not XLA:
+        return
+    known = known_failures()
+    # A fixed share of the tests, chosen by their ids.
+    share = float(os.environ.get("CUNUMERIC_TEST_SHARE", "1"))
+    here = Path(__file__).parent
+    mine = [item for item in items if here in item.path.parents]
+    left_out = [item for item in mine if zlib.crc32(item.name.encode()) % 1000 >= 1000 * share]
+    for item in mine:
+        reason = known.get(f"{item.path.name}::{item.name}")
+        if reason is not None:
+            item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+    config.hook.pytest_deselected(items=left_out)
+    dropped = set(map(id, left_out))
+    items[:] = [item for item in items if id(item) not in dropped]
 
 
 @pytest.fixture(params=list(SETUPS))

@@ -139,7 +139,11 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
         raise _No
     if not row.silent:
         integer = dtypes[0].kind in "biu" and out.kind in "biu"
-        if integer and row.name == "power" and not (accelerated and type(values[1]) is int and values[1] >= 0):
+        if (
+            integer
+            and row.name == "power"
+            and not (accelerated and type(values[1]) is int and values[1] >= 0 and values[0].dtype.kind in "iu")
+        ):
             raise _No  # a negative exponent is an error that only the data shows
         if not (integer and row.name in _SILENT_ON_INTEGERS):
             flagged = True

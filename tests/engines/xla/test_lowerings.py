@@ -51,6 +51,12 @@ def test_windows(topic):
     assert run("tests.engines.xla.windows", topic).endswith("passed\n")
 
 
+def test_share_of_the_decorated_tests():
+    """A tenth; `CUNUMERIC_ENGINE=xla CUNUMERIC_RECORD_MIN=0 python -m pytest tests/differential` runs all."""
+    words = "-v -p no:cacheprovider -p no:xdist tests/differential".split()
+    assert " passed" in run("pytest", *words, CUNUMERIC_TEST_SHARE="0.1").splitlines()[-1]
+
+
 def test_random_programs():
     """A share; `python -m tests.random_programs.check 0 2000` with the engine chosen as here runs more."""
     assert ", 0 differ;" in run("tests.random_programs.check", "0", "60")

@@ -108,5 +108,6 @@ def _setmask(jx, x, mask, value):
 def _outside(jx, indices, lengths):
     found = np.bool_(False)
     for i, n in zip(indices, lengths, strict=True):
+        i = i.astype(np.int64)  # an unsigned one cannot be compared with -n
         found = found | jx.np.any((i < -n) | (i >= n))
     return found
