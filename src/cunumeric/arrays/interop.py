@@ -14,7 +14,7 @@ import numpy as np
 from ..graph import window
 from ..runtime import residence
 from . import lowered
-from .base import ndarray, new
+from .base import array_of, ndarray
 
 _CUDA = 2  # DLPack's number for CUDA devices
 # Values that other packages may be reading, for as long as the array that they were asked of lives: so they are not
@@ -42,11 +42,8 @@ def value(x: Any) -> Any:
 def from_value(found: Any) -> Any:
     """An array of ours over a device's array that nobody else holds."""
     a = residence.reserve(tuple(found.shape), np.dtype(found.dtype))
-    remote: Any = a.base
-    remote.value, remote.home = found, False
-    x = new(ndarray)
-    x._a, x._b = a, None
-    return x
+    residence.hold(a.base, found)  # type: ignore[arg-type]
+    return array_of(a)
 
 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> Any:

@@ -6,12 +6,11 @@ a value: an index out of bounds raises NumPy's IndexError then, with a note that
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 
-from ..graph import record, window
+from ..graph import record, warning, window
 from ..ops.lowering import indexing as rows
 from ..runtime import residence
 from . import lowered
@@ -115,7 +114,7 @@ def getitem(x: Any, key: Any) -> Any:
                 return NotImplemented
             return _call(rows.getmask, x, mask, count=count)
         template, arrays = _template(x, key)
-        _watch(x, template, arrays)
+        watch(arrays, _lengths(x, template))
         r = _call(rows.getitem, x, arrays, template=template)
         return r.value() if type(r) is Deferred else r
     except _Plain:
@@ -149,9 +148,9 @@ def setitem(x: Any, key: Any, value: Any) -> bool:
             r = _call(rows.setmask, x, mask, value)
         else:
             template, arrays = _template(x, key)
-            _watch(x, template, arrays)
-            lengths = tuple(_lengths(x, template))
-            r = _call(rows.setitem, x, arrays, value, template=template, lengths=lengths)
+            lengths = _lengths(x, template)
+            watch(arrays, lengths)
+            r = _call(rows.setitem, x, arrays, value, template=template, lengths=tuple(lengths))
         return record.setitem(x, Ellipsis, r)
     except (_Plain, TypeError, OverflowError, ValueError):
         return False
@@ -172,15 +171,8 @@ def _at_hand(i: Any) -> bool:
     return type(a) is nd and a.size <= _QUICK and not residence.on_device(a) and not window.touched(a)
 
 
-def _watch(x: Any, template: tuple, arrays: list[Any]) -> None:
-    watch(arrays, _lengths(x, template))
-
-
 def watch(arrays: list[Any], lengths: list[int]) -> None:
     """Look at the next read whether these indices are in bounds; small ones on the host are looked at now."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cunumeric."):
-        frame = frame.f_back
     if all(_at_hand(i) for i in arrays):
         if rows.outside([host(i, writes=False) for i in arrays], tuple(lengths)):
             raise _Plain  # NumPy raises
@@ -188,6 +180,7 @@ def watch(arrays: list[Any], lengths: list[int]) -> None:
     found = lowered.attempt(rows.outside, (arrays,), {"lengths": tuple(lengths)})
     if found is NotImplemented:
         raise _Plain
+    frame = warning.user_frame()
     _watched.append((found, arrays, lengths, f"{frame.f_code.co_filename}:{frame.f_lineno}"))
     residence.look = look
 

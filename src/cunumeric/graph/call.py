@@ -60,12 +60,6 @@ def _concerns(operands: list[Any]) -> bool:
     return any(type(v) is Node or v.size >= settings.record_min or residence.on_device(v) for v in operands)
 
 
-def _array(a: np.ndarray) -> Any:
-    x = object.__new__(record.ndarray)
-    x._a, x._b = a, None
-    return x
-
-
 def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], static: tuple[tuple[str, Any], ...]) -> Any:
     """The result of the call, an array or a tuple of arrays, recorded; NotImplemented where it is NumPy's. `given`
     names the parameters that `arrays` are for (see `Bound`), `static` the other arguments."""
@@ -97,7 +91,7 @@ def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], stat
                 args.append(v)
             several, results = found
             if not any(math.prod(shape) for shape, _ in results):
-                empty = tuple([_array(np.empty(shape, dtype)) for shape, dtype in results])
+                empty = tuple([record._as_array(np.empty(shape, dtype)) for shape, dtype in results])
                 return empty if several else empty[0]
             for shape, dtype in results:
                 if not residence.suits(dtype) or not math.prod(shape):

@@ -8,6 +8,7 @@ block, which may be over by then), an operation that can raise a flag is not rec
 from __future__ import annotations
 
 import sys
+import types
 import warnings
 from typing import Any
 
@@ -66,15 +67,21 @@ def kinds_heard() -> frozenset[str] | None:
     return kinds if action == "warn" else IGNORE if action == "ignore" else None
 
 
+def user_frame() -> types.FrameType:
+    """The innermost frame that is not this package's."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cunumeric."):
+        frame = frame.f_back
+    return frame
+
+
 class Ear:
     """The user's line that recorded an operation, and the kinds of flag it wants to hear of."""
 
     __slots__ = ("filename", "kinds", "line", "namespace")
 
     def __init__(self, kinds: frozenset[str]) -> None:
-        frame = sys._getframe(2)
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cunumeric."):
-            frame = frame.f_back
+        frame = user_frame()
         self.kinds = kinds
         self.filename = frame.f_code.co_filename
         self.line = frame.f_lineno

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import mmap
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -47,14 +48,13 @@ look: Callable[[], None] | None = None
 class Remote(nd):
     """Memory that an accelerator may hold: host addresses, and the value on the device."""
 
-    __slots__ = ("home", "kind", "layout", "line", "start", "value")
+    __slots__ = ("home", "kind", "layout", "start", "value")
 
     value: Any  # the device's array, or None
     home: bool  # whether the host's bytes are the newest
     layout: tuple[int, ...]  # shape of the value: the lengths of the axes in descending order of strides
     kind: np.dtype
     start: int  # the first address
-    line: Any  # the line of the program that made it, for messages
 
     def __del__(self) -> None:
         self.value = None
@@ -80,11 +80,28 @@ def suits(dtype: np.dtype) -> bool:
     return dtype.char in "?bBhHiIlLqQefdFD" and dtype.isnative
 
 
-def _owned(
-    raw: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, strides: Any, order: Any, home: bool
-) -> np.ndarray:
+# Every remote that was given a value, by weak reference.
+_held: dict[int, weakref.ref[Remote]] = {}
+
+
+def hold(remote: Remote, value: Any, *, home: bool = False) -> None:
+    """Give `remote` a value on the device; `home`: the host's bytes are the same."""
+    remote.value, remote.home = value, home
+    key = id(remote)
+    if key not in _held:
+        _held[key] = weakref.ref(remote, lambda _: _held.pop(key, None))
+
+
+def held(least: int = 0) -> list[Remote]:
+    """Memory that is on the device, of at least so many bytes, the largest first."""
+    found = [remote for reference in list(_held.values()) if (remote := reference()) is not None]
+    large = [r for r in found if r.value is not None and r.value.nbytes >= least]
+    return sorted(large, key=lambda r: -r.value.nbytes)
+
+
+def _owned(raw: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, strides: Any, order: Any) -> np.ndarray:
     remote = raw.view(Remote)
-    remote.value, remote.home, remote.kind, remote.line = None, home, dtype, None
+    remote.value, remote.home, remote.kind = None, True, dtype
     if strides is None:
         a: np.ndarray = np.ndarray(shape, dtype, buffer=remote, order=order)
         remote.layout = shape if order == "C" else shape[::-1]
@@ -124,7 +141,7 @@ def reserve(
     shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C", strides: tuple[int, ...] | None = None
 ) -> np.ndarray:
     """Memory for a result on the device: addresses without pages."""
-    return _owned(_addresses(math.prod(shape) * dtype.itemsize), shape, dtype, strides, order, True)
+    return _owned(_addresses(math.prod(shape) * dtype.itemsize), shape, dtype, strides, order)
 
 
 def adopt(a: np.ndarray) -> np.ndarray:
@@ -143,9 +160,9 @@ def adopt(a: np.ndarray) -> np.ndarray:
         start = a.__array_interface__["data"][0] - b.__array_interface__["data"][0]
         return np.ndarray(a.shape, a.dtype, owner, start, a.strides)
     if a.flags.c_contiguous:
-        return _owned(a.reshape(-1).view(np.uint8).view(Raw), a.shape, a.dtype, None, "C", True)
+        return _owned(a.reshape(-1).view(np.uint8).view(Raw), a.shape, a.dtype, None, "C")
     if a.flags.f_contiguous:
-        return _owned(a.T.reshape(-1).view(np.uint8).view(Raw), a.shape, a.dtype, None, "F", True)
+        return _owned(a.T.reshape(-1).view(np.uint8).view(Raw), a.shape, a.dtype, None, "F")
     return a
 
 
@@ -169,10 +186,15 @@ def fetch(a: np.ndarray, *, writes: bool = True) -> None:
         remote.value = None
 
 
+def host_bytes(remote: Remote) -> np.ndarray:
+    """The host's bytes of `remote`, in its layout."""
+    return remote.view(nd).view(remote.kind).reshape(remote.layout)
+
+
 def fetch_remote(remote: Remote) -> None:
     """Make the host's bytes of `remote` the newest."""
     if not remote.home:
-        host = remote.view(nd).view(remote.kind).reshape(remote.layout)
+        host = host_bytes(remote)
         host[...] = bring(remote.value)
         counters.fetched += host.nbytes
         remote.home = True

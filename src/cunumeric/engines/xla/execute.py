@@ -46,10 +46,9 @@ class _Program:
 
     def __init__(self, lowering: Lowering, donated: tuple[int, ...], arguments: tuple) -> None:
         jx = backend.modules()
-        self.read = lowering.read
         self.lowering = lowering  # its regions are part of the key, by identity
         spec = [[jx.jax.ShapeDtypeStruct(v.shape, v.dtype) for v in group] for group in arguments]
-        kept, given = split(spec[0], self.read, donated)
+        kept, given = split(spec[0], lowering.read, donated)
 
         def function(kept: Any, given: Any, hosts: Any, constants: Any, starts: Any) -> Any:
             rest, free = iter(kept), iter(given)
@@ -143,12 +142,12 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
 def _before_fork() -> None:
     """A child cannot use the device: everything is brought home for it."""
     window.flush()
-    for remote in pressure.live(0):
+    for remote in residence.held():
         residence.fetch_remote(remote)
 
 
 def _after_fork() -> None:
-    for remote in pressure.live(0):
+    for remote in residence.held():
         remote.value = None
     _retreat()
 
@@ -230,8 +229,7 @@ def _run_on_device(recipe: Recipe) -> None:
     starts = (backend.send(recipe.starts(moving)),) if moving else ()
     for k in lowering.read:
         if values[k] is None:
-            values[k] = remotes[k].value = backend.send(_bytes(remotes[k]))
-            pressure.entered(remotes[k])
+            values[k] = _sent(remotes[k])
     donated = tuple([k for k in donated if k in lowering.read])
     owners = [values[k] for k in lowering.read]
     if program is None:
@@ -247,15 +245,12 @@ def _run_on_device(recipe: Recipe) -> None:
     results = _called(program, (tuple(kept), tuple(given), hosts, program.packed(constants), starts), remotes)
     _last = tuple([weakref.ref(value) for value in results])
     for k, value in zip(recipe.written, results, strict=False):
-        remotes[k].value, remotes[k].home = value, False
-        pressure.entered(remotes[k])
+        residence.hold(remotes[k], value)
     for node, value in zip(recipe.living, results[len(recipe.written) :], strict=True):
         x = node.handle() if node.handle is not None else None
         if x is not None:
             a = residence.reserve(node.shape, node.dtype, strides=node.strides)
-            made: Any = a.base
-            made.value, made.home, made.line = value, False, node.errors
-            pressure.entered(made)
+            residence.hold(a.base, value)  # type: ignore[arg-type]
             x._a = a
     for remote in exposed:
         remote.value = None  # it may change before it is read again
@@ -349,24 +344,25 @@ def lend(a: np.ndarray) -> Any:
     remote = residence.remote_of(a)
     if remote is None:
         return backend.send(a)
-    if remote.value is None:
-        remote.value = backend.send(_bytes(remote))
+    value = _sent(remote)
     offset = address(a) - remote.start
     region, what = shown(remote.layout, remote.kind, offset, a.shape, a.strides, a.dtype)
     if what:
         raise BufferError("parts of elements cannot be shared")
     if region.whole and region.shape == remote.layout and not region.turned:
-        return remote.value
-    return _shower(remote.layout, remote.kind, region)(remote.value)
+        return value
+    return _shower(remote.layout, remote.kind, region)(value)
 
 
 residence.show = show
 residence.lend = lend
 
 
-def _bytes(remote: Remote) -> np.ndarray:
-    """The host's bytes of a remote, as its layout."""
-    return remote.view(np.ndarray).view(remote.kind).reshape(remote.layout)
+def _sent(remote: Remote) -> Any:
+    """The device's value of a remote, sent there first where it is at home alone."""
+    if remote.value is None:
+        residence.hold(remote, backend.send(residence.host_bytes(remote)), home=True)
+    return remote.value
 
 
 def _run_on_host(pending: list[Node | Store]) -> None:

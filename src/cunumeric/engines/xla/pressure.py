@@ -1,12 +1,10 @@
 """When the device's memory runs short: what is idle goes home, and if that is not enough, an error says who holds it.
 
-Every value on the device is known here by a weak reference. The budget is what the device's allocator may take,
-or less (`CUNUMERIC_FBMEM`, MiB)."""
+The budget is what the device's allocator may take, or less (`CUNUMERIC_FBMEM`, MiB)."""
 
 from __future__ import annotations
 
 import logging
-import weakref
 from typing import Any
 
 from ...runtime import residence
@@ -18,7 +16,6 @@ log = logging.getLogger("cunumeric")
 # Smaller values are not worth moving, nor naming.
 _LARGE = 1 << 20
 _NAMED = 8  # arrays that an error names
-_live: dict[int, weakref.ref[Remote]] = {}
 
 
 class Counters:
@@ -32,24 +29,10 @@ class Counters:
 counters = Counters()
 
 
-def entered(remote: Remote) -> None:
-    """`remote` has a value on the device from now on."""
-    key = id(remote)
-    if key not in _live:
-        _live[key] = weakref.ref(remote, lambda _: _live.pop(key, None))
-
-
-def live(least: int = _LARGE) -> list[Remote]:
-    """Memory on the device of at least so many bytes, the largest first."""
-    found = [remote for reference in list(_live.values()) if (remote := reference()) is not None]
-    held = [r for r in found if r.value is not None and r.value.nbytes >= least]
-    return sorted(held, key=lambda r: -r.value.nbytes)
-
-
 def room() -> int | None:
     """Bytes that can still be taken on the device; None where nobody knows."""
     if settings.fbmem:
-        return (settings.fbmem << 20) - sum(r.value.nbytes for r in live())
+        return (settings.fbmem << 20) - sum(r.value.nbytes for r in residence.held(_LARGE))
     stats = backend.modules().jax.devices()[0].memory_stats()
     if not stats or "bytes_limit" not in stats:
         return None
@@ -59,11 +42,11 @@ def room() -> int | None:
 def spill(wanted: int, busy: list[Remote]) -> int:
     """Send idle values home, the largest first, until `wanted` bytes have gone; how many did."""
     gone = 0
-    held = {id(r) for r in busy}
-    for remote in live():
+    kept = {id(r) for r in busy}
+    for remote in residence.held(_LARGE):
         if gone >= wanted:
             break
-        if id(remote) in held:
+        if id(remote) in kept:
             continue
         nbytes = remote.value.nbytes
         residence.fetch_remote(remote)
@@ -77,10 +60,7 @@ def spill(wanted: int, busy: list[Remote]) -> int:
 
 def shortage(wanted: int | None) -> MemoryError:
     """The error for a window that cannot be run, naming the largest arrays on the device."""
-    lines = [
-        f"  {r.kind.name} {r.layout}, {r.value.nbytes / 2**20:,.0f} MiB" + (f", made at {r.line}" if r.line else "")
-        for r in live()[:_NAMED]
-    ]
+    lines = [f"  {r.kind.name} {r.layout}, {r.value.nbytes / 2**20:,.0f} MiB" for r in residence.held(_LARGE)[:_NAMED]]
     asked = "" if wanted is None else f": {wanted / 2**20:,.0f} MiB more are needed"
     held = "\nThe largest arrays there are\n" + "\n".join(lines) if lines else ""
     return MemoryError(f"the device's memory is full{asked}.{held}")

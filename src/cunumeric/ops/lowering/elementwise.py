@@ -161,30 +161,26 @@ def _nonzero(jx: Any, y: Any) -> Any:
 
 @lowering
 def floor_divide(jx, x, y):
-    x, y = _shaped(jx, x, y)
-    if _is(x, "f"):
-        return _divmod(jx, x, y)[0]
-    divisor = _nonzero(jx, y)
-    quotient = jx.lax.div(x, divisor)
-    if _is(x, "i"):
-        rest = jx.lax.rem(x, divisor)
-        quotient = quotient - ((rest != 0) & ((rest < 0) != (divisor < 0))).astype(x.dtype)
-    return jx.np.where(y == 0, jx.np.zeros_like(x), quotient)
+    return divmod_(jx, x, y)[0]
 
 
 @lowering
 def remainder(jx, x, y):
-    x, y = _shaped(jx, x, y)
-    if _is(x, "f"):
-        return _divmod(jx, x, y)[1]
+    return divmod_(jx, x, y)[1]
+
+
+def _integer_divmod(jx: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """Floor quotient and remainder of integers; both are 0 where the divisor is."""
     divisor = _nonzero(jx, y)
-    rest = jx.lax.rem(x, divisor)
+    quotient, rest = jx.lax.div(x, divisor), jx.lax.rem(x, divisor)
     if _is(x, "i"):
-        rest = jx.np.where((rest != 0) & ((rest < 0) != (divisor < 0)), rest + divisor, rest)
-    return jx.np.where(y == 0, jx.np.zeros_like(x), rest)
+        turned = (rest != 0) & ((rest < 0) != (divisor < 0))
+        quotient, rest = quotient - turned.astype(x.dtype), jx.np.where(turned, rest + divisor, rest)
+    none = jx.np.zeros_like(x)
+    return jx.np.where(y == 0, none, quotient), jx.np.where(y == 0, none, rest)
 
 
-def _divmod(jx: Any, x: Any, y: Any) -> tuple[Any, Any]:
+def _float_divmod(jx: Any, x: Any, y: Any) -> tuple[Any, Any]:
     """Floor quotient and remainder of floats, by the steps of NumPy's `npy_divmod`."""
     rest = jx.lax.rem(x, y)
     quotient = (x - rest) / y
@@ -202,7 +198,7 @@ def _divmod(jx: Any, x: Any, y: Any) -> tuple[Any, Any]:
 @lowering
 def divmod_(jx, x, y):
     x, y = _shaped(jx, x, y)
-    return _divmod(jx, x, y) if _is(x, "f") else (floor_divide(jx, x, y), remainder(jx, x, y))
+    return _float_divmod(jx, x, y) if _is(x, "f") else _integer_divmod(jx, x, y)
 
 
 @lowering
