@@ -21,10 +21,10 @@ def extension(name: str, *parts: str) -> Extension:
 
 setup(
     ext_modules=[
-        extension("arrays/_fast", "arrays/_fast.h", "arrays/_functions.h"),
-        extension("arrays/_recording"),
+        extension("arrays/_fast", "arrays/_fast.h", "arrays/_functions.h", "runtime/_slots.h"),
+        extension("arrays/_recording", "runtime/_slots.h"),
         extension("engines/host/_tiles"),
-        extension("engines/xla/_recipe"),
+        extension("engines/xla/_recipe", "runtime/_slots.h"),
         extension("runtime/_shelf"),
     ]
 )

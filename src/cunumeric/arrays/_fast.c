@@ -399,20 +399,6 @@ static PyType_Spec called_spec = {
 
 /* -- set-up ------------------------------------------------------------------------------------------------------- */
 
-static Py_ssize_t offset_of(PyObject *type, const char *name)
-{
-    PyObject *d = PyObject_GetAttrString(type, name);
-    Py_ssize_t offset = -1;
-    if (d != NULL && Py_TYPE(d) == &PyMemberDescr_Type) {
-        offset = ((PyMemberDescrObject *)d)->d_member->offset;
-    }
-    else if (!PyErr_Occurred()) {
-        PyErr_Format(PyExc_TypeError, "%s is not a slot", name);
-    }
-    Py_XDECREF(d);
-    return offset;
-}
-
 static int keep(PyObject *type, const char *straight, const char *reflected, Methods *m)
 {
     m->straight = PyObject_GetAttrString(type, straight);

@@ -8,6 +8,7 @@
 #include <Python.h>
 #include <structmember.h>
 #include <numpy/arrayobject.h>
+#include "../runtime/_slots.h"
 
 static PyTypeObject *array_type;   /* the array class */
 static PyTypeObject *array_meta;   /* its metaclass */
@@ -21,7 +22,6 @@ static npy_intp limit;             /* results of this many elements are not smal
 static npy_intp kernel_limit;      /* from this many elements on a parallel kernel is asked */
 static PyObject *python_wrap_from, *python_again;
 
-#define FIELD(x, at) (*(PyObject **)((char *)(x) + (at)))
 
 static inline int waiting(void)
 {

@@ -8,6 +8,7 @@
 #include <structmember.h>
 #include <numpy/arrayobject.h>
 #include <numpy/arrayscalars.h>
+#include "../runtime/_slots.h"
 
 static PyTypeObject *array_type, *node_type, *leaf_type, *store_type, *remote_type, *deferred_type;
 static PyObject *pending, *memory, *leaves, *exposed, *signatures; /* of the window */
@@ -20,7 +21,6 @@ static npy_intp limit, window_limit;
 static int eager;
 
 #define WARN_ON_WRITE (1u << 31) /* NumPy keeps this flag to itself */
-#define FIELD(x, at) (*(PyObject **)((char *)(x) + (at)))
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
 static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
@@ -762,19 +762,6 @@ static PyObject *set_eager(PyObject *self, PyObject *v)
 {
     eager = PyObject_IsTrue(v);
     Py_RETURN_NONE;
-}
-
-static Py_ssize_t offset_of(PyObject *type, const char *name)
-{
-    PyObject *d = PyObject_GetAttrString(type, name);
-    if (d == NULL || Py_TYPE(d) != &PyMemberDescr_Type) {
-        PyErr_Format(PyExc_TypeError, "%s is no slot", name);
-        Py_XDECREF(d);
-        return -1;
-    }
-    Py_ssize_t found = ((PyMemberDescrObject *)d)->d_member->offset;
-    Py_DECREF(d);
-    return found;
 }
 
 /* start(parts): a dictionary of what is used here, by name. */

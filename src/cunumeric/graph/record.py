@@ -338,12 +338,12 @@ def _into(row: Row, args: tuple, out: Any) -> bool | Any:
 def _storable(a: np.ndarray) -> bool:
     d = a.dtype
     if residence.accelerated:
-        return residence.suits(d) and a.flags.aligned and (a.flags.c_contiguous or _nested_somehow(a))
+        return residence.suits(d) and a.flags.aligned and (a.flags.c_contiguous or _nested(a))
     return d.kind in elementwise.KINDS and d.isnative and a.flags.aligned and _descending(a) and _distinct(a)
 
 
-def _nested_somehow(a: np.ndarray) -> bool:
-    """`_nested`, for axes in any order and direction."""
+def _nested(a: np.ndarray) -> bool:
+    """Whether each axis, from the smallest step on, steps over everything that those before it span."""
     axes = sorted(zip([abs(s) for s in a.strides], a.shape, strict=True), reverse=True)
     span = a.itemsize
     for s, n in reversed(axes):
@@ -359,17 +359,6 @@ def _distinct(a: np.ndarray) -> bool:
     return all(s != 0 or n <= 1 for n, s in zip(a.shape, a.strides, strict=True)) and (
         a.flags.c_contiguous or a.base is None or _nested(a)
     )
-
-
-def _nested(a: np.ndarray) -> bool:
-    """Whether each axis steps over everything that the axes after it span."""
-    span = a.itemsize
-    for n, s in zip(reversed(a.shape), reversed(a.strides), strict=True):
-        if n > 1:
-            if s < span:
-                return False
-            span = s * (n - 1) + span
-    return True
 
 
 def ufunc_call(row: Row, args: tuple, kwargs: dict[str, Any]) -> Any:

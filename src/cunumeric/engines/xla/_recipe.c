@@ -5,8 +5,8 @@
 #include <Python.h>
 #include <structmember.h>
 #include <numpy/arrayobject.h>
+#include "../../runtime/_slots.h"
 
-#define FIELD(x, at) (*(PyObject **)((char *)(x) + (at)))
 enum { NODE, LEAF, HOST, CONSTANT };
 static PyTypeObject *node_type, *leaf_type, *remote_type;
 static Py_ssize_t node_args, node_row, node_shape, node_dtype, node_handle, node_strides, node_hazard;
@@ -246,19 +246,6 @@ static PyObject *build(PyObject *self, PyObject *args)
     }
     Py_XDECREF(b.numbers);
     return bad ? NULL : Py_NewRef(Py_None);
-}
-
-static Py_ssize_t offset_of(PyObject *type, const char *name)
-{
-    PyObject *d = PyObject_GetAttrString(type, name);
-    if (d == NULL || Py_TYPE(d) != &PyMemberDescr_Type) {
-        PyErr_Format(PyExc_TypeError, "%s is no slot", name);
-        Py_XDECREF(d);
-        return -1;
-    }
-    Py_ssize_t found = ((PyMemberDescrObject *)d)->d_member->offset;
-    Py_DECREF(d);
-    return found;
 }
 
 /* start(Node, Leaf, Store, Remote, shown, order, known) */

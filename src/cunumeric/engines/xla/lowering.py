@@ -158,11 +158,15 @@ class _Trace:
             found = self.calls[key] = bound.lower(self.jx, *values)
         return found[bound.index] if bound.index is not None else found
 
-    def _read(self, k: int) -> Any:
-        owner, region, what = self.of.regions[k]
+    def _newest(self, owner: int) -> _Memory:
         memory = self.memory[owner]
         if memory is None:  # never written: what NumPy calls empty
             memory = self.memory[owner] = _Memory(self.jx.np.zeros(*self.of.layouts[owner]))
+        return memory
+
+    def _read(self, k: int) -> Any:
+        owner, region, what = self.of.regions[k]
+        memory = self._newest(owner)
         if (
             self.of.barriers
             and memory.open
@@ -184,7 +188,6 @@ class _Trace:
         owner, region, what = self.of.regions[destination >> 2]
         layout, kind = self.of.layouts[owner]
         self.versions[owner] += 1
-        old = self.memory[owner]
         starts = self.starts.get(destination >> 2)
         if source & 3 == LEAF and region.whole and not what and not self.starts:
             other, part, of_it = self.of.regions[source >> 2]
@@ -193,18 +196,15 @@ class _Trace:
             if same and held is not None:  # a copy: both show one value until one of them is written
                 self.memory[owner] = held
                 return
-        framed = source & 3 == NODE and not what and not self.starts and regions.frames(region)
-        if framed and old is not None:
+        old = self._newest(owner)
+        if source & 3 == NODE and not what and not self.starts and regions.frames(region):
             new = self._framed_store(source >> 2, owner, region, old.value, kind)
             if new is not None:
                 self._written(owner, old, new, region)
                 return
         value = self._argument(source)
-        if old is None:
-            old = _Memory(self.jx.np.zeros(layout, kind) if not region.whole or what or starts else None)
         if not what:
-            blank = _blank(self.jx, old, layout, kind, region)
-            new = regions.write(self.jx, blank, region, cast(self.jx, value, kind), starts)
+            new = regions.write(self.jx, old.value, region, cast(self.jx, value, kind), starts)
         elif what == "bits":
             dtype = self.of.dtypes[destination >> 2]
             bits = self.jx.lax.bitcast_convert_type(old.value, dtype)
@@ -284,8 +284,3 @@ class _Trace:
             return regions.shifted(self.jx, value.reshape(leaf.layout), leaf, region)
         value = regions.read(self.jx, self._part(memory.value, what, j), leaf)
         return regions.placed(self.jx, value, region)
-
-
-def _blank(jx: Any, memory: _Memory, layout: tuple[int, ...], kind: np.dtype, region: Any) -> Any:
-    """The value that is written over; for a whole write only its shape counts."""
-    return memory.value if memory.value is not None else jx.np.zeros(layout, kind)

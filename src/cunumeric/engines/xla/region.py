@@ -86,11 +86,12 @@ def _along(layout: tuple[int, ...], offset: int, shape: tuple[int, ...], strides
     return Region(layout, tuple(starts), tuple(steps), tuple(sizes), tuple(turned), tuple(axes), shape, None)
 
 
-def _positions(region: Region) -> np.ndarray:
+def _positions(jx: Any, region: Region) -> Any:
+    """Where the elements of a view that follows no axes lie in the flat memory."""
     offset, strides = region.flat  # type: ignore[misc]
-    index = np.full(region.shape, offset, np.int64)
-    for k, (n, s) in enumerate(zip(region.shape, strides, strict=True)):
-        index += (np.arange(n) * s).reshape([-1 if j == k else 1 for j in range(len(region.shape))])
+    index = jx.np.full(region.shape, offset, np.int64)
+    for k, s in enumerate(strides):
+        index = index + jx.lax.broadcasted_iota(np.int64, region.shape, k) * s
     return index
 
 
@@ -99,11 +100,7 @@ def read(jx: Any, value: Any, region: Region, starts: Any = None) -> Any:
     program."""
     lax = jx.lax
     if region.flat is not None:
-        offset, strides = region.flat
-        index = jx.np.full(region.shape, offset, np.int64)
-        for k, s in enumerate(strides):
-            index = index + lax.broadcasted_iota(np.int64, region.shape, k) * s
-        return value.reshape(-1)[index]
+        return value.reshape(-1)[_positions(jx, region)]
     if value.shape != region.layout:
         value = value.reshape(region.layout)
     if starts is not None:
@@ -192,7 +189,7 @@ def write(jx: Any, value: Any, region: Region, source: Any, starts: Any = None) 
     if region.flat is not None:
         flat = value.reshape(-1)
         source = jx.np.broadcast_to(source, region.shape)
-        return flat.at[_positions(region).reshape(-1)].set(source.reshape(-1)).reshape(shape)
+        return flat.at[_positions(jx, region).reshape(-1)].set(source.reshape(-1)).reshape(shape)
     if source.ndim:
         if source.shape != region.shape:
             source = jx.np.broadcast_to(source, region.shape)
