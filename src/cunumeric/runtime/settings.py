@@ -9,6 +9,8 @@
 | `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 131072, or 32768 |
 | `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 200, or 128 |
 | `CUNUMERIC_FBMEM` | memory of the device, in MiB, that arrays may take; 0: all that it has | 0 |
+| `CUNUMERIC_MESH` | how the devices stand: `1` (only one is used), `4`, `2x2`, ... | all, in a line; from 16 on in a grid |
+| `CUNUMERIC_SHARD_MIN` | smallest array, in elements, that is cut over several devices | 65536 |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
 | `CUNUMERIC_STRICT` | 1: what would leave the accelerator to be done by NumPy is an error | 0 |
 | `CUNUMERIC_COMPILE` | 0: never compile sweeps; `always`: every sweep, before its first run (for tests) | 1 |
@@ -61,6 +63,14 @@ def _compile() -> int:
     return found
 
 
+def _mesh() -> tuple[int, ...]:
+    text = os.environ.get("CUNUMERIC_MESH", "").strip()
+    sides = text.split("x") if text else []
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise ValueError(f"CUNUMERIC_MESH={text!r}: expected a number of devices, or two with an x between them")
+    return tuple([int(side) for side in sides])
+
+
 def _threads() -> int:
     return _integer("CUNUMERIC_NUM_THREADS", _legate_cpus() or available_cores(), 1)
 
@@ -89,6 +99,8 @@ class Settings:
     kernel_min: int = 16384  # elements from which a parallel kernel is asked at all
     window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 200 if _ENGINE == "host" else 128, 1))
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))
+    mesh: tuple[int, ...] = field(default_factory=_mesh)
+    shard_min: int = field(default_factory=lambda: _integer("CUNUMERIC_SHARD_MIN", 65536, 1))
     strict: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_STRICT", 0, 0)))
     fbmem: int = field(default_factory=lambda: _integer("CUNUMERIC_FBMEM", 0, 0))
     native: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_ACCELERATE", 1, 0)))

@@ -4,6 +4,7 @@ kept on disk between runs."""
 from __future__ import annotations
 
 import functools
+import math
 import os
 import types
 import warnings
@@ -12,15 +13,21 @@ from typing import Any
 import numpy as np
 
 from ...runtime import places, residence
+from ...runtime.settings import settings
+from . import sharded
+from .mesh import Mesh, grid_for
 
 
 class Modules(types.SimpleNamespace):
-    """What lowerings are given: `np`, `lax`, `scipy`, and `jax` itself."""
+    """What lowerings are given: `np`, `lax`, `scipy`, and `jax` itself; the `mesh` of devices, None where there is one, and
+    the kernels for several (`sharded`)."""
 
     np: Any
     lax: Any
     scipy: Any
     jax: Any
+    mesh: Mesh | None
+    sharded: Any
 
 
 @functools.cache
@@ -36,8 +43,12 @@ def modules() -> Modules:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jax.config.update("jax_numpy_dtype_promotion", "standard")
-    jax.devices()
-    return Modules(np=jax.numpy, lax=jax.lax, scipy=jax.scipy, jax=jax)
+    devices = jax.devices()
+    grid = settings.mesh or grid_for(len(devices))
+    if math.prod(grid) > len(devices):
+        raise RuntimeError(f"CUNUMERIC_MESH asks for {math.prod(grid)} devices, there are {len(devices)}")
+    several = Mesh(jax, devices[: math.prod(grid)], grid) if math.prod(grid) > 1 else None
+    return Modules(np=jax.numpy, lax=jax.lax, scipy=jax.scipy, jax=jax, mesh=several, sharded=sharded)
 
 
 @functools.cache
