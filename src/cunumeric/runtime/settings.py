@@ -9,7 +9,7 @@
 | `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 131072, or 32768 |
 | `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 200, or 128 |
 | `CUNUMERIC_FBMEM` | memory of the device, in MiB, that arrays may take; 0: all that it has | 0 |
-| `CUNUMERIC_MESH` | how the devices stand: `1` (only one is used), `4`, `2x2`, ... | all, in a line; from 16 on in a grid |
+| `CUNUMERIC_MESH` | how the devices stand: `1` (only one is used), `4`, `2x2` | all, in a line; from 16 on in a grid |
 | `CUNUMERIC_SHARD_MIN` | smallest array, in elements, that is cut over several devices | 65536 |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
 | `CUNUMERIC_STRICT` | 1: what would leave the accelerator to be done by NumPy is an error | 0 |

@@ -19,8 +19,8 @@ from .mesh import Mesh, grid_for
 
 
 class Modules(types.SimpleNamespace):
-    """What lowerings are given: `np`, `lax`, `scipy`, and `jax` itself; the `mesh` of devices, None where there is one, and
-    the kernels for several (`sharded`)."""
+    """What lowerings are given: `np`, `lax`, `scipy`, and `jax` itself; the `mesh` of devices (None where there is one)
+    and the kernels for it (`sharded`)."""
 
     np: Any
     lax: Any
