@@ -28,8 +28,8 @@ nd = np.ndarray
 Strided = type(np.lib.stride_tricks.as_strided(np.empty(1)).base)
 # Whether an accelerator is in charge; set once, by the engine.
 accelerated = False
-# Set by the engine: the NumPy array (in C order of `layout`) of a device's value.
-bring: Callable[[Any], np.ndarray] = None  # type: ignore[assignment]
+# Set by the engine: writes a device's value into an array of the shape `layout`.
+bring: Callable[[Any, np.ndarray], None] = None  # type: ignore[assignment]
 
 
 # Set by the engine: a copy on the host of what a view shows.
@@ -39,7 +39,7 @@ show: Callable[[np.ndarray, Any], np.ndarray] = None  # type: ignore[assignment]
 # Set by the engine: the kind of device ("cpu", "gpu"); the device's array of what a view shows; a copy of a foreign
 # array that lives on the device.
 kind: Callable[[], str] = None  # type: ignore[assignment]
-lend: Callable[[np.ndarray], Any] = None  # type: ignore[assignment]
+lend: Callable[..., Any] = None  # type: ignore[assignment]
 take: Callable[[Any], Any] = None  # type: ignore[assignment]
 # Set while something recorded has to be looked at when a value is next read (indices that may be out of bounds).
 look: Callable[[], None] | None = None
@@ -195,7 +195,7 @@ def fetch_remote(remote: Remote) -> None:
     """Make the host's bytes of `remote` the newest."""
     if not remote.home:
         host = host_bytes(remote)
-        host[...] = bring(remote.value)
+        bring(remote.value, host)
         counters.fetched += host.nbytes
         remote.home = True
 

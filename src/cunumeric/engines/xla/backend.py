@@ -10,8 +10,6 @@ import types
 import warnings
 from typing import Any
 
-import numpy as np
-
 from ...runtime import places, residence
 from ...runtime.settings import settings
 from . import sharded
@@ -68,24 +66,15 @@ def usable() -> bool:
     return True
 
 
-def send(a: np.ndarray) -> Any:
-    """`a` on the device; a copy, so that later changes of `a` do not show."""
-    residence.counters.sent += a.nbytes
-    return modules().jax.device_put(np.array(a, order="C"))
-
-
-def bring(value: Any) -> np.ndarray:
-    """A device's value on the host."""
-    return np.asarray(value)
-
-
 @functools.cache
 def capacity() -> int:
     """Bytes that all devices together can hold: what the allocator of each may take, or the host's memory."""
     total = 0
-    for device in modules().jax.devices():
+    jax = modules().jax
+    for device in jax.local_devices():  # those of other processes are like ours, and do not tell
         stats = device.memory_stats() or {}
         total += stats.get("bytes_limit", 0)
+    total = total * jax.device_count() // jax.local_device_count()
     return total or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -95,13 +84,17 @@ def kind() -> str:
 
 
 def take(x: Any) -> Any:
-    """A copy of a foreign array that lives on the device, through DLPack."""
+    """A copy of a foreign array that lives on the device, through DLPack; cut over the devices if there are several."""
     from jax import dlpack
 
-    return modules().np.array(dlpack.from_dlpack(x), copy=True)
+    jx = modules()
+    found = jx.np.array(dlpack.from_dlpack(x), copy=True)
+    if jx.mesh is None:
+        return found
+    padding = [(0, n - m) for n, m in zip(jx.mesh.padded(found.shape), found.shape, strict=True)]
+    return jx.jax.device_put(jx.np.pad(found, padding), jx.mesh.sharding(found.shape))
 
 
-residence.bring = bring
 residence.kind = kind
 residence.take = take
 residence.capacity = capacity
