@@ -20,6 +20,7 @@ from ...runtime.settings import settings
 from ..host import sweep
 from . import backend, pressure, storage
 from . import region as regions
+from .collectives import Collective, collectives
 from .lowering import Lowering, pack
 from .recipe import Recipe, Unsupported, shown
 from .region import Region
@@ -70,6 +71,16 @@ class _Program:
         if key != self.constants[0] or not key:
             self.constants = (key, tuple([storage.send(c) for c in constants]))
         return self.constants[1]
+
+
+def programs() -> list[_Program]:
+    """The compiled windows that are kept, the oldest first."""
+    return list(_programs.values())
+
+
+def said_between_devices(program: _Program) -> list[Collective]:
+    """What a compiled window moves between devices."""
+    return collectives(program.call)
 
 
 class _TooLarge(Exception):
