@@ -13,7 +13,7 @@ from ..ops import elementwise
 from ..runtime import residence
 from ..runtime.settings import settings
 from . import fallback, lowered
-from .base import Deferred, array_of, nd, ndarray, strip, strip_keywords, wrap_from
+from .base import Deferred, array_of, grow, nd, ndarray, strip, strip_keywords, wrap_from
 from .calls import again, call, calling
 from .extension import Quick, fast, quick
 
@@ -67,11 +67,12 @@ class ufunc(fast.called if fast is not None else object, metaclass=UfuncType):  
                     break
                 inner.append(a)
             else:
-                try:
-                    r = self._kernel(*inner)
-                except (TypeError, ValueError) as error:
-                    r = again(error, self._kernel, args, kwargs)
-                return array_of(r) if type(r) is nd else wrap_from(r, args, kwargs)
+                if len(inner) < 2 or not grow(inner[0], inner[1]):
+                    try:
+                        r = self._kernel(*inner)
+                    except (TypeError, ValueError) as error:
+                        r = again(error, self._kernel, args, kwargs)
+                    return array_of(r) if type(r) is nd else wrap_from(r, args, kwargs)
         if self._row is not None:
             if kwargs and residence.accelerated:
                 r = self._with_words(args, kwargs)

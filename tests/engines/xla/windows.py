@@ -48,6 +48,28 @@ def assert_flushes(n: int) -> Iterator[None]:
     assert window.counters.flushes - before == n
 
 
+def ingest() -> None:
+    """What is made large from what is small, or comes from outside, is where the accelerator can write it: no window
+    has to run on the host for it."""
+    settings.record_min = 1024
+    x = np.linspace(0, 1, 64)
+    outside = numpy.ones((64, 64))
+    made = {
+        "operator": x[:, None] * x,
+        "comparison": (x[:, None] < x) + 0.0,
+        "ufunc": np.hypot(x[:, None], x),
+        "product": x[:, None] @ x[None],
+        "asarray": np.asarray(outside),
+        "concatenated": np.concatenate([x] * 64).reshape(64, 64),
+    }
+    before = execute.counters.hosted
+    for name, a in made.items():
+        a[1:-1] = 0.5 * (a[2:] + a[:-2])
+        np.synchronize()
+        assert execute.counters.hosted == before, name
+    assert outside[1, 1] == 1  # an input is copied
+
+
 def channel_flow() -> None:
     """However many steps it runs, the example compiles at most four programs; and gives NumPy's flow."""
     spec = importlib.util.spec_from_file_location("channel_flow", EXAMPLES / "channel_flow.py")
@@ -228,7 +250,7 @@ def canaries() -> None:
 
 TOPICS: dict[str, Any] = {
     f.__name__: f
-    for f in (arguments, bounds, canaries, channel_flow, fork, loops, memory, parts, scalars, sharing)
+    for f in (arguments, bounds, canaries, channel_flow, fork, ingest, loops, memory, parts, scalars, sharing)
 }  # fmt: skip
 
 

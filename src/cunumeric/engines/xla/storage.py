@@ -14,16 +14,21 @@ from typing import Any
 import numpy as np
 
 from ...runtime import residence
-from . import backend
+from ...runtime.settings import settings
+from . import backend, paper
 
 # So many bytes of each device at a time are gathered for a process that does not have them all.
 _PIECE = 1 << 25
+# On paper, larger memory is fresh from the system, and zero.
+_BLANK = 1 << 26
 
 
 def send(a: np.ndarray) -> Any:
     """`a` on every device; a copy, so that later changes of `a` do not show."""
     residence.counters.sent += a.nbytes
     jx = backend.modules()
+    if settings.paper:
+        return paper.Value(a.shape, a.dtype, sharding(()))
     a = np.array(a, order="C")
     if jx.mesh is None:
         return jx.jax.device_put(a)
@@ -37,6 +42,8 @@ def store(a: np.ndarray) -> Any:
         return send(a)
     residence.counters.sent += a.nbytes
     shape = jx.mesh.padded(a.shape)
+    if settings.paper:
+        return paper.Value(shape, a.dtype, jx.mesh.sharding(a.shape))
 
     def block(index: tuple[slice, ...]) -> np.ndarray:
         part = a[index]
@@ -90,7 +97,10 @@ def share(value: Any) -> int:
 def bring(value: Any, host: np.ndarray) -> None:
     """Write the value at rest into `host`, an array of its logical shape."""
     mesh = backend.modules().mesh
-    if mesh is None or value.sharding.is_fully_replicated:
+    if settings.paper:
+        if host.nbytes < _BLANK:
+            host[...] = 0
+    elif mesh is None or value.sharding.is_fully_replicated:
         host[...] = np.asarray(value)
     elif value.is_fully_addressable:
         for shard in value.addressable_shards:
