@@ -92,6 +92,8 @@ def _named_results(*functions: Any) -> None:
 
 _named_results(_L.slogdet, _L.svd, _L.eigh, _L.qr)
 _EIG = type(_L.eig(np.eye(2)))
+# NumPy narrows eigenvalues that all are real, before 2.5.
+_NARROWS = _L.eigvals(np.eye(2)).dtype.kind == "f"
 
 
 def _eig(a: Any) -> tuple[Any, Any]:
@@ -99,7 +101,7 @@ def _eig(a: Any) -> tuple[Any, Any]:
     demand_finite(a)
     values, vectors = one(linalg.complex_eig, a)
     demand_finite(values)
-    if a.dtype.kind != "c" and not read(one(np.any, values.imag.reshape(1, -1), axis=1))[0]:
+    if _NARROWS and a.dtype.kind != "c" and not read(one(np.any, values.imag.reshape(1, -1), axis=1))[0]:
         values, vectors = values.real.copy(), vectors.real.copy()
     return values, vectors
 
