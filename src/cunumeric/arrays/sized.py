@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..graph import record
 from ..graph.node import Node
 from ..ops.lowering import comparisons, selection
 from .base import Deferred, array_of, host
@@ -55,7 +56,10 @@ def where(condition, *branches):
     if branches:
         if len(branches) != 2:
             raise Elsewhere
-        return recorded(np.where, (condition, *branches), {})
+        if type(condition) is np.ndarray:
+            condition = condition.copy()  # the caller may change it before it is read
+        r = record.where(taken(condition), *[taken(v) if type(v) in (list, tuple) else v for v in branches])
+        return r if r is NotImplemented or r.ndim else Deferred(r)
     return nonzero_places(condition)
 
 

@@ -171,14 +171,6 @@ def clip(jx, a, a_min=NV, a_max=NV, out=None, *, min=NV, max=NV):
     return LOWER["minimum"](jx, r, bound(high)) if given(high) else r
 
 
-@lowers(np.where, "condition", "?x", "?y")
-def where(jx, condition, x, y):
-    values = [v if isinstance(v, (bool, int, float, complex)) else np.dtype(v.dtype) for v in (x, y)]
-    kind = np.result_type(*values)
-    x, y = [cast(jx, v, kind) if hasattr(v, "dtype") else jx.np.asarray(v, kind) for v in (x, y)]
-    return jx.np.where(condition != 0, x, y)
-
-
 # -- results whose size the caller has counted -------------------------------------------------------------------------
 
 
