@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..graph import warning
 from ..graph.node import Node
 from ..ops.lowering import selection
 from .base import nd
@@ -41,15 +42,18 @@ def copyto(dst, src, casting="same_kind", where=True):
     _target(dst)
     if isinstance(src, (list, tuple)):
         src = np.asarray(src)
-    weak = isinstance(src, (bool, int, float, complex)) and not isinstance(src, np.generic)
-    if not np.can_cast(np.result_type(src, dst.dtype) if weak else src.dtype, dst.dtype, casting):
+    if isinstance(src, (bool, int, float, complex)) and not isinstance(src, np.generic):
+        kind = np.result_type(src, dst.dtype)
+        src = np.asarray(src)
+    else:
+        kind = src.dtype
+    if not np.can_cast(kind, dst.dtype, casting) or (kind != dst.dtype and warning.kinds_heard() is None):
         raise Elsewhere
     if where is not True:
         where = taken(where)
         if where.dtype != bool:
             raise Elsewhere
-        src = src if weak else taken(src)
-        src = one(selection.masked_copy, dst, where, src)
+        src = one(selection.masked_copy, dst, where, taken(src))
     dst[...] = src
 
 

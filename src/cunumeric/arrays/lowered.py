@@ -114,6 +114,8 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
                 arrays.append(v)
     except TypeError:
         return NotImplemented
+    if out is not None and any(name == "casting" or (name == "dtype" and v is not None) for name, v in static):
+        return NotImplemented  # what goes into what is NumPy's to say
     if not any(map(concerns, arrays)) or (warns(spec) and warning.kinds_heard() is None):
         return NotImplemented
     r = calls.call(spec, tuple(given), arrays, tuple(static))

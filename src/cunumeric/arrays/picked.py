@@ -22,6 +22,10 @@ ndarray: Any = _ndarray  # its methods are attached elsewhere
 _INTS = (int, np.integer)
 
 
+# NumPy takes no more index arrays in a key than it has dimensions, the result's among them.
+_ARRAYS_MOST = 32
+
+
 class _Plain(Exception):
     """This key is NumPy's."""
 
@@ -58,7 +62,7 @@ def _template(x: Any, key: Any) -> tuple[tuple, list[Any]]:
     keys = key if type(key) is tuple else (key,)
     template = tuple([_entry(k, arrays) for k in keys])
     named = sum(e[0] not in ("new", "rest") for e in template)
-    if not arrays or named > x.ndim or sum(e[0] == "rest" for e in template) > 1:
+    if not 0 < len(arrays) <= _ARRAYS_MOST or named > x.ndim or sum(e[0] == "rest" for e in template) > 1:
         raise _Plain
     axis = 0
     for e in template:  # an integer out of bounds is an error at once
@@ -126,6 +130,10 @@ def setitem(x: Any, key: Any, value: Any) -> bool:
     try:
         if not isinstance(value, (int, float, complex, np.number, np.bool_)) and type(value) not in (ndarray, nd, list):
             return False
+        if type(value) in (int, float, complex) and x.dtype.kind != "b":
+            e = np.empty((), x.dtype)
+            e[...] = value  # numbers that the dtype has not are errors
+            value = e
         if type(value) is not ndarray and type(value) is not Deferred:
             value = wrap(np.asarray(value))
             if value.dtype.kind == "c" and x.dtype.kind != "c":
@@ -134,6 +142,8 @@ def setitem(x: Any, key: Any, value: Any) -> bool:
                 value = np.asarray(host(value), x.dtype)[()]
         dtype = value.dtype
         if not np.can_cast(dtype, x.dtype, "unsafe") or (dtype.kind == "c" and x.dtype.kind != "c"):
+            return False
+        if dtype.kind in "fc" and dtype != x.dtype and warning.kinds_heard() is None:
             return False
         mask = _mask(x, key)
         if mask is not None:

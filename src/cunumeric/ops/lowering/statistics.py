@@ -379,7 +379,10 @@ def nanmean(jx, a, axis=None, dtype=None, out=None, keepdims=NV, *, where=NV):
 @lowers(np.nanvar, "a", "where")
 def nanvar(jx, a, axis=None, dtype=None, out=None, ddof=0, keepdims=NV, *, where=NV, mean=NV, correction=NV):
     no(out, mean)
-    ddof = ddof if correction is NV else correction
+    if correction is not NV:
+        if ddof:
+            raise Refused
+        ddof = correction
     a, counts, number, axes, kind = _nan_moments(jx, a, axis, dtype, where)
     apart = jx.np.where(counts, a - jx.np.sum(a, axes, keepdims=True) / number, np.zeros((), a.dtype))
     squares = apart.real**2 + apart.imag**2 if a.dtype.kind == "c" else apart * apart
