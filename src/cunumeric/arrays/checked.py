@@ -12,7 +12,7 @@ from ..ops.lowering import comparisons, linalg, movement, polynomials, products,
 from . import picked
 from .base import Deferred, array_of, host
 from .lowered import WAYS, Elsewhere, concerns, ndarray, one, recorded, way
-from .sized import _device, read, taken
+from .sized import _device, axis_of, read, taken
 
 nd = np.ndarray
 
@@ -140,7 +140,8 @@ def polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
     if full or w is not None or cov:
         raise Elsewhere
     deg = operator.index(deg)
-    c, rank = one(polynomials.fitted, x, y, deg, x.size * np.finfo(x.dtype).eps if rcond is None else float(rcond))
+    kind = x.dtype if x.dtype.kind in "fc" else np.dtype(np.float64)
+    c, rank = one(polynomials.fitted, x, y, deg, x.size * np.finfo(kind).eps if rcond is None else float(rcond))
     demand_finite(c)
     if int(rank) != deg + 1:
         raise Elsewhere  # NumPy warns of it
@@ -151,7 +152,7 @@ def polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
 def polymul(a1, a2):
     a1, a2 = taken(a1), taken(a2)
     _device(a1, a2)
-    if a1.ndim != 1 or a2.ndim != 1 or not a1[0] or not a2[0]:
+    if a1.ndim != 1 or a2.ndim != 1 or not a1.size or not a2.size or not a1[0] or not a2[0]:
         raise Elsewhere  # NumPy leaves out zeros in front
     return recorded(np.polymul, (a1, a2), {})
 
@@ -195,7 +196,7 @@ def promise_within(indices: Any, n: int) -> None:
 def take(a, indices, axis=None, out=None, mode="raise"):
     a, indices = taken(a), whole(indices)
     _device(a, indices)
-    n = a.size if axis is None else a.shape[operator.index(axis)]
+    n = a.size if axis is None else a.shape[axis_of(a, axis)]
     if mode == "raise" and axis in (None, 0):  # what is looked at later says axis 0
         promise_within(indices, n)
     elif mode == "raise":
@@ -207,7 +208,7 @@ def take(a, indices, axis=None, out=None, mode="raise"):
 def take_along_axis(arr, indices, axis=-1):
     arr, indices = taken(arr), whole(indices)
     _device(arr, indices)
-    n = arr.size if axis is None else arr.shape[operator.index(axis)]
+    n = arr.size if axis is None else arr.shape[axis_of(arr, axis)]
     demand_within(indices, n, -n)
     return recorded(np.take_along_axis, (arr, indices, axis), {})
 
@@ -293,9 +294,9 @@ def histogram(a, bins=10, range=None, density=None, weights=None):
 def histogram2d(x, y, bins=10, range=None, density=None, weights=None):
     x, y = taken(x), taken(y)
     _device(x, y)
-    if x.ndim != 1 or x.shape != y.shape or (type(bins) in (ndarray, nd, list) and len(bins) not in (1, 2)):
+    if x.ndim != 1 or x.shape != y.shape or (type(bins) in (ndarray, nd, list, tuple) and len(bins) != 2):
         raise Elsewhere
-    each = (bins, bins) if np.ndim(bins) == 0 else bins
+    each = bins if type(bins) in (ndarray, nd, list, tuple) else (bins, bins)
     spans = (None, None) if range is None else range
     kind = np.result_type(x.dtype, y.dtype)
     x, y = [v if v.dtype == kind else v.astype(kind) for v in (x, y)]
@@ -355,21 +356,23 @@ _stays_array(np.tensordot, np.linalg.tensordot, np.cov)
 
 
 def _places(obj: Any, n: int) -> Any:
-    """What a slice stands for."""
-    return list(range(*obj.indices(n))) if isinstance(obj, slice) else obj
+    """What a slice stands for; integers as they are."""
+    if isinstance(obj, slice):
+        return list(range(*obj.indices(n)))
+    return obj if isinstance(obj, int) or (type(obj) is list and obj) else whole(obj)
 
 
 @way(np.delete)
 def delete(arr, obj, axis=None):
     arr = taken(arr)
-    n = arr.size if axis is None else arr.shape[operator.index(axis)]
+    n = arr.size if axis is None else arr.shape[axis_of(arr, axis)]
     return recorded(np.delete, (arr, _places(obj, n), axis), {})
 
 
 @way(np.insert)
 def insert(arr, obj, values, axis=None):
     arr = taken(arr)
-    n = arr.size if axis is None else arr.shape[operator.index(axis)]
+    n = arr.size if axis is None else arr.shape[axis_of(arr, axis)]
     return recorded(np.insert, (arr, _places(obj, n), values, axis), {})
 
 
@@ -383,7 +386,7 @@ def gradient(f, *varargs, axis=None, edge_order=1):
     f = taken(f)
     _device(f)
     axes = tuple(range(f.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    axes = tuple([range(f.ndim)[operator.index(k)] for k in axes])
+    axes = tuple([axis_of(f, k) for k in axes])
     spacings = list(varargs) or [1.0]
     if len(spacings) == 1 and not getattr(spacings[0], "ndim", 0) and not isinstance(spacings[0], (list, tuple)):
         spacings *= len(axes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from ..ops.lowering import selection
 from .base import nd
 from .checked import demand_within, whole
 from .lowered import Elsewhere, concerns, one, way
-from .sized import taken
+from .sized import axis_of, taken
 
 
 def _target(x: Any) -> None:
@@ -92,7 +91,7 @@ def place(arr, mask, vals):
 @way(np.put_along_axis)
 def put_along_axis(arr, indices, values, axis):
     _target(arr)
-    axis = range(arr.ndim)[operator.index(axis)]
+    axis = axis_of(arr, axis)
     indices, values = taken(whole(indices)), taken(values)
     demand_within(indices, arr.shape[axis], -arr.shape[axis])
     arr[...] = one(selection.put_along, arr, indices, values, axis)

@@ -6,6 +6,7 @@ a value: an index out of bounds raises NumPy's IndexError then, with a note that
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ _INTS = (int, np.integer)
 
 # NumPy takes no more index arrays in a key than it has dimensions, the result's among them.
 _ARRAYS_MOST = 32
+_SIZE_MOST = 1 << 60
 
 
 class _Plain(Exception):
@@ -72,6 +74,8 @@ def _template(x: Any, key: Any) -> tuple[tuple, list[Any]]:
         if e[0] == "int" and not -x.shape[axis] <= e[1] < x.shape[axis]:
             raise _Plain
         axis += e[0] != "new"
+    if arrays and math.prod(np.broadcast_shapes(*[k.shape for k in arrays])) > _SIZE_MOST:
+        raise _Plain
     return template, arrays
 
 

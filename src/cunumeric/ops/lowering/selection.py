@@ -70,7 +70,9 @@ def _put_along(jx, a, indices, values, axis):
     places = _within(jx, indices, a.shape[axis], "raise")
     shape = np.broadcast_shapes(places.shape, tuple(1 if k == axis else n for k, n in enumerate(a.shape)))
     places = jx.np.broadcast_to(places, shape)
-    where = [jx.lax.broadcasted_iota(np.int64, shape, k) if k != axis else places for k in range(a.ndim)]
+    where: list[Any] = []
+    for k, n in enumerate(a.shape):
+        where.append(places if k == axis else jx.lax.broadcasted_iota(np.int64, shape, k) if n > 1 else 0)
     return a.at[tuple(where)].set(jx.np.broadcast_to(cast(jx, values, a.dtype), shape))
 
 
