@@ -232,7 +232,10 @@ def _strong(values: Any) -> list[Any]:
     if not any(weak):
         return list(values)
     kind = np.result_type(*[v if w else taken(v).dtype for v, w in zip(values, weak, strict=True)])
-    return [np.asarray(v, kind) if w else v for v, w in zip(values, weak, strict=True)]
+    try:
+        return [np.asarray(v, kind) if w else v for v, w in zip(values, weak, strict=True)]
+    except OverflowError:
+        raise Elsewhere from None
 
 
 @way(np.select)
@@ -337,8 +340,19 @@ def _truth(function: Any) -> None:
     way(function)(call)
 
 
-for _function in (np.allclose, np.array_equal, np.array_equiv):
+for _function in (np.array_equal, np.array_equiv):
     _truth(_function)
+
+
+@way(np.isclose)
+def isclose(a, b, *args, **kwargs):
+    return recorded(np.isclose, (*_strong([a, b]), *args), kwargs)
+
+
+@way(np.allclose)
+def allclose(a, b, *args, **kwargs):
+    r = recorded(np.allclose, (*_strong([a, b]), *args), kwargs)
+    return r if r is NotImplemented else bool(r)
 
 
 def _stays_array(*functions: Any) -> None:
@@ -448,12 +462,22 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
 @way(np.block)
 def block(arrays):
     depth = _depth(arrays)
+    if not depth:
+        raise Elsewhere
     most = max(depth, _dimensions(arrays))
     return _block(arrays, depth, most)
 
 
 def _depth(arrays: Any) -> int:
-    return 1 + _depth(arrays[0]) if isinstance(arrays, list) else 0
+    """How deep the lists are nested, all equally; tuples and empty lists are errors of NumPy's."""
+    if not isinstance(arrays, list):
+        if isinstance(arrays, tuple):
+            raise Elsewhere
+        return 0
+    depths = {_depth(v) for v in arrays}
+    if len(depths) != 1:
+        raise Elsewhere
+    return 1 + depths.pop()
 
 
 def _dimensions(arrays: Any) -> int:

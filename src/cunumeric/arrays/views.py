@@ -146,7 +146,9 @@ def ones_like(a, dtype=None, order="K", subok=True, shape=None, *, device=None):
 def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, *, device=None):
     x = _alike(a, {"dtype": dtype, "order": order, "shape": shape, "device": device})
     if isinstance(fill_value, (bool, int, float, complex, np.generic)):
-        x.fill(np.asarray(fill_value).astype(x.dtype)[()])
+        value = np.empty((), x.dtype)
+        np.copyto(value, fill_value, casting="unsafe")  # NumPy's errors and warnings
+        x.fill(value[()])
     else:
         x[...] = fill_value
     return x

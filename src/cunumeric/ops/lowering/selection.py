@@ -156,6 +156,8 @@ def _fits(v: int, kind: np.dtype) -> bool:
 @lowers(np.clip, "a", "?a_min", "?a_max", "?min", "?max")
 def clip(jx, a, a_min=NV, a_max=NV, out=None, *, min=NV, max=NV):
     no(out)
+    if (a_min is NV) != (a_max is NV) or (a_min is not NV and (min is not NV or max is not NV)):
+        raise Refused  # an error of NumPy's
     low, high = (a_min if given(a_min) else min), (a_max if given(a_max) else max)
     values: list[Any] = [a, *[v for v in (low, high) if given(v)]]
     kind = np.result_type(*[v if isinstance(v, (bool, int, float, complex)) else np.dtype(v.dtype) for v in values])
