@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib.util
+import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,27 @@ def parts() -> None:
         assert (x.T[::2].shape, x.reshape(-1)[3:].strides) == ((50, 100), (8,))
 
 
+def copies() -> None:
+    """What only reads an array leaves it on the device: it is not sent there again."""
+    x = np.arange(1000.0) * 2
+    np.synchronize()
+    y = x + 1
+    np.synchronize()
+    sent = residence.counters.sent
+    reads: list[Callable[[], Any]] = [
+        lambda: (str(x), repr(x), np.array2string(x), format(x[3:4], "")),
+        lambda: (x.tolist(), x.tobytes(), x.item(3), x.tofile(os.devnull)),
+        lambda: (np.save(io.BytesIO(), x), np.savez(io.BytesIO(), x=x)),
+        lambda: (list(x[:3]), 4.0 in x, copy.copy(x), copy.deepcopy(x)),
+    ]
+    for read in reads:
+        read()
+        y = x + 1
+        np.synchronize()
+        assert residence.counters.sent == sent
+    assert y[3] == 7
+
+
 def bounds() -> None:
     """Indices out of bounds are errors at the next read, and write nothing."""
     x = np.arange(10.0) * 1
@@ -250,7 +273,9 @@ def canaries() -> None:
 
 TOPICS: dict[str, Any] = {
     f.__name__: f
-    for f in (arguments, bounds, canaries, channel_flow, fork, ingest, loops, memory, parts, scalars, sharing)
+    for f in (
+        arguments, bounds, canaries, channel_flow, copies, fork, ingest, loops, memory, parts, scalars, sharing,
+    )
 }  # fmt: skip
 
 
