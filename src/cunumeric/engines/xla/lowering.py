@@ -131,8 +131,6 @@ class _Trace:
                 row, arguments, shape, dtype, alive, order = item
                 value = self._call(row, arguments) if type(row) is Bound else self._compute(row, arguments)
                 value = cast(self.jx, value, dtype)
-                if type(row) is Bound:
-                    value = self._cut(value)
                 if value.shape != shape:
                     value = self.jx.np.broadcast_to(value, shape)
                 self.nodes.append(value)

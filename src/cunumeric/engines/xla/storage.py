@@ -82,11 +82,12 @@ def rested(jx: Any, value: Any) -> Any:
     """In a program: a result as it is at rest."""
     if jx.mesh is None:
         return value
-    shape = jx.mesh.padded(value.shape)
-    if shape == value.shape:
-        return value
-    padding = [(0, n - m, 0) for n, m in zip(shape, value.shape, strict=True)]
-    return jx.lax.pad(value, np.zeros((), value.dtype), padding)
+    shape, where = jx.mesh.padded(value.shape), jx.mesh.sharding(value.shape)
+    if shape != value.shape:
+        padding = [(0, n - m, 0) for n, m in zip(shape, value.shape, strict=True)]
+        value = jx.lax.pad(value, np.zeros((), value.dtype), padding)
+    # Without it XLA may leave a result that comes of no cut operand on every device, and JAX raises then.
+    return jx.lax.with_sharding_constraint(value, where)
 
 
 def share(value: Any) -> int:
