@@ -14,11 +14,11 @@ import numpy as np
 from ...graph import warning, window
 from ...graph.node import Leaf, Node, Reduction, Store, address
 from ...ops.calls import Bound
-from ...runtime import memory, residence
+from ...runtime import memory, ranks, residence
 from ...runtime.residence import Remote
 from ...runtime.settings import settings
 from ..host import sweep
-from . import backend, paper, pressure, storage
+from . import backend, paper, pressure, processes, storage
 from . import region as regions
 from .collectives import Collective, collectives
 from .lowering import Lowering, pack
@@ -68,6 +68,7 @@ class _Program:
             place = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
             self.call = paper.Window(self.call, len(lowering.items), place)
         self.constants: tuple[tuple[bytes, ...], Any] = ((), None)
+        self.course: Any = None  # what `processes.window` remembers of it
 
     def packed(self, constants: tuple[np.ndarray, ...]) -> Any:
         """Constants on the device, sent only where they are not those of the last run."""
@@ -148,6 +149,8 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     if reduction is not None:
         raise NotImplementedError("reductions are calls on this engine")
     if backend.usable():
+        if ranks.size > 1:
+            processes.collect()
         _run(pending)
     else:
         _run_on_host(pending)
@@ -254,6 +257,8 @@ def _run_on_device(recipe: Recipe) -> None:
     else:
         _programs.move_to_end(key)
     global _last
+    if ranks.size > 1:
+        processes.window(recipe, program, constants, recipe.starts(moving) if moving else None)
     counters.ran += 1
     kept, given = split(owners, lowering.read, donated)
     del values, owners
@@ -407,6 +412,8 @@ def _sent(remote: Remote) -> Any:
 def _run_on_host(pending: list[Node | Store]) -> None:
     """Operation by operation, with NumPy."""
     counters.hosted += 1
+    if ranks.size > 1:
+        processes.hosted(pending)
     values: dict[int, Any] = {}
 
     def value(v: Any) -> Any:
