@@ -62,6 +62,9 @@ def test_the_first_window_that_differs_is_named(court, before):
     c.ran(0, "abc")
     c.ran(2, "aXY")
     assert c.after() is None
+    assert c.asked() == []  # rank 1 may still come there
+    c.ran(1, "ab")
+    assert c.after() is None
     assert c.asked() == [(0, before + 1), (2, before + 1)]
     c.says(2, "detail", number=before + 1, line="p.py:7", what="add")
     assert c.after() is None
@@ -70,6 +73,18 @@ def test_the_first_window_that_differs_is_named(court, before):
     assert verdict.status == 1
     assert f"rank 2 parted from rank 0 at window {before + 1}" in verdict.text
     assert "rank 0 was at p.py:5 (sort), rank 2 was at p.py:7 (add)" in verdict.text
+
+
+def test_the_fewer_have_parted_from_the_more(court):
+    c = court(4)
+    for rank, letters in enumerate(("aX", "ab", "ab", "a")):
+        c.ran(rank, letters)
+    c.after()
+    assert c.asked() == []
+    c.after(referee.ARRIVE * 1.1)
+    assert c.asked() == [(1, 1), (0, 1)]
+    c.after(referee.DETAIL * 1.1)
+    assert c.referee.verdict.text.startswith("rank 0 parted from rank 1 at window 1")
 
 
 def test_ranks_that_cannot_answer_any_more(court):

@@ -17,6 +17,7 @@ WIDTH = 8  # hexadecimal digits of a window's digest
 GRACE = 1.5  # seconds in which others may fail of the same cause before one is named
 INTERRUPT = 4.0  # seconds that the program may take to end after Ctrl-C
 STOPPED = 5.0  # seconds that a rank may be stopped
+ARRIVE = 0.3  # seconds in which ranks may come to where others have parted, to be counted
 DETAIL = 2.0  # seconds in which ranks may say where they parted
 
 
@@ -75,6 +76,7 @@ class Referee:
         self.agreed = 0  # windows that all ranks have run alike
         self.verdict: Verdict | None = None
         self.parting: Parting | None = None
+        self.noticed = 0.0  # since when windows are known to differ
         self.failed: list[int] = []  # in the order in which it was noticed
         self.failed_at = 0.0
         self.going = 0  # 0: nobody may leave; 1: all but rank 0; 2: all
@@ -172,26 +174,17 @@ class Referee:
             return
         longest = max(self.ranks, key=lambda r: len(r.digests))
         reference = longest.digests
-        first: tuple[int, int] | None = None  # window, rank
-        for rank, standing in enumerate(self.ranks):
+        first: int | None = None  # window
+        for standing in self.ranks:
             mine = standing.digests
             at = len(mine) // WIDTH
             if mine != reference[: len(mine)]:
                 at = next(k for k in range(at) if mine[k * WIDTH : (k + 1) * WIDTH] != reference[k * WIDTH :][:WIDTH])
             elif not standing.ended or len(mine) == len(reference):
                 continue  # it may still come so far
-            if first is None or at < first[0]:
-                first = (at, rank)
+            first = at if first is None else min(first, at)
         if first is not None:
-            at, rank = first
-            other = self._other(at, rank)
-            pair = (min(rank, other), max(rank, other))
-            self.parting = Parting(pair, self.agreed + at, now)
-            for each in pair:
-                if self.ranks[each].ended and len(self.ranks[each].digests) // WIDTH <= at:
-                    self.parting.details[each] = "had ended"
-                else:
-                    self.send(each, {"kind": "ask", "number": self.parting.number})
+            self._differ(first, now)
             return
         common = min(len(r.digests) for r in self.ranks)
         if common:
@@ -199,13 +192,25 @@ class Referee:
             for standing in self.ranks:
                 standing.digests = standing.digests[common:]
 
-    def _other(self, at: int, rank: int) -> int:
-        """The first rank that ran something else at the window."""
-
-        def at_window(r: int) -> str:
-            return self.ranks[r].digests[at * WIDTH :][:WIDTH]
-
-        return next(r for r in range(len(self.ranks)) if at_window(r) and at_window(r) != at_window(rank))
+    def _differ(self, at: int, now: float) -> None:
+        """Windows differ: when others have come there too, name a rank of the most, and one of those that parted."""
+        groups: dict[str, list[int]] = {}
+        for rank, standing in enumerate(self.ranks):
+            there = standing.digests[at * WIDTH :][:WIDTH]
+            if there or standing.ended:
+                groups.setdefault(there, []).append(rank)
+        self.noticed = self.noticed or now
+        if sum(map(len, groups.values())) < len(self.ranks) and now - self.noticed < ARRIVE:
+            self._fresh = True
+            return
+        most, *others = sorted(groups.values(), key=lambda ranks: (-len(ranks), ranks[0]))
+        pair = (most[0], min(ranks[0] for ranks in others))
+        self.parting = Parting(pair, self.agreed + at, now)
+        for rank in pair:
+            if self.ranks[rank].ended and len(self.ranks[rank].digests) // WIDTH <= at:
+                self.parting.details[rank] = "had ended"
+            else:
+                self.send(rank, {"kind": "ask", "number": self.parting.number})
 
     def _detail(self, rank: int, message: Message) -> None:
         parting = self.parting

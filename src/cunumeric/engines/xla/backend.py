@@ -63,6 +63,8 @@ def usable() -> bool:
     try:
         modules()
     except Exception as error:  # whatever is wrong with an installation
+        if ranks.size > 1:  # the others go on
+            raise
         reason = str(error).strip().splitlines()
         warnings.warn(
             f"the accelerator cannot be used, NumPy's kernels on the processor are: {type(error).__name__}: "

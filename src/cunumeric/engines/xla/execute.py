@@ -243,6 +243,8 @@ def _run_on_device(recipe: Recipe) -> None:
             program = _programs.get(key)
     lowering = program.lowering if program is not None else Lowering(recipe, backend.modules(), moving)
     constants = pack(recipe.constants)
+    # Before anything is compiled, which may wait for other ranks.
+    course = processes.window(recipe, program, constants, moving) if ranks.size > 1 else None
     hosts = tuple([storage.store(a) for a in recipe.hosts])
     starts = (storage.send(recipe.starts(moving)),) if moving else ()
     for k in lowering.read:
@@ -256,9 +258,8 @@ def _run_on_device(recipe: Recipe) -> None:
             _programs.popitem(last=False)
     else:
         _programs.move_to_end(key)
+    program.course = course
     global _last
-    if ranks.size > 1:
-        processes.window(recipe, program, constants, recipe.starts(moving) if moving else None)
     counters.ran += 1
     kept, given = split(owners, lowering.read, donated)
     del values, owners

@@ -115,15 +115,17 @@ def event(kind: str, what: Any) -> None:
         course.fold(kind, [kind.encode(), _stable(what).encode()])
 
 
-def window(recipe: Recipe, program: Any, constants: tuple[np.ndarray, ...], starts: np.ndarray | None) -> None:
-    """A window is about to run as `program`; `starts`: where its moving leaves lie."""
-    found = program.course
+def window(recipe: Recipe, program: Any, constants: tuple[np.ndarray, ...], moving: tuple[int, ...]) -> Any:
+    """A window is about to run, as `program` if it has been compiled; its leaves `moving` may lie anywhere. Gives what
+    the program should remember as its `course`."""
+    found = program.course if program is not None else None
     if found is None:
-        found = program.course = (_form(recipe, starts is not None), _operations(recipe))
+        found = (_form(recipe, bool(moving)), _operations(recipe))
     form, what = found
-    parts = [form] if starts is None else [form, starts.tobytes()]
+    parts = [form, recipe.starts(moving).tobytes()] if moving else [form]
     parts += [a.tobytes() for a in recipe.hosts if a.nbytes <= 4096]
     course.fold(what, parts, constants)
+    return found
 
 
 def hosted(pending: list[Any]) -> None:
