@@ -126,6 +126,17 @@ def test_the_end_of_the_command_ends_all(tmp_path, number):
     process.communicate()
 
 
+def test_a_rank_whose_supervisor_is_gone_before_it_listens(tmp_path):
+    """Nobody could end it any more: it ends itself, and what it has started."""
+    (tmp_path / "prog.py").write_text(
+        f"import os\nos.setpgid(0, 0)\n{NOTED}\nimport socket\nfrom cunumeric.runtime import channel\n"
+        "ours, theirs = socket.socketpair()\ntheirs.close()\nchannel.Channel(ours.detach())\ntime.sleep(100)\n"
+    )
+    code = subprocess.run([sys.executable, "prog.py"], cwd=tmp_path, env=clean(), timeout=SOON).returncode
+    assert code == -signal.SIGKILL
+    assert_gone(tmp_path)
+
+
 def test_ctrl_c_twice_does_not_wait(tmp_path):
     (tmp_path / "prog.py").write_text(f"{NOTED}\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(100)\n")
     process = start("--nodes", "2", "prog.py", cwd=tmp_path)

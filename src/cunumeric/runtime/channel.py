@@ -76,15 +76,14 @@ class Channel:
 
     def _read(self) -> None:
         lines = Lines()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             while data := self.socket.recv(1 << 16):
                 for message in lines.feed(data):
                     self._give(message)
-        if channel is self:
-            with contextlib.suppress(OSError):
-                if os.getpgrp() == os.getpid():
-                    os.killpg(0, signal.SIGKILL)
-            os._exit(1)
+        with contextlib.suppress(OSError):
+            if os.getpgrp() == os.getpid():
+                os.killpg(0, signal.SIGKILL)
+        os._exit(1)
 
 
 channel: Channel | None = None
