@@ -357,6 +357,8 @@ def show(a: np.ndarray, remote: Remote) -> np.ndarray:
     offset = address(a) - remote.start
     if settings.paper:
         return np.zeros(a.shape, a.dtype)
+    if ranks.size > 1:
+        processes.event("a read", (a.shape, a.strides, a.dtype.str, offset))
     try:
         region, what = shown(remote.layout, remote.kind, offset, a.shape, a.strides, a.dtype)
     except Unsupported:
