@@ -22,7 +22,7 @@ static int eager;
 
 #define WARN_ON_WRITE (1u << 31) /* NumPy keeps this flag to itself */
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
-static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting;
+static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting, loops_places;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
 static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores;
 enum { N_ARGS, N_DTYPE, N_ERRORS, N_HANDLE, N_HAZARD, N_ITEMSIZE, N_NBYTES, N_NDIM, N_NEEDED, N_PLACE, N_ROW, N_SEQ,
@@ -164,18 +164,46 @@ static PyObject *next_sequence(void)
     return found;
 }
 
-/* `loops.saw(item)` where the stream goes on repeating itself and the window does not end yet: 1; 0: ask Python. */
+#define GRAM 6 /* `_Loops.GRAM` */
+
+/* The end of `loops.saw` outside a run, where `mark` has been appended: a run begins where the last marks were seen
+ * before. */
+static void sought(PyObject *marks, Py_ssize_t size)
+{
+    Py_ssize_t n = PyList_GET_SIZE(marks), last = n;
+    PyObject *places = FIELD(loops, loops_places), *at = PyLong_FromSsize_t(n), *found;
+    PyObject *slice = PyList_GetSlice(marks, n < GRAM ? 0 : n - GRAM, n), *gram = slice ? PyList_AsTuple(slice) : NULL;
+    int good = 0;
+    if (at != NULL && gram != NULL) {
+        found = PyDict_GetItemWithError(places, gram);
+        last = found == NULL ? n : PyLong_AsSsize_t(found);
+        good = !PyErr_Occurred() && PyDict_SetItem(places, gram, at) == 0;
+    }
+    Py_XDECREF(at);
+    Py_XDECREF(slice);
+    Py_XDECREF(gram);
+    if (good && n != last && n - last <= 2 * window_limit) {
+        set(loops, loops_period, PyLong_FromSsize_t(n - last));
+        set(loops, loops_covered, PyLong_FromSsize_t(n - last + GRAM));
+    }
+    else if (good && size >= 2 * window_limit) {
+        set(loops, loops_cutting, Py_NewRef(Py_True));
+    }
+    PyErr_Clear(); /* out of memory: the run is seen later */
+}
+
+/* `loops.saw(item)` where no run ends and no window inside a run: 1; 0: ask Python. */
 static int saw(PyObject *item)
 {
     PyObject *mark = NULL, *marks = FIELD(loops, loops_marks), *pair;
-    Py_ssize_t period = PyLong_AsSsize_t(FIELD(loops, loops_period)), n = PyList_GET_SIZE(marks), size, covered;
+    Py_ssize_t period = PyLong_AsSsize_t(FIELD(loops, loops_period)), n = PyList_GET_SIZE(marks), covered;
+    Py_ssize_t size = PyList_GET_SIZE(pending);
     int known = 0;
-    if (!period || period > n) {
+    if (period > n) {
         return 0;
     }
-    size = PyList_GET_SIZE(pending);
     covered = PyLong_AsSsize_t(FIELD(loops, loops_covered)) + 1;
-    if (size >= window_limit &&
+    if (period && size >= window_limit &&
         (size >= 4 * window_limit || (covered >= size ? size % period == 0 : size >= 2 * window_limit))) {
         return 0;
     }
@@ -189,7 +217,13 @@ static int saw(PyObject *item)
     }
     Py_hash_t hash = pair == NULL ? -1 : PyObject_Hash(pair);
     Py_XDECREF(pair);
-    if (hash != -1 && PyLong_AsSsize_t(PyList_GET_ITEM(marks, n - period)) == hash &&
+    if (!period) {
+        known = hash != -1 && (mark = PyLong_FromSsize_t(hash)) != NULL && PyList_Append(marks, mark) == 0;
+        if (known) {
+            sought(marks, size);
+        }
+    }
+    else if (hash != -1 && PyLong_AsSsize_t(PyList_GET_ITEM(marks, n - period)) == hash &&
         (mark = PyLong_FromSsize_t(hash)) != NULL && PyList_Append(marks, mark) == 0) {
         set(loops, loops_covered, PyLong_FromSsize_t(covered));
         known = 1;
@@ -794,6 +828,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     PLACE(traffic_stores, traffic_type, "stores")
     PLACE(loops_marks, Py_TYPE(loops), "marks") PLACE(loops_period, Py_TYPE(loops), "period")
     PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
+    PLACE(loops_places, Py_TYPE(loops), "places")
     for (int k = 0; k < N_COUNT; k++) {
         PLACE(node_at[k], node_type, node_names[k])
     }

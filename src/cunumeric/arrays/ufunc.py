@@ -55,6 +55,10 @@ class ufunc(fast.called if fast is not None else object, metaclass=UfuncType):  
         self.__wrapped__ = kernel  # inspect.signature follows it
 
     def __call__(self, *args, **kwargs):
+        if record.at_once is not None and not kwargs and self._row is not None and len(args) == self._nin:
+            r = record.at_once(self._row, args)
+            if r is not None:
+                return lowered.told(r)
         if not kwargs and len(args) <= self._nin:
             limit = settings.record_min
             inner = []

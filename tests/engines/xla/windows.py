@@ -15,6 +15,7 @@ from typing import Any
 import numpy
 
 import cunumeric as np
+from cunumeric.arrays import picked
 from cunumeric.engines.xla import execute, pressure
 from cunumeric.graph import window
 from cunumeric.runtime import residence
@@ -168,6 +169,26 @@ def bounds() -> None:
         x[np.array([1, 2, 11]) + 1] = 7
         np.synchronize()
     assert x.tolist() == list(range(10))
+    # What was looked at is not looked at again, until it changes.
+    near = np.array([1, 2, 3]) + 1
+    np.synchronize()
+    x[near].tolist()
+    recorded = window.counters.recorded
+    for _ in range(3):
+        assert x[near].tolist() == [2, 3, 4]
+    assert window.counters.recorded == recorded + 3
+    near += 6
+    try:
+        x[near].tolist()
+        raise AssertionError("no error")
+    except IndexError as error:
+        assert "index 10 is out of bounds" in str(error)
+    with contextlib.suppress(IndexError):
+        x[near].tolist()
+        raise AssertionError("no error")
+    for k in range(200):  # what nobody reads does not pile up
+        y = x[near - 6 - k % 2]
+    assert len(picked._watched) <= picked._WATCHED_MOST
     order = np.array([1, 1, 1]) + 1
     x[order] = np.array([7.0, 8.0, 9.0])
     assert x[2] == 9

@@ -247,8 +247,8 @@ def _run_on_device(recipe: Recipe) -> None:
         program = _programs[key] = _Program(lowering, donated, (owners, hosts, constants, starts))
         if len(_programs) > _PROGRAMS_MOST:
             _programs.popitem(last=False)
-    else:
-        _programs.move_to_end(key)
+    elif 2 * len(_programs) > _PROGRAMS_MOST:
+        _programs.move_to_end(key)  # hashes the key again
     global _last
     counters.ran += 1
     kept, given = split(owners, lowering.read, donated)
@@ -298,7 +298,7 @@ def _moving_leaves(form: Any, recipe: Recipe) -> tuple[int, ...]:
 def _called(program: _Program, arguments: tuple, busy: list[Remote]) -> Any:
     """The program's results; what is idle goes home where there is no room for them."""
     wanted = program.needs
-    if wanted >= _WATCHED_FROM or settings.fbmem:
+    if not pressure.fits(wanted):
         free = pressure.room()
         if free is not None and wanted > free and pressure.spill(wanted - free, busy) < wanted - free:
             raise _TooLarge(wanted - free)
@@ -317,10 +317,6 @@ def _called(program: _Program, arguments: tuple, busy: list[Remote]) -> Any:
         if not pressure.exhausted(error):
             raise
         raise _TooLarge(wanted) from None
-
-
-# Programs that take less than this are run without asking how much is free.
-_WATCHED_FROM = 1 << 28
 
 
 @functools.lru_cache(maxsize=1024)

@@ -29,6 +29,25 @@ class Counters:
 counters = Counters()
 
 
+# Programs that take less than this are run without asking how much is free.
+_WATCHED_FROM = 1 << 28
+# What was free when the allocator was asked last, less what has been taken since.
+_left = 0
+
+
+def fits(wanted: int) -> bool:
+    """Whether a program finds `wanted` bytes; the allocator is asked only when it might not. They count as taken."""
+    global _left
+    if settings.fbmem:
+        return False
+    if wanted > _left and wanted >= _WATCHED_FROM:
+        _left = room() or 0
+        if wanted > _left:
+            return False
+    _left -= wanted
+    return True
+
+
 def room() -> int | None:
     """Bytes that can still be taken on the device; None where nobody knows."""
     if settings.fbmem:
