@@ -17,7 +17,8 @@ static PyObject *loops_saw, *flush, *traffic_of, *kinds_heard, *loops;
 static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
 static PyObject *s_lingering, *s_running, *s_sequence, *s_filters, *s_show;
 static PyObject *square;
-static npy_intp limit, window_limit;
+static npy_intp limit, window_limit, kept_from; /* bytes from which a node keeps the line that recorded it */
+static PyObject *house;
 static int eager;
 
 #define WARN_ON_WRITE (1u << 31) /* NumPy keeps this flag to itself */
@@ -25,10 +26,11 @@ static Py_ssize_t array_a, array_b, deferred_x, remote_home;
 static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting, loops_places;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
 static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores;
-enum { N_ARGS, N_DTYPE, N_ERRORS, N_HANDLE, N_HAZARD, N_ITEMSIZE, N_NBYTES, N_NDIM, N_NEEDED, N_PLACE, N_ROW, N_SEQ,
-       N_SHAPE, N_SIZE, N_STRIDES, N_COUNT };
-static const char *const node_names[N_COUNT] = {"args", "dtype", "errors", "handle", "hazard", "itemsize", "nbytes",
-                                                "ndim", "needed", "place", "row", "seq", "shape", "size", "strides"};
+enum { N_ARGS, N_DTYPE, N_ERRORS, N_HANDLE, N_HAZARD, N_ITEMSIZE, N_LINE, N_NBYTES, N_NDIM, N_NEEDED, N_PLACE, N_ROW,
+       N_SEQ, N_SHAPE, N_SIZE, N_STRIDES, N_COUNT };
+static const char *const node_names[N_COUNT] = {"args", "dtype", "errors", "handle", "hazard", "itemsize", "line",
+                                                "nbytes", "ndim", "needed", "place", "row", "seq", "shape", "size",
+                                                "strides"};
 static Py_ssize_t node_at[N_COUNT];
 #define NODE(x, k) FIELD(x, node_at[k])
 
@@ -299,6 +301,30 @@ static int may_flag(void)
     return may;
 }
 
+/* `lines.here()`: the code and the position of the innermost frame that is not this package's; None without one. */
+static PyObject *here(void)
+{
+    PyFrameObject *frame = PyEval_GetFrame();
+    PyObject *found = NULL;
+    Py_XINCREF((PyObject *)frame);
+    while (frame != NULL && found == NULL) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        PyFrameObject *back = NULL;
+        if (PyUnicode_Tailmatch(code->co_filename, house, 0, PY_SSIZE_T_MAX, -1) != 1) {
+            found = Py_BuildValue("Oi", code, PyFrame_GetLasti(frame));
+        }
+        else {
+            back = PyFrame_GetBack(frame);
+        }
+        Py_DECREF(code);
+        Py_DECREF(frame);
+        frame = back;
+    }
+    Py_XDECREF((PyObject *)frame);
+    PyErr_Clear();
+    return found == NULL ? Py_NewRef(Py_None) : found;
+}
+
 /* `row` on the arguments, recorded; `scalars`: also where the result has no dimensions. */
 static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int scalars)
 {
@@ -396,6 +422,7 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int sc
     }
     PyObject *shape = PyTuple_GET_ITEM(known, 0), *dtype = PyTuple_GET_ITEM(known, 1);
     npy_intp itemsize = PyDataType_ELSIZE((PyArray_Descr *)dtype);
+    npy_intp nbytes = itemsize * PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2));
     set(node, node_at[N_ROW], Py_NewRef(row));
     set(node, node_at[N_ARGS], given);
     given = NULL;
@@ -404,9 +431,10 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int sc
     set(node, node_at[N_SIZE], Py_NewRef(PyTuple_GET_ITEM(known, 2)));
     set(node, node_at[N_NDIM], PyLong_FromSsize_t(PyTuple_GET_SIZE(shape)));
     set(node, node_at[N_ITEMSIZE], PyLong_FromSsize_t(itemsize));
-    set(node, node_at[N_NBYTES], PyLong_FromSsize_t(itemsize * PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2))));
+    set(node, node_at[N_NBYTES], PyLong_FromSsize_t(nbytes));
     set(node, node_at[N_SEQ], next_sequence());
     set(node, node_at[N_ERRORS], Py_NewRef(Py_None));
+    set(node, node_at[N_LINE], nbytes < kept_from ? Py_NewRef(Py_None) : here());
     set(node, node_at[N_PLACE], Py_NewRef(Py_None));
     set(node, node_at[N_STRIDES], Py_NewRef(Py_None));
     set(node, node_at[N_HAZARD], PyLong_FromLong(0));
@@ -818,7 +846,8 @@ static PyObject *start(PyObject *self, PyObject *parts)
     TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(loops_saw, "saw")
     TAKE(flush, "flush") TAKE(traffic_of, "traffic_of") TAKE(kinds_heard, "kinds_heard")
     TAKE(state, "state") TAKE(filters, "filters")
-    TAKE(square, "square")
+    TAKE(square, "square") TAKE(house, "house")
+    kept_from = PyLong_AsSsize_t(PyDict_GetItemString(parts, "kept_from"));
     PLACE(array_a, array_type, "_a") PLACE(array_b, array_type, "_b") PLACE(deferred_x, deferred_type, "_x")
     PLACE(remote_home, remote_type, "home")
     PLACE(leaf_offset, leaf_type, "_offset") PLACE(leaf_a, leaf_type, "a") PLACE(leaf_origin, leaf_type, "origin")

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..graph import record, warning, window
 from ..ops.lowering import indexing as rows
-from ..runtime import residence
+from ..runtime import lines, residence
 from . import lowered
 from .base import Deferred, host, nd, wrap
 from .base import ndarray as _ndarray
@@ -232,8 +232,7 @@ def watch(arrays: list[Any], lengths: list[int]) -> None:
     found = lowered.attempt(rows.outside, (arrays,), {"lengths": tuple(lengths)})
     if found is NotImplemented:
         raise _Plain
-    frame = warning.user_frame()
-    _watched.append((found, arrays, lengths, f"{frame.f_code.co_filename}:{frame.f_lineno}"))
+    _watched.append((found, arrays, lengths, lines.told(lines.here())))
     residence.look = look
     for i, n in zip(arrays, lengths, strict=True):
         _seen(i, n, True)

@@ -11,7 +11,7 @@ import numpy as np
 from ..graph import record, warning, window
 from ..graph.node import Leaf, Node, Store
 from ..ops import elementwise
-from ..runtime import residence
+from ..runtime import lines, residence
 from ..runtime.settings import listen, settings
 from .base import Deferred, ndarray
 from .operators import _ARITHMETIC, _COMPARISONS
@@ -33,7 +33,7 @@ def _start() -> bool:
             "window": vars(window), "loops": window._loops, "saw": window._loops.saw, "flush": window.flush,
             "traffic_of": window.traffic_of, "kinds_heard": warning.kinds_heard, "state": warning._state,
             "filters": vars(warnings),
-            "square": elementwise.row(np.square),
+            "square": elementwise.row(np.square), "house": lines.HOUSE, "kept_from": lines.KEPT_FROM,
         }
     )  # fmt: skip
 

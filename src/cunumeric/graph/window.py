@@ -312,6 +312,7 @@ def place(x: Any) -> np.ndarray:
             a = _memory.empty(node.shape, node.dtype)
         else:
             a = residence.reserve(node.shape, node.dtype, strides=node.strides)
+        residence.made_at(a, node.line)
         source: Any = node
         if node.row.name == "copy" and type(node.args[0]) is Leaf and not _overwritten_since(node):
             source = node.args[0]

@@ -18,7 +18,7 @@ import cunumeric as np
 from cunumeric.arrays import picked
 from cunumeric.engines.xla import execute, pressure
 from cunumeric.graph import window
-from cunumeric.runtime import residence
+from cunumeric.runtime import lines, residence
 from cunumeric.runtime.settings import settings
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -211,12 +211,19 @@ def memory() -> None:
     w = (w + z[0]) * w
     assert (x[0], w[1]) == (30.0, 62.0 * 60)
     big = None
+    line = sys._getframe().f_lineno + 1
+    made = [xs[0] + 1, np.sort(xs[0]), numpy.sqrt(xs[0]), np.ones(n), xs[0].copy(), xs[0][::-1] * xs[1]]
+    np.synchronize()
+    assert {lines.told(residence.remote_of(y._a).line) for y in made} == {f"{__file__}:{line}"}
+    del made
+    line = sys._getframe().f_lineno + 2
     try:
         big = np.ones(1 << 21) * 3
         big.sum().item()
         raise AssertionError("no error")
     except MemoryError as error:
         assert "MiB more are needed" in str(error)
+        assert f"float64 (2097152,), 16 MiB, made at {__file__}:{line}" in str(error)
     del big
     assert [float(x[5]) for x in xs] == [5.0 + k for k in range(8)]
     settings.fbmem = 0

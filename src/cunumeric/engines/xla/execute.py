@@ -262,6 +262,7 @@ def _run_on_device(recipe: Recipe) -> None:
         if x is not None:
             a = residence.reserve(node.shape, node.dtype, strides=node.strides)
             residence.hold(a.base, value)  # type: ignore[arg-type]
+            residence.made_at(a, node.line)
             x._a = a
     for remote in exposed:
         remote.value = None  # it may change before it is read again

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from ...runtime import residence
+from ...runtime import lines, residence
 from ...runtime.residence import Remote
 from ...runtime.settings import settings
 from . import backend, storage
@@ -79,9 +79,12 @@ def spill(wanted: int, busy: list[Remote]) -> int:
 
 def shortage(wanted: int | None) -> MemoryError:
     """The error for a window that cannot be run, naming the largest arrays on the device."""
-    lines = [f"  {r.kind.name} {r.layout}, {r.value.nbytes / 2**20:,.0f} MiB" for r in residence.held(_LARGE)[:_NAMED]]
+    named = []
+    for r in residence.held(_LARGE)[:_NAMED]:
+        made = f", made at {lines.told(r.line)}" if r.line else ""
+        named.append(f"  {r.kind.name} {r.layout}, {r.value.nbytes / 2**20:,.0f} MiB{made}")
     asked = "" if wanted is None else f": {wanted / 2**20:,.0f} MiB more are needed"
-    held = "\nThe largest arrays there are\n" + "\n".join(lines) if lines else ""
+    held = "\nThe largest arrays there are\n" + "\n".join(named) if named else ""
     return MemoryError(f"the device's memory is full{asked}.{held}")
 
 
