@@ -22,7 +22,7 @@ from . import backend, pressure, storage
 from . import region as regions
 from .collectives import Collective, collectives
 from .lowering import Lowering, pack
-from .recipe import Recipe, Unsupported, shown
+from .recipe import Recipe, Unsupported, order_of, shown
 from .region import Region
 
 _PROGRAMS_MOST = 1024
@@ -52,8 +52,8 @@ class _Program:
         kept, given = split(spec[0], lowering.read, donated)
 
         def function(kept: Any, given: Any, hosts: Any, constants: Any, starts: Any) -> Any:
-            rest, free = iter(kept), iter(given)
-            owners = tuple([next(free if k in donated else rest) for k in lowering.read])
+            rest, free = iter(kept), dict(zip(donated, given, strict=True))
+            owners = tuple([free[k] if k in free else next(rest) for k in lowering.read])
             return lowering.function(owners, hosts, constants, starts)
 
         counters.compiled += 1
@@ -133,10 +133,10 @@ def _operands(p: Node | Store) -> tuple[Any, ...]:
 
 
 def split(values: list[Any], read: list[int], donated: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
-    """Values that are kept, and values that are given away."""
+    """Values that are kept, and values that are given away, in the order of `donated`: results take their memory in
+    that order."""
     kept = [v for k, v in zip(read, values, strict=True) if k not in donated]
-    given = [v for k, v in zip(read, values, strict=True) if k in donated]
-    return kept, given
+    return kept, [values[read.index(k)] for k in donated]
 
 
 def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
@@ -225,6 +225,8 @@ def _run_on_device(recipe: Recipe) -> None:
         # the references: `values`, the remote's slot, and getrefcount's argument
         [k for k in recipe.written if values[k] is not None and sys.getrefcount(values[k]) <= 3]
     )
+    if recipe.spent:
+        donated += _given(recipe, values, donated)
     key: Any = (recipe.key, donated)
     program = _programs.get(key)
     moving: tuple[int, ...] = ()
@@ -266,6 +268,23 @@ def _run_on_device(recipe: Recipe) -> None:
             x._a = a
     for remote in exposed:
         remote.value = None  # it may change before it is read again
+
+
+def _given(recipe: Recipe, values: list[Any], donated: tuple[int, ...]) -> tuple[int, ...]:
+    """Owners that are read for the last time, one for each result without memory that can take theirs."""
+    room = [(recipe.remotes[k].layout, recipe.remotes[k].kind) for k in recipe.written if k not in donated]
+    for node in recipe.living:
+        shape = node.shape
+        if node.strides is not None:
+            shape = tuple([shape[k] for k in order_of(node.strides)])
+        room.append((shape, node.dtype))
+    found = []
+    for k in recipe.spent:
+        form = (recipe.remotes[k].layout, recipe.remotes[k].kind)
+        if form in room and values[k] is not None and sys.getrefcount(values[k]) <= 3:
+            room.remove(form)
+            found.append(k)
+    return tuple(found)
 
 
 class _Places:
