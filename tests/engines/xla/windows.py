@@ -118,6 +118,26 @@ def loops() -> None:
     assert numpy.allclose(numpy.asarray(v), expected[1])
 
 
+def given() -> None:
+    """A result takes the memory of what is read for the last time, and of nothing else."""
+
+    def taken() -> int:
+        np.synchronize()
+        return execute.programs()[-1].call.memory_analysis().alias_size_in_bytes
+
+    x = np.arange(1.0 * (1 << 18)) * 1
+    y = x + 1
+    np.synchronize()
+    y = y * x
+    assert taken() == y.nbytes
+    z = y - x
+    assert taken() == 0
+    row = z[:5]
+    z = z * 3  # `row` shows the old values
+    assert taken() == 0
+    assert (row.tolist(), z[2], y[3]) == ([0.0, 1.0, 4.0, 9.0, 16.0], 12.0, 12.0)
+
+
 def parts() -> None:
     """Reading a part moves that part."""
     x = np.arange(10_000.0).reshape(100, 100) * 1
@@ -204,6 +224,18 @@ def memory() -> None:
     assert float(total[1]) == 2 * (8 + sum(range(8)))
     assert pressure.counters.spilled > 0
     assert pressure.counters.split > 0
+    # What both halves of a window read lives until the second has run.
+    split = pressure.counters.split
+    a = xs[0] * 1
+    np.synchronize()
+    t = a + 1
+    t[1:] += 2
+    outs = [t * k + a for k in range(1, 9)]
+    del t, a
+    np.synchronize()
+    assert pressure.counters.split > split
+    assert [float(v[2]) for v in outs] == [5.0 * k + 2 for k in range(1, 9)]
+    del outs
     x = np.zeros(n)
     for _ in range(30):
         x += 1
@@ -279,7 +311,7 @@ def canaries() -> None:
 
 TOPICS: dict[str, Any] = {
     f.__name__: f
-    for f in (arguments, bounds, canaries, channel_flow, copies, fork, loops, memory, parts, scalars, sharing)
+    for f in (arguments, bounds, canaries, channel_flow, copies, fork, given, loops, memory, parts, scalars, sharing)
 }  # fmt: skip
 
 

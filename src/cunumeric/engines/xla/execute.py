@@ -22,7 +22,7 @@ from . import backend, pressure, storage
 from . import region as regions
 from .collectives import Collective, collectives
 from .lowering import Lowering, pack
-from .recipe import Recipe, Unsupported, order_of, shown
+from .recipe import Recipe, Unsupported, operands, order_of, shown
 from .region import Region
 
 _PROGRAMS_MOST = 1024
@@ -101,7 +101,7 @@ def _in_two(pending: list[Node | Store]) -> None:
     pressure.counters.split += 1
     first, second = pending[: len(pending) // 2], pending[len(pending) // 2 :]
     before = {id(p) for p in first if isinstance(p, Node)}
-    passed = {id(v): v for p in second for v in _operands(p) if id(v) in before}
+    passed = {id(v): v for p in second for v in operands(p) if id(v) in before}
     holders = []
     for node in passed.values():
         if not node.alive():
@@ -126,10 +126,6 @@ def _run_part(part: list[Node | Store]) -> None:
     _run(part)
     if len(window.pending) == before:  # it was not itself cut in two
         del window.pending[: len(part)]
-
-
-def _operands(p: Node | Store) -> tuple[Any, ...]:
-    return (p.source,) if isinstance(p, Store) else p.args
 
 
 def split(values: list[Any], read: list[int], donated: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
@@ -257,6 +253,8 @@ def _run_on_device(recipe: Recipe) -> None:
     del values, owners
     results = _called(program, (tuple(kept), tuple(given), hosts, program.packed(constants), starts), remotes)
     _last = tuple([weakref.ref(value) for value in results])
+    for k in recipe.spent:
+        remotes[k].value = None
     for k, value in zip(recipe.written, results, strict=False):
         residence.hold(remotes[k], value)
     for node, value in zip(recipe.living, results[len(recipe.written) :], strict=True):

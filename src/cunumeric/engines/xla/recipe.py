@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...graph import window
 from ...graph.canonical import dead_owners
 from ...graph.node import Leaf, Node, Store
 from ...runtime.residence import Remote
@@ -59,6 +60,11 @@ _GIVEN_FROM = 1 << 20
 NODE, LEAF, HOST, CONSTANT = range(4)
 
 
+def operands(p: Node | Store) -> tuple[Any, ...]:
+    """What an item of the window refers to."""
+    return (p.destination, p.source) if isinstance(p, Store) else p.args
+
+
 class Recipe:
     __slots__ = (
         "constants", "dtypes", "hosts", "items", "key", "living", "owners", "regions", "remotes", "spent", "written",
@@ -66,6 +72,9 @@ class Recipe:
 
     def __init__(self, pending: list[Node | Store]) -> None:
         dead = dead_owners([p for p in pending if type(p) is Store], _GIVEN_FROM)  # type: ignore[misc]
+        if len(pending) < len(window.pending):  # the head of a window: the rest asks for memory too
+            rest = [v for p in window.pending[len(pending) :] for v in operands(p)]
+            dead -= {id(v.owner) for v in rest if type(v) is Leaf}
         # (row, arguments, shape, dtype, alive, order of axes in memory) of a node; (destination, source) of a store
         self.items: list[tuple] = []
         self.owners: list[np.ndarray] = []  # arrays that own memory of the device's
