@@ -13,7 +13,7 @@
 static PyTypeObject *array_type, *node_type, *leaf_type, *store_type, *remote_type, *deferred_type;
 static PyObject *pending, *memory, *leaves, *exposed, *signatures; /* of the window */
 static PyObject *window;                                           /* the window module's dictionary */
-static PyObject *loops_saw, *flush, *traffic_of, *kinds_heard, *loops;
+static PyObject *loops_saw, *cut_window, *traffic_of, *kinds_heard, *loops;
 static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
 static PyObject *s_lingering, *s_running, *s_sequence, *s_filters, *s_show;
 static PyObject *square;
@@ -23,7 +23,7 @@ static int eager;
 
 #define WARN_ON_WRITE (1u << 31) /* NumPy keeps this flag to itself */
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
-static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting, loops_places;
+static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
 static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores;
 enum { N_ARGS, N_DTYPE, N_ERRORS, N_HANDLE, N_HAZARD, N_ITEMSIZE, N_LINE, N_NBYTES, N_NDIM, N_NEEDED, N_PLACE, N_ROW,
@@ -199,7 +199,7 @@ static int saw(PyObject *item)
 {
     PyObject *mark = NULL, *marks = FIELD(loops, loops_marks), *pair;
     Py_ssize_t period = PyLong_AsSsize_t(FIELD(loops, loops_period)), n = PyList_GET_SIZE(marks), covered;
-    Py_ssize_t size = PyList_GET_SIZE(pending);
+    Py_ssize_t size = n + 1 - PyLong_AsSsize_t(FIELD(loops, loops_start));
     int known = 0;
     if (period > n) {
         return 0;
@@ -255,7 +255,7 @@ static int enter(PyObject *item)
 static int cut(void)
 {
     if (FIELD(loops, loops_cutting) == Py_True && open_gate()) {
-        PyObject *r = PyObject_CallNoArgs(flush);
+        PyObject *r = PyObject_CallNoArgs(cut_window);
         if (r == NULL) {
             return -1;
         }
@@ -844,7 +844,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     TAKE(remote_type, "Remote") TAKE(deferred_type, "Deferred") TAKE(traffic_type, "Traffic")
     TAKE(pending, "pending") TAKE(memory, "memory") TAKE(leaves, "leaves") TAKE(exposed, "exposed")
     TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(loops_saw, "saw")
-    TAKE(flush, "flush") TAKE(traffic_of, "traffic_of") TAKE(kinds_heard, "kinds_heard")
+    TAKE(cut_window, "cut") TAKE(traffic_of, "traffic_of") TAKE(kinds_heard, "kinds_heard")
     TAKE(state, "state") TAKE(filters, "filters")
     TAKE(square, "square") TAKE(house, "house")
     kept_from = PyLong_AsSsize_t(PyDict_GetItemString(parts, "kept_from"));
@@ -857,7 +857,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     PLACE(traffic_stores, traffic_type, "stores")
     PLACE(loops_marks, Py_TYPE(loops), "marks") PLACE(loops_period, Py_TYPE(loops), "period")
     PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
-    PLACE(loops_places, Py_TYPE(loops), "places")
+    PLACE(loops_places, Py_TYPE(loops), "places") PLACE(loops_start, Py_TYPE(loops), "start")
     for (int k = 0; k < N_COUNT; k++) {
         PLACE(node_at[k], node_type, node_names[k])
     }

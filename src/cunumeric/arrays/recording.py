@@ -30,7 +30,7 @@ def _start() -> bool:
             "ndarray": ndarray, "Node": Node, "Leaf": Leaf, "Store": Store, "Remote": residence.Remote,
             "Deferred": Deferred, "Traffic": window.Traffic, "pending": window.pending, "memory": window.memory,
             "leaves": window._leaves, "exposed": window._exposed, "signatures": record.signatures,
-            "window": vars(window), "loops": window._loops, "saw": window._loops.saw, "flush": window.flush,
+            "window": vars(window), "loops": window._loops, "saw": window._loops.saw, "cut": window.cut,
             "traffic_of": window.traffic_of, "kinds_heard": warning.kinds_heard, "state": warning._state,
             "filters": vars(warnings),
             "square": elementwise.row(np.square), "house": lines.HOUSE, "kept_from": lines.KEPT_FROM,

@@ -106,7 +106,8 @@ class ufunc(fast.called if fast is not None else object, metaclass=UfuncType):  
         if (out is not None and type(out) is not lowered.ndarray) or (mask is not True and type(mask) is not ndarray):
             return NotImplemented
         if dtype is not None or casting != "same_kind":
-            if dtype is not None and not residence.suits(np.dtype(dtype)):
+            # With "equiv" beside a number of Python's NumPy 2.4's `resolve_dtypes` crashes.
+            if casting not in ("same_kind", "unsafe") or (dtype is not None and not residence.suits(np.dtype(dtype))):
                 return NotImplemented
             try:
                 given: Any = [a.dtype if hasattr(a, "dtype") else type(a) for a in args]

@@ -118,6 +118,26 @@ def loops() -> None:
     assert numpy.allclose(numpy.asarray(v), expected[1])
 
 
+def temporaries() -> None:
+    """Windows of a loop end where no temporary lives, wherever the loop began."""
+    p = np.ones((40, 40)) * 1
+    for _ in range(3):
+        p = np.sqrt(p) + 1
+
+    def step(p: Any) -> Any:
+        w = 4.0 * p
+        w[1:] -= p[:-1]
+        w[:-1] -= p[1:]
+        return p - 0.01 * w
+
+    for _ in range(200):
+        p = step(p)
+    np.synchronize()
+    long = [program.lowering for program in execute.programs() if len(program.lowering.items) > 100]
+    made = [len(lowering.written) + sum(item[4] for item in lowering.items if len(item) > 2) for lowering in long]
+    assert set(made) == {1}, made
+
+
 def given() -> None:
     """A result takes the memory of what is read for the last time, and of nothing else."""
 
@@ -311,7 +331,10 @@ def canaries() -> None:
 
 TOPICS: dict[str, Any] = {
     f.__name__: f
-    for f in (arguments, bounds, canaries, channel_flow, copies, fork, given, loops, memory, parts, scalars, sharing)
+    for f in (
+        arguments, bounds, canaries, channel_flow, copies, fork, given, loops, memory, parts, scalars, sharing,
+        temporaries,
+    )
 }  # fmt: skip
 
 
