@@ -24,7 +24,7 @@ from .calls import again
 from .extension import Quick, quick
 
 if residence.accelerated:
-    from . import checked, inplace, sized, views  # noqa: F401  (functions that take several calls)
+    from . import checked, creating, inplace, sized, views  # noqa: F401  (functions that take several calls)
 
 
 def method(f: Callable) -> Callable:

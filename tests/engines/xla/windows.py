@@ -290,15 +290,18 @@ def memory() -> None:
     np.synchronize()
     assert {lines.told(residence.remote_of(y._a).line) for y in made} == {f"{__file__}:{line}"}
     del made
-    line = sys._getframe().f_lineno + 2
+    settings.fbmem = 24
+    line = sys._getframe().f_lineno + 1
+    whole = np.ones(1 << 21)
+    np.synchronize()
     try:
-        big = np.ones(1 << 21) * 3
+        big = whole * 3
         big.sum().item()
         raise AssertionError("no error")
     except MemoryError as error:
         assert "MiB more are needed" in str(error)
         assert f"float64 (2097152,), 16 MiB, made at {__file__}:{line}" in str(error)
-    del big
+    del big, whole
     assert [float(x[5]) for x in xs] == [5.0 + k for k in range(8)]
     settings.fbmem = 0
     try:
