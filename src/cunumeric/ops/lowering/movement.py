@@ -9,6 +9,7 @@ import numpy as np
 from . import Refused, lowers, no
 from .common import axis_of, flat_axis, joined
 from .elementwise import LOWER, cast
+from .scans import cumulated
 
 
 def _alike(jx: Any, arrays: list[Any], dtype: Any, casting: str) -> list[Any]:
@@ -269,6 +270,6 @@ def unwrap(jx, p, discont=None, axis=-1, *, period=6.283185307179586):
     moved = LOWER["remainder"](jx, steps + period / 2, jx.np.asarray(period, p.dtype)) - period / 2
     moved = jx.np.where((moved == -period / 2) & (steps > 0), jx.np.asarray(period / 2, p.dtype), moved)
     correction = jx.np.where(abs(steps) < limit, jx.np.zeros((), p.dtype), moved - steps)
-    running = jx.lax.cumsum(correction, axis)
+    running = cumulated(jx, correction, axis, "add")
     first = (slice(None),) * axis
     return jx.np.concatenate([p[first + (slice(0, 1),)], p[first + (slice(1, None),)] + running], axis)
