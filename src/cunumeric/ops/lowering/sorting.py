@@ -20,19 +20,24 @@ def keys(jx: Any, a: Any) -> list[Any]:
     return [odd, a.real, a.imag]
 
 
+def together(jx: Any, operands: list[Any], num_keys: int, axis: int) -> list[Any]:
+    """Arrays of one shape, sorted along an axis by the first `num_keys` of them."""
+    if jx.sharded.is_cut(jx, operands[0].shape, axis):
+        return jx.sharded.in_order(jx, operands, num_keys, axis)
+    return jx.lax.sort(operands, dimension=axis, is_stable=True, num_keys=num_keys)
+
+
 def in_order(jx: Any, a: Any, axis: int) -> Any:
     """`a` sorted along an axis."""
-    if a.dtype.kind != "c":
-        return jx.lax.sort(a, dimension=axis, is_stable=True)
-    found = jx.lax.sort(keys(jx, a), dimension=axis, is_stable=True, num_keys=3)
-    return jx.lax.complex(found[1], found[2])
+    found = together(jx, keys(jx, a), 3 if a.dtype.kind == "c" else 1, axis)
+    return found[0] if len(found) == 1 else jx.lax.complex(found[1], found[2])
 
 
 def order_of(jx: Any, found: list[Any], axis: int) -> Any:
     """Indices that sort by the keys `found`, the first before the others."""
     n = found[0].shape[axis]
     place = jx.lax.broadcasted_iota(np.int32 if n < 2**31 else np.int64, found[0].shape, axis)
-    return jx.lax.sort([*found, place], dimension=axis, is_stable=True, num_keys=len(found))[-1].astype(np.int64)
+    return together(jx, [*found, place], len(found), axis)[-1].astype(np.int64)
 
 
 def _known(kind: Any, order: Any, stable: Any, kinds: str = "quicksort heapsort mergesort stable") -> None:
@@ -101,9 +106,13 @@ def _pieces(jx: Any, a: Any) -> list[Any]:
     return keys(jx, a)
 
 
-def before(jx: Any, x: Any, y: Any, or_equal: bool) -> Any:
+def before(jx: Any, x: Any, y: Any, or_equal: Any) -> Any:
     """Whether `x` comes before `y` in the order of sorts (or is equal)."""
-    left, right = keys(jx, x), keys(jx, y)
+    return precedes(jx, keys(jx, x), keys(jx, y), or_equal)
+
+
+def precedes(jx: Any, left: list[Any], right: list[Any], or_equal: Any) -> Any:
+    """Whether the keys `left` come before the keys `right`; the first keys decide before the others."""
     answer: Any = or_equal
     for a, b in zip(reversed(left), reversed(right), strict=True):
         less, equal = a < b, a == b

@@ -1,6 +1,7 @@
 """Kernels for several devices, where XLA's partitioner would bring whole operands to every device."""
 
 from .scans import accumulated, running
+from .sorting import in_order
 from .spread import beside, is_cut
 
-__all__ = ["accumulated", "beside", "is_cut", "running"]
+__all__ = ["accumulated", "beside", "in_order", "is_cut", "running"]

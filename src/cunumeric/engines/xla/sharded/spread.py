@@ -39,6 +39,11 @@ class Spread:
         """One axis over all devices."""
         return cls(jx, [jx.mesh.names if k == axis else () for k in range(ndim)])
 
+    def laid(self, a: Any) -> Any:
+        """`a`, which XLA is told to lay out so."""
+        sharding = self.jx.jax.sharding.NamedSharding(self.jx.mesh.jax, self.spec)
+        return self.jx.lax.with_sharding_constraint(a, sharding)
+
     def fitted(self, a: Any, fill: Any = 0) -> Any:
         """`a` with `fill` behind its ends, so that all parts are of one length."""
         widths = [(0, -n % parts, 0) for n, parts in zip(a.shape, self.parts, strict=True)]
