@@ -24,15 +24,63 @@ def _within(jx: Any, indices: Any, n: int, mode: str) -> Any:
     return jx.np.where(indices < 0, indices + n, indices)
 
 
+def rows_of(jx: Any, a: Any, places: Any, axis: int) -> Any:
+    """`a` along an axis, at places from 0 on."""
+    if not jx.sharded.is_cut(jx, a.shape, axis):
+        return jx.np.take(a, places, axis, mode="clip")
+    order = [axis, *[k for k in range(a.ndim) if k != axis]]
+    places = jx.np.clip(places, 0, a.shape[axis] - 1)
+    found = jx.sharded.rows_at(jx, jx.lax.transpose(a, order), places)
+    d = places.ndim
+    return jx.lax.transpose(found, [*range(d, d + axis), *range(d), *range(d + axis, found.ndim)])
+
+
+class Elements:
+    """The elements of an array that is cut, as rows of one element: the longest axis first."""
+
+    def __init__(self, jx: Any, a: Any) -> None:
+        self.jx, self.shape = jx, a.shape
+        self.order = sorted(range(a.ndim), key=lambda k: -a.shape[k])
+
+    def place(self, indices: Any) -> Any:
+        """The place of each element, by its index along each axis."""
+        found: Any = 0
+        for k in self.order:
+            found = found * self.shape[k] + indices[k]
+        return found
+
+    def flat(self, places: Any) -> Any:
+        """The place of each element, by its place in C order."""
+        indices = []
+        for n in reversed(self.shape):
+            indices.append(places % n)
+            places = places // n
+        return self.place(indices[::-1])
+
+    def at(self, a: Any, places: Any) -> Any:
+        return self.jx.sharded.rows_at(self.jx, self.jx.lax.transpose(a, self.order), places, a.ndim)
+
+    def put(self, a: Any, places: Any, values: Any) -> Any:
+        found = self.jx.sharded.rows_put(self.jx, self.jx.lax.transpose(a, self.order), places, values, "set", a.ndim)
+        return self.jx.lax.transpose(found, [self.order.index(k) for k in range(a.ndim)])
+
+
+def _is_cut(jx: Any, a: Any) -> bool:
+    return any(jx.sharded.is_cut(jx, a.shape, k) for k in range(a.ndim))
+
+
 @lowers(np.take, "a", "indices")
 def take(jx, a, indices, axis=None, out=None, mode="raise"):
     no(out)
     if indices.dtype.kind not in "biu":
         raise Refused
+    if axis is None and a.ndim > 1 and a.size and _is_cut(jx, a):
+        elements = Elements(jx, a)
+        return elements.at(a, elements.flat(jx.np.clip(_within(jx, indices, a.size, mode), 0, a.size - 1)))
     a, axis = flat_axis(jx, a, axis)
     if not a.shape[axis]:
         raise Refused
-    return jx.np.take(a, _within(jx, indices, a.shape[axis], mode), axis, mode="clip")
+    return rows_of(jx, a, _within(jx, indices, a.shape[axis], mode), axis)
 
 
 @lowers(np.take_along_axis, "arr", "indices")
@@ -42,7 +90,27 @@ def take_along_axis(jx, arr, indices, axis=-1):
     arr, axis = flat_axis(jx, arr, axis)
     if indices.ndim != arr.ndim or not arr.shape[axis]:
         raise Refused
-    return jx.np.take_along_axis(arr, _within(jx, indices, arr.shape[axis], "raise"), axis, mode="clip")
+    places = _within(jx, indices, arr.shape[axis], "raise")
+
+    def lines(arr: Any, places: Any) -> Any:
+        return jx.np.take_along_axis(arr, places, axis, mode="clip")
+
+    if not jx.sharded.is_cut(jx, arr.shape, axis):
+        return lines(arr, places)
+    found = jx.sharded.along(jx, lines, [arr, places], axis)
+    if found is not None:
+        return found
+    elements = Elements(jx, arr)
+    places = jx.np.clip(places, 0, arr.shape[axis] - 1)
+    return elements.at(arr, elements.place(_all_indices(jx, arr, places, axis)))
+
+
+def _all_indices(jx: Any, a: Any, places: Any, axis: int) -> list[Any]:
+    """Indices along all axes that `places` along one of them stand for."""
+    return [
+        places if k == axis else jx.lax.iota(np.int64, n).reshape([-1 if j == k else 1 for j in range(a.ndim)])
+        for k, n in enumerate(a.shape)
+    ]
 
 
 def masked_copy(a: np.ndarray, mask: np.ndarray, values: Any) -> np.ndarray:
@@ -70,6 +138,10 @@ def _put_along(jx, a, indices, values, axis):
     places = _within(jx, indices, a.shape[axis], "raise")
     shape = np.broadcast_shapes(places.shape, tuple(1 if k == axis else n for k, n in enumerate(a.shape)))
     places = jx.np.broadcast_to(places, shape)
+    if jx.sharded.is_cut(jx, a.shape, axis):
+        elements = Elements(jx, a)
+        places = jx.np.clip(elements.place(_all_indices(jx, a, places, axis)), 0, a.size - 1)
+        return elements.put(a, places, jx.np.broadcast_to(cast(jx, values, a.dtype), shape))
     where = [jx.lax.broadcasted_iota(np.int64, shape, k) if k != axis else places for k in range(a.ndim)]
     return a.at[tuple(where)].set(jx.np.broadcast_to(cast(jx, values, a.dtype), shape))
 
@@ -84,9 +156,13 @@ def put_flat(a: np.ndarray, indices: np.ndarray, values: np.ndarray, mode: str) 
 @lowers(put_flat, "a", "indices", "values")
 def _put_flat(jx, a, indices, values, mode):
     """The last of several values for one place wins."""
-    flat = a.reshape(-1)
-    places = _within(jx, indices.reshape(-1), flat.shape[0], mode)
+    places = _within(jx, indices.reshape(-1), a.size, mode)
     count = places.shape[0]
+    if _is_cut(jx, a):
+        elements = Elements(jx, a)
+        values = jx.np.resize(cast(jx, values.reshape(-1), a.dtype), (count,))
+        return elements.put(a, elements.flat(places), values)
+    flat = a.reshape(-1)
     last = jx.np.full(flat.shape, -1, np.int64).at[places].max(jx.np.arange(count))
     values = cast(jx, values.reshape(-1), a.dtype)
     return jx.np.where(last >= 0, values[last % values.shape[0]], flat).reshape(a.shape)
@@ -328,4 +404,7 @@ def _updated(jx, a, indices, values, name):
     method = {"add": "add", "multiply": "multiply", "maximum": "max", "minimum": "min"}[name]
     if a.dtype.kind in "bc" and method != "add":
         raise Refused
+    if jx.sharded.is_cut(jx, a.shape, 0):
+        values = jx.np.broadcast_to(values, places.shape + a.shape[1:]) if values.ndim else values
+        return jx.sharded.rows_put(jx, a, places, values, method)
     return getattr(a.at[places], method)(values)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from cunumeric.ops.lowering import indexing, selection
+
 from .lab import Cost, mesh, program, row, run, spec
 
 LINE = mesh.grid == (4,)
@@ -66,7 +68,7 @@ def sorts() -> None:
         compare(row(np.sort), np.sort, numbers("complex128", 5))
         compare(row(np.argsort), lambda a: np.argsort(a, kind="stable"), numbers("uint64", 1))
     # One program, many arrays: keys that all lie on one device, ties, nothing but NaN.
-    n = 1 << 10
+    n = 1200
     f = program(both, spec(n))
     i = np.arange(float(n))
     for x in (i, -i, i % 4, i // 300, i * 0, i * np.nan, rng.random(n), np.where(i > 900, np.nan, 0)):
@@ -81,7 +83,84 @@ def sorts() -> None:
         cheap(Cost(lambda a: row(np.sort)(a, 0), spec(1 << 12, 64)), 4.1, 0)
 
 
-TOPICS = [sorts]
+def template_of(key: tuple, arrays: list[np.ndarray]) -> tuple:
+    """The template of a key (`ops.lowering.indexing`), and its index arrays."""
+    found: list[Any] = []
+    for k in key:
+        if isinstance(k, np.ndarray):
+            arrays.append(k)
+            found.append(("array", len(arrays) - 1))
+        elif isinstance(k, slice):
+            found.append(("slice", k.start, k.stop, k.step))
+        else:
+            found.append(("new",) if k is None else ("rest",) if k is Ellipsis else ("int", k))
+    return tuple(found)
+
+
+def picks() -> None:
+    def some(n: int, *shape: int) -> np.ndarray:
+        return rng.integers(-n, n, shape)
+
+    keys: list[Any] = [
+        (numbers("float32", 23), some(23, 40)),  # the array goes round
+        (numbers("complex64", 23), some(23, 9)),  # the indices go round
+        (numbers("float64", 40), some(40, 3)),  # few
+        (numbers("bool", 5), some(5, 2, 3)),
+        (numbers("float16", 9, 7), some(9, 4), slice(1, -1, 2)),
+        (numbers("int8", 9, 7), some(9, 5), some(7, 5)),
+        (numbers("int16", 11, 2, 3), some(11, 5), None, some(2, 2, 5)),
+        (numbers("int32", 4, 9, 3), slice(None, None, -1), some(9, 6), 1),
+        (numbers("int64", 9, 2), ..., slice(0, 1), some(9, 30)[:1] % 2),
+    ]
+    for x, *key in keys if LINE else keys[::2]:
+        arrays: list[np.ndarray] = []
+        template = template_of(tuple(key), arrays)
+        shape = x[tuple(key)].shape
+        values = numbers(x.dtype.name, *shape)
+        lengths = tuple([1 << 40] * len(arrays))
+
+        def ours(x: Any, values: Any, *arrays: Any) -> Any:
+            got = row(indexing.getitem)(x, arrays, template)  # noqa: B023
+            set_to = row(indexing.setitem)(x, arrays, values, template, lengths)  # noqa: B023
+            return got, set_to
+
+        def numpys(x: np.ndarray, values: np.ndarray, *_: np.ndarray) -> Any:
+            changed = x.copy()
+            changed[tuple(key)] = values  # noqa: B023
+            return x[tuple(key)], changed  # noqa: B023
+
+        compare(ours, numpys, x, values, *arrays)
+    if LINE:
+        n, template = 1 << 18, (("array", 0),)
+        # The indices go round, the array goes round, a few indices are answered by all.
+        for of, at, here, gathered, passed in ((n, n, 2.6, 0, 1), (n, n // 2, 1.1, 0, 0.8), (n, n // 16, 0.6, 0.6, 0)):
+            pick = Cost(lambda x, i: row(indexing.getitem)(x, [i], template), spec(of), spec(at, dtype=np.int64))
+            cheap(pick, here, gathered, gathered + passed)
+        put = row(indexing.setitem)
+        given = spec(n), spec(n, dtype=np.int64), spec(n)
+        cheap(Cost(lambda x, i, v: put(x, [i], v, template, (n,)), *given), 5.1, 0.1, 2.1)
+
+
+def places() -> None:
+    i, x, y = rng.integers(-5, 5, (4, 11)), numbers("float64", 5, 9), numbers("int8", 4, 11)
+    compare(lambda x, i: row(np.take)(x, i), np.take, x, i)
+    compare(lambda x, i: row(np.take)(x, i, 0), lambda x, i: np.take(x, i, 0), x, i)
+    compare(lambda x, i: row(np.take)(x, i, -1, mode="wrap"), lambda x, i: np.take(x, i, -1, mode="wrap"), x, i)
+    along = row(np.take_along_axis)
+    compare(lambda x, i: along(x, i, 1), lambda x, i: np.take_along_axis(x, i, 1), x[:4], i)
+    compare(lambda x, i: along(x, i, 0), lambda x, i: np.take_along_axis(x, i, 0), numbers("bool", 7, 1), i)
+    put, update = row(selection.put_flat), row(selection.updated)
+    compare(lambda x, i, v: put(x, i, v, "wrap"), lambda x, i, v: selection.put_flat(x, i, v, "wrap"), x, i * 9, y[0])
+    once = np.argsort(rng.random((4, 11)), 1)[:, :5]
+    put_along = row(selection.put_along)
+    words = y, once, numbers("int8", 4, 1)
+    compare(lambda x, i, v: put_along(x, i, v, 1), lambda x, i, v: selection.put_along(x, i, v, 1), *words)
+    for name in ("add", "maximum"):
+        ours = lambda x, i, v: update(x, i, v, name)  # noqa: B023, E731
+        compare(ours, lambda x, i, v: selection.updated(x, i, v, name), numbers("int32", 6, 2), i % 6, y[..., None])  # noqa: B023
+
+
+TOPICS = [sorts, picks, places]
 
 if __name__ == "__main__":
     for topic in TOPICS:

@@ -1,0 +1,174 @@
+"""Reading and writing rows of a cut array by indices.
+
+Where rows are long, they are cut instead of the axis that is indexed: two transposes between the devices. Otherwise,
+either the indices are few, and on every device: each answers for its own rows, and the answers are joined. Or one of the
+two goes round the devices in a ring, whichever is smaller: the array, block by block, so that each device picks from the
+block that is with it; or the indices with what was found for them, so that each device answers for its own rows, until
+they are home again. Nothing depends on where the indices point, and no device holds more than two blocks of what goes
+round. Exchanges of requests by their owners would move fewer bytes, but their lengths are the data's.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .spread import Spread, cropped, mapped, rank
+
+def _ring(jx: Any, moving: list[Any], state: Any, work: Any) -> Any:
+    """`state` after `work(k, moving, state)` for each device's `moving`, that of the device k places before this one."""
+
+    def step(k: Any, now: tuple[list[Any], Any]) -> tuple[list[Any], Any]:
+        moving, state = now
+        return _next(jx, moving), work(k, moving, state)  # one does not wait for the other
+
+    last = jx.mesh.size - 1
+    moving, state = jx.lax.fori_loop(0, last, step, (moving, state))
+    return work(last, moving, state)
+
+
+def _next(jx: Any, values: list[Any]) -> list[Any]:
+    """What the device before this one in the ring holds."""
+    names, parts = jx.mesh.names, jx.mesh.size
+    return [jx.lax.ppermute(x, names, [(k, (k + 1) % parts) for k in range(parts)]) for x in values]
+
+
+def only_sum(jx: Any, x: Any, names: tuple[str, ...]) -> Any:
+    """The sum over devices of which one has a value and the others have zeros: of bits, for -0.0 and NaN."""
+    dtype = np.dtype(x.dtype)
+    if dtype.kind == "c":
+        return jx.lax.complex(only_sum(jx, x.real, names), only_sum(jx, x.imag, names))
+    if dtype.kind == "b":
+        return jx.lax.psum(x.astype(np.uint8), names).astype(bool)
+    if dtype.kind == "f":
+        bits = jx.lax.bitcast_convert_type(x, np.dtype(f"u{dtype.itemsize}"))
+        return jx.lax.bitcast_convert_type(jx.lax.psum(bits, names), dtype)
+    return jx.lax.psum(x, names)
+
+
+def _told(here: Any, ndim: int) -> Any:
+    """A condition on rows as one on elements."""
+    return here.reshape(here.shape + (1,) * (ndim - here.ndim))
+
+
+class _Plan:
+    """How the rows of `a` (of its first `lead` axes together) and `places` lie on the devices."""
+
+    def __init__(self, jx: Any, a: Any, places: Any, lead: int) -> None:
+        parts = jx.mesh.size
+        self.lead = lead
+        self.rest = a.shape[lead:]
+        self.whole = Spread.line(jx, a.ndim, 0)
+        self.few = places.size * parts <= math.prod(a.shape[:lead])
+        # An axis of the rows that can be cut instead.
+        wide = max(range(lead, a.ndim), key=lambda k: a.shape[k], default=None)
+        self.beside = wide if not self.few and wide is not None and a.shape[wide] >= parts else None
+        self.item = math.prod(self.rest) * np.dtype(a.dtype).itemsize
+        length = a.shape[0] if self.beside is not None else -(-a.shape[0] // parts)
+        self.rows = length * math.prod(a.shape[1:lead])  # of one device
+        kind = np.int32 if self.rows * parts < 2**31 else np.int64
+        self.places = places.astype(kind)
+        self.spread = Spread.at_rest(jx, places.shape)
+        if self.few:
+            self.spread = Spread(jx, [()] * places.ndim)
+        elif math.prod(self.spread.parts) == 1:
+            longest = max(range(places.ndim), key=lambda k: places.shape[k])
+            self.spread = Spread.line(jx, places.ndim, longest)
+        if self.beside is not None:
+            self.whole = Spread.line(jx, a.ndim, self.beside)
+            self.spread = Spread(jx, [()] * places.ndim)
+        self.found = Spread(jx, [*self.spread.sides, *self.whole.sides[lead:]])
+
+    def flat(self, block: Any) -> Any:
+        return block.reshape((-1, *block.shape[self.lead :]))
+
+
+def rows_at(jx: Any, a: Any, places: Any, lead: int = 1) -> Any:
+    """`a[places]` of rows along the first axes of `a`, `lead` of them flattened, the first of which is cut."""
+    names, parts = jx.mesh.names, jx.mesh.size
+    plan = _Plan(jx, a, places, lead)
+    rows = plan.rows
+
+    def pick(block: Any, at: Any, owner: Any, found: Any) -> Any:
+        local = at - owner.astype(at.dtype) * rows
+        here = (local >= 0) & (local < rows)
+        # A slot of zeros would have to be added to the block: the first row stands for what is elsewhere.
+        return jx.np.where(_told(here, found.ndim), block[jx.np.where(here, local, 0)], found)
+
+    def answered(block: Any, at: Any) -> Any:
+        block, me = plan.flat(block), rank(jx, names)
+        if plan.beside is not None:
+            return block.at[at].get(mode="clip")
+        nothing = jx.np.zeros((*at.shape, *plan.rest), block.dtype)
+        if plan.few:
+            return only_sum(jx, pick(block, at, me, nothing), names)
+        if a.size * np.dtype(a.dtype).itemsize <= places.size * (at.dtype.itemsize + plan.item):
+            return _ring(jx, [block], nothing, lambda k, b, found: pick(b[0], at, (me - k) % parts, found))
+
+        def asked(_: Any, state: list[Any]) -> list[Any]:
+            return _next(jx, [state[0], pick(block, state[0], me, state[1])])
+
+        return jx.lax.fori_loop(0, parts, asked, [at, nothing])[1]
+
+    given = plan.whole.fitted(a), plan.spread.fitted(plan.places)
+    found = mapped(jx, answered, [plan.whole, plan.spread], plan.found)(*given)
+    return cropped(jx, found, (*places.shape, *plan.rest))
+
+
+def rows_put(jx: Any, a: Any, places: Any, values: Any, how: str = "set", lead: int = 1) -> Any:
+    """`a` after `a[places] = values` (or `.add`, `.multiply`, `.max`, `.min`) of rows as in `rows_at`. Where `places`
+    names a row twice, the last one is set. Rows beyond the end are none. `values`: one for each place, or a number."""
+    names, parts = jx.mesh.names, jx.mesh.size
+    plan = _Plan(jx, a, places, lead)
+    rows, one = plan.rows, not values.ndim
+    ordered = how == "set" and not one
+    index = np.int32 if places.size < 2**31 else np.int64
+
+    def put(block: Any, last: list[Any], at: Any, given: list[Any]) -> tuple[Any, list[Any]]:
+        """The block and the number of the last write to each of its rows, after the writes `at`."""
+        local = at.reshape(-1)
+        if plan.beside is None:
+            local = local - rank(jx, names).astype(at.dtype) * rows
+        local = jx.np.where((local >= 0) & (local < rows), local, rows)
+        if ordered:
+            turn = given[1].reshape(-1)
+            last = [last[0].at[local].max(turn, mode="drop")]
+            local = jx.np.where(last[0].at[local].get(mode="clip") == turn, local, rows)
+        new = given[0].reshape(() if one else (-1, *block.shape[1:]))
+        return getattr(block.at[local], how)(new, mode="drop"), last
+
+    def written(block: Any, at: Any, *given: Any) -> Any:
+        shape = block.shape
+        last = [jx.np.full(rows, -1, index)] if ordered else []
+        if plan.few or plan.beside is not None:
+            return put(plan.flat(block), last, at, list(given))[0].reshape(shape)
+
+        def visit(_: Any, moving: list[Any], state: Any) -> Any:
+            return put(*state, moving[0], list(given) if one else moving[1:])
+
+        return _ring(jx, [at] if one else [at, *given], (plan.flat(block), last), visit)[0].reshape(shape)
+
+    beyond = rows * parts
+    given, spreads = [values], [Spread(jx, [()] * values.ndim) if one else plan.found]
+    if ordered:
+        given.append(jx.lax.iota(index, places.size).reshape(places.shape))
+        spreads.append(plan.spread)
+    given = [s.fitted(v) for s, v in zip(spreads, given, strict=True)]
+    operands = plan.whole.fitted(a), plan.spread.fitted(plan.places, beyond), *given
+    found = mapped(jx, written, [plan.whole, plan.spread, *spreads], plan.whole)(*operands)
+    return cropped(jx, found, a.shape)
+
+
+def along(jx: Any, f: Any, arrays: list[Any], axis: int) -> Any:
+    """`f` of arrays of one rank, line by line along `axis`: with the longest other axis cut. None where none is long
+    enough."""
+    shape = np.broadcast_shapes(*[tuple([1 if k == axis else n for k, n in enumerate(x.shape)]) for x in arrays])
+    if max(shape, default=0) < jx.mesh.size:
+        return None
+    other = max(range(len(shape)), key=lambda k: shape[k])
+    line = Spread.line(jx, len(shape), other)
+    wide = [jx.np.broadcast_to(x, tuple([x.shape[k] if k == axis else n for k, n in enumerate(shape)])) for x in arrays]
+    found = mapped(jx, f, [line] * len(arrays), line)(*[line.fitted(x) for x in wide])
+    return cropped(jx, found, tuple([found.shape[k] if k == axis else n for k, n in enumerate(shape)]))
