@@ -41,6 +41,11 @@ def floating(jx: Any, *operands: Any, half: bool = False) -> list[Any]:
     return [cast(jx, v, kind) for v in operands]
 
 
+def is_cut(jx: Any, a: Any) -> bool:
+    """Whether some axis of `a` lies on several devices."""
+    return any(jx.sharded.is_cut(jx, a.shape, k) for k in range(a.ndim))
+
+
 def axis_of(axis: Any, ndim: int) -> int:
     """An axis from 0; refuses what NumPy would."""
     axis = int(axis)

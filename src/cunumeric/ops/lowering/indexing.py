@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import lowers
+from .common import is_cut
 from .elementwise import cast
 
 
@@ -132,7 +133,7 @@ class _Rows:
 
 def _cut_rows(jx: Any, x: Any, indices: list[Any], template: tuple) -> _Rows | None:
     """The rows of `x`, if they have to be picked from several devices."""
-    if jx.mesh is None or not x.size or max(jx.mesh.parts(x.shape), default=1) == 1:
+    if not is_cut(jx, x):
         return None
     rows = _Rows(jx, x, indices, template)
     return rows if rows.cut else None
@@ -177,6 +178,8 @@ def _written(jx, x, indices, value, template):
 
 @lowers(getmask, "x", "mask")
 def _getmask(jx, x, mask, count):
+    if is_cut(jx, mask):
+        return jx.sharded.chosen(jx, mask, [x], count)[1]
     return x[jx.np.nonzero(mask, size=count, fill_value=0)]
 
 
@@ -187,6 +190,8 @@ def _setmask(jx, x, mask, value):
     wide = mask.reshape(mask.shape + (1,) * rest)
     if value.ndim and value.ndim > rest and value.shape[0] != 1:
         # One value for each true element: the k-th gets the k-th.
+        if is_cut(jx, mask):
+            return jx.sharded.filled(jx, x, mask, jx.np.broadcast_to(value, value.shape[:1] + x.shape[mask.ndim :]))
         k = jx.np.cumsum(mask.reshape(-1)).reshape(mask.shape) - 1
         value = value.at[k].get(mode="clip")
     elif value.ndim > rest:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import Refused, lowers, no
-from .common import NV, flat_axis, given, joined
+from .common import NV, flat_axis, given, is_cut, joined
 from .elementwise import LOWER, cast
 
 
@@ -65,16 +65,12 @@ class Elements:
         return self.jx.lax.transpose(found, [self.order.index(k) for k in range(a.ndim)])
 
 
-def _is_cut(jx: Any, a: Any) -> bool:
-    return any(jx.sharded.is_cut(jx, a.shape, k) for k in range(a.ndim))
-
-
 @lowers(np.take, "a", "indices")
 def take(jx, a, indices, axis=None, out=None, mode="raise"):
     no(out)
     if indices.dtype.kind not in "biu":
         raise Refused
-    if axis is None and a.ndim > 1 and a.size and _is_cut(jx, a):
+    if axis is None and a.ndim > 1 and a.size and is_cut(jx, a):
         elements = Elements(jx, a)
         return elements.at(a, elements.flat(jx.np.clip(_within(jx, indices, a.size, mode), 0, a.size - 1)))
     a, axis = flat_axis(jx, a, axis)
@@ -158,7 +154,7 @@ def _put_flat(jx, a, indices, values, mode):
     """The last of several values for one place wins."""
     places = _within(jx, indices.reshape(-1), a.size, mode)
     count = places.shape[0]
-    if _is_cut(jx, a):
+    if is_cut(jx, a):
         elements = Elements(jx, a)
         values = jx.np.resize(cast(jx, values.reshape(-1), a.dtype), (count,))
         return elements.put(a, elements.flat(places), values)
@@ -265,11 +261,16 @@ def chosen(a: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
 
 @lowers(chosen, "a", "mask")
 def _chosen(jx, a, mask, size):
+    if is_cut(jx, mask):
+        return jx.sharded.chosen(jx, mask, [a], size)[1]
     return a[_places(jx, mask, size)]
 
 
 def _places(jx: Any, mask: Any, size: int) -> Any:
-    """Places of the `size` true elements of a vector."""
+    """Places of the `size` true elements of a mask, in C order."""
+    if is_cut(jx, mask):
+        return jx.sharded.chosen(jx, mask, [], size)[0]
+    mask = mask.reshape(-1)
     n = mask.shape[0]
     kind = np.int32 if n < 2**31 else np.int64
     before = jx.lax.cumsum(mask.astype(kind), 0)
@@ -285,6 +286,9 @@ def rows_chosen(a: np.ndarray, mask: np.ndarray, size: int, axis: int) -> np.nda
 
 @lowers(rows_chosen, "a", "mask")
 def _rows_chosen(jx, a, mask, size, axis):
+    if jx.sharded.is_cut(jx, a.shape, axis):
+        rows = jx.sharded.chosen(jx, mask, [jx.np.moveaxis(a, axis, 0)], size)[1]
+        return jx.np.moveaxis(rows, 0, axis)
     return jx.np.take(a, _places(jx, mask, size), axis, mode="clip")
 
 
@@ -295,7 +299,7 @@ def places_chosen(mask: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
 
 @lowers(places_chosen, "mask")
 def _places_chosen(jx, mask, size):
-    flat = _places(jx, (mask != 0).reshape(-1), size).astype(np.int64)
+    flat = _places(jx, mask != 0, size).astype(np.int64)
     found = []
     for n in reversed(mask.shape[1:]):
         found.append(flat % n)
@@ -338,14 +342,15 @@ def sorted_steps(a: np.ndarray, equal_nan: bool) -> tuple[np.ndarray, ...]:
 
 @lowers(sorted_steps, "a")
 def _sorted_steps(jx, a, equal_nan):
-    from .sorting import keys, order_of
+    from .sorting import with_order
 
-    order = order_of(jx, keys(jx, a), 0)
-    s = a[order]
-    new = s[1:] != s[:-1]
+    s, order = with_order(jx, a, 0)
+    # A shift and the first place by itself: joined parts would be gathered where there are several devices.
+    last = jx.lax.pad(s, np.zeros((), s.dtype), [(1, -1, 0)])
+    new = s != last
     if equal_nan and a.dtype.kind in "fc":
-        new = new & ~(jx.np.isnan(s[1:]) & jx.np.isnan(s[:-1]))
-    return s, order, jx.np.concatenate([jx.np.ones((min(1, a.shape[0]),), bool), new])
+        new = new & ~(jx.np.isnan(s) & jx.np.isnan(last))
+    return s, order, new | (jx.lax.iota(np.int32, a.shape[0]) == 0)
 
 
 def ranks(new: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -357,7 +362,12 @@ def ranks(new: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 @lowers(ranks, "new", "order")
 def _ranks(jx, new, order):
-    return jx.np.zeros(order.shape, np.int64).at[order].set(jx.np.cumsum(new) - 1, unique_indices=True)
+    from .scans import cumulated
+
+    numbers = cumulated(jx, new.astype(np.int64), 0, "add") - 1
+    if is_cut(jx, order):
+        return jx.sharded.rows_put(jx, jx.np.zeros(order.shape, np.int64), order, numbers, "max")
+    return jx.np.zeros(order.shape, np.int64).at[order].set(numbers, unique_indices=True)
 
 
 def steps_between(places: np.ndarray, end: int) -> np.ndarray:
@@ -367,7 +377,7 @@ def steps_between(places: np.ndarray, end: int) -> np.ndarray:
 
 @lowers(steps_between, "places")
 def _steps_between(jx, places, end):
-    return jx.np.diff(places, append=end)
+    return jx.lax.pad(places, np.asarray(end, places.dtype), [(-1, 1, 0)]) - places
 
 
 def filled_diagonal(a: np.ndarray, value: np.ndarray, wrap: bool) -> np.ndarray:

@@ -33,6 +33,14 @@ def in_order(jx: Any, a: Any, axis: int) -> Any:
     return found[0] if len(found) == 1 else jx.lax.complex(found[1], found[2])
 
 
+def with_order(jx: Any, a: Any, axis: int) -> tuple[Any, Any]:
+    """`a` sorted along an axis, and the indices that sort it."""
+    n, found = a.shape[axis], keys(jx, a)
+    place = jx.lax.broadcasted_iota(np.int32 if n < 2**31 else np.int64, a.shape, axis)
+    *s, order = together(jx, [*found, place], len(found), axis)
+    return s[0] if len(s) == 1 else jx.lax.complex(s[1], s[2]), order.astype(np.int64)
+
+
 def order_of(jx: Any, found: list[Any], axis: int) -> Any:
     """Indices that sort by the keys `found`, the first before the others."""
     n = found[0].shape[axis]

@@ -160,7 +160,47 @@ def places() -> None:
         compare(ours, lambda x, i, v: selection.updated(x, i, v, name), numbers("int32", 6, 2), i % 6, y[..., None])  # noqa: B023
 
 
-TOPICS = [sorts, picks, places]
+def masks() -> None:
+    n, size = 60, 29
+    v, spread = numbers("float64", n), np.argsort(rng.random(n)) < size
+    of_vector = row(selection.chosen), row(selection.places_chosen), row(indexing.setmask)
+    values = numbers("float64", size)
+
+    def ours(v: Any, mask: Any, values: Any) -> Any:
+        pick, nonzero, put = of_vector
+        return pick(v, mask, size), nonzero(mask, size)[0], put(v, mask, values)
+
+    def numpys(v: np.ndarray, mask: np.ndarray, values: np.ndarray) -> Any:
+        return v[mask], np.nonzero(mask)[0], selection.put_masked(v, mask, values, False)
+
+    f = program(ours, v, spread, values)
+    several = [spread, np.arange(n) < size, np.arange(n) >= n - size, np.arange(n) // 7 % 2 == 0]
+    for mask in several if n % mesh.size == 0 else []:
+        if mask.sum() == size:
+            put_in = np.pad(values, (0, -size % mesh.size))
+            for x, y in zip(f(v, mask, put_in), numpys(v, mask, values), strict=True):
+                same(np.asarray(x)[: y.size], y, mask)
+    x, mask = numbers("int8", 5, 7, 2), rng.integers(0, 2, (5, 7)) > 0
+    k = int(mask.sum())
+    get, put = row(indexing.getmask), row(indexing.setmask)
+    compare(lambda x, m: get(x, m, k), lambda x, m: x[m], x, mask)
+    compare(put, indexing.setmask, x, mask, numbers("int8", k, 2))
+    compare(lambda m: row(selection.places_chosen)(m, k), np.nonzero, mask)
+    some = np.array([True, False, True, True, False])
+    rows = row(selection.rows_chosen)
+    compare(lambda x, m: rows(x, m, 3, 0), lambda x, m: np.compress(m, x, 0), x, some)
+    compare(lambda a: row(selection.sorted_steps)(a, True), lambda a: selection.sorted_steps(a, True), numbers("float64", 23))
+    steps = selection.sorted_steps(numbers("int8", 23), True)
+    compare(row(selection.ranks), selection.ranks, *steps[:0:-1])
+    compare(lambda p: row(selection.steps_between)(p, 30), lambda p: selection.steps_between(p, 30), np.array([0, 4, 5, 9, 20]))
+    if LINE:
+        n = 1 << 20
+        cheap(Cost(lambda x, m: get(x, m, n // 2), spec(n), spec(n, dtype=bool)), 4, 0.1)
+        cheap(Cost(lambda m: row(selection.places_chosen)(m, n // 2), spec(n, dtype=bool)), 30, 0.1)
+        cheap(Cost(put, spec(n), spec(n, dtype=bool), spec(n // 2)), 4, 0.1)
+
+
+TOPICS = [sorts, picks, places, masks]
 
 if __name__ == "__main__":
     for topic in TOPICS:

@@ -1,8 +1,20 @@
 """Kernels for several devices, where XLA's partitioner would bring whole operands to every device."""
 
+from .choosing import chosen, filled
 from .picking import along, rows_at, rows_put
 from .scans import accumulated, running
 from .sorting import in_order
 from .spread import beside, is_cut
 
-__all__ = ["accumulated", "along", "beside", "in_order", "is_cut", "rows_at", "rows_put", "running"]
+__all__ = [
+    "accumulated",
+    "along",
+    "beside",
+    "chosen",
+    "filled",
+    "in_order",
+    "is_cut",
+    "rows_at",
+    "rows_put",
+    "running",
+]
