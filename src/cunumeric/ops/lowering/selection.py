@@ -317,6 +317,14 @@ def _repeated(jx, a, counts, size, axis):
     return jx.np.repeat(a, jx.np.broadcast_to(counts, (a.shape[axis],)), axis, total_repeat_length=size)
 
 
+def tallied(jx: Any, at: Any, weights: Any, size: int) -> Any:
+    """The sum of the weights for each of `size` bins; places beyond them count for none."""
+    none = jx.np.zeros(size, weights.dtype)
+    if jx.sharded.is_cut(jx, none.shape, 0):
+        return jx.sharded.rows_put(jx, none, at, weights, "add")
+    return none.at[at].add(weights, mode="drop")
+
+
 def counted(x: np.ndarray, weights: Any, size: int) -> np.ndarray:
     """`bincount` with `size` bins, which are enough."""
     return np.bincount(x, weights, size)
@@ -324,9 +332,8 @@ def counted(x: np.ndarray, weights: Any, size: int) -> np.ndarray:
 
 @lowers(counted, "x", "weights")
 def _counted(jx, x, weights, size):
-    if weights is None:
-        return jx.np.zeros(size, np.int64).at[x].add(1)
-    return jx.np.zeros(size, np.float64).at[x].add(cast(jx, weights, np.float64))
+    w = np.ones((), np.int64) if weights is None else cast(jx, weights, np.float64)
+    return tallied(jx, x, w, size)
 
 
 def sorted_steps(a: np.ndarray, equal_nan: bool) -> tuple[np.ndarray, ...]:

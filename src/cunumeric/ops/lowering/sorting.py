@@ -10,6 +10,7 @@ import numpy as np
 from . import Refused, lowers, no
 from .common import axis_of, flat_axis, joined
 from .elementwise import cast
+from .selection import rows_of
 
 
 def keys(jx: Any, a: Any) -> list[Any]:
@@ -24,6 +25,8 @@ def together(jx: Any, operands: list[Any], num_keys: int, axis: int) -> list[Any
     """Arrays of one shape, sorted along an axis by the first `num_keys` of them."""
     if jx.sharded.is_cut(jx, operands[0].shape, axis):
         return jx.sharded.in_order(jx, operands, num_keys, axis)
+    # Where it is not cut by the rule it may be cut for now, as what was transposed is.
+    operands = [jx.sharded.rested(jx, x) for x in operands]
     return jx.lax.sort(operands, dimension=axis, is_stable=True, num_keys=num_keys)
 
 
@@ -136,6 +139,8 @@ def precedes(jx: Any, left: list[Any], right: list[Any], or_equal: Any) -> Any:
 def place_of(jx: Any, a: Any, v: Any, right: bool) -> Any:
     """Where the elements of `v` belong in the sorted vector `a`: by bisection, all at once."""
     n = a.shape[0]
+    if jx.sharded.is_cut(jx, a.shape, 0):
+        return jx.sharded.counted(jx, keys(jx, a), keys(jx, v), right)
     low = jx.np.zeros(v.shape, np.int64)
     if not n:
         return low
@@ -155,7 +160,7 @@ def searchsorted(jx, a, v, side="left", sorter=None):
     if sorter is not None:
         if sorter.dtype.kind not in "iu" or sorter.shape != a.shape:
             raise Refused
-        a = a[sorter]
+        a = rows_of(jx, a, sorter.astype(np.int64), 0)
     a, v = joined(jx, a, v)
     return place_of(jx, a, v, side == "right")
 
@@ -229,4 +234,6 @@ def contained(jx: Any, x: Any, among: Any) -> Any:
     if not n:
         return jx.np.zeros(x.shape, bool)
     among = in_order(jx, among, 0)
+    if jx.sharded.is_cut(jx, among.shape, 0):
+        return (place_of(jx, among, x, True) > place_of(jx, among, x, False)) & (x == x)
     return among[jx.np.minimum(place_of(jx, among, x, False), n - 1)] == x

@@ -200,7 +200,37 @@ def masks() -> None:
         cheap(Cost(put, spec(n), spec(n, dtype=bool), spec(n // 2)), 4, 0.1)
 
 
-TOPICS = [sorts, picks, places, masks]
+def ranks() -> None:
+    sort = np.sort(numbers("float64", 23))
+    hay, complexes = numbers("int16", 23), np.sort(numbers("complex64", 11))
+    for side in ("left", "right"):
+        find = lambda a, v: row(np.searchsorted)(a, v, side)  # noqa: B023, E731
+        for a, v in ((sort, numbers("float64", 50)), (sort, numbers("float32", 9)), (complexes, numbers("complex64", 7))):
+            compare(find, lambda a, v: np.searchsorted(a, v, side), a, v)  # noqa: B023
+    among = lambda x, y: row(np.isin)(x, y)  # noqa: E731
+    compare(among, np.isin, numbers("float64", 9, 2), numbers("float64", 17))
+    several = np.array([0, 0.3, 0.5, 0.98, 1])
+    for a, axis in ((hay, None), (numbers("float64", 9, 3), None), (rng.random((9, 7)), 0), (rng.random((23, 2)), 0)):
+        for f, words in ((np.median, ()), (np.nanmedian, ()), (np.quantile, (several,)), (np.nanpercentile, (30,))):
+            compare(
+                lambda a: row(f)(a, *words, axis=axis).astype(np.float64),  # noqa: B023
+                lambda a: np.asarray(f(a, *words, axis=axis), np.float64),  # noqa: B023
+                a,
+            )
+    compare(lambda x: row(selection.counted)(x, None, 30), lambda x: np.bincount(x, None, 30), rng.integers(0, 25, 60))
+    bins = np.linspace(-3, 3, 7)
+    compare(lambda a: row(np.histogram)(a, bins)[0], lambda a: np.histogram(a, bins)[0], np.nan_to_num(numbers("float64", 50)))
+    if LINE:
+        n = 1 << 20
+        find = row(np.searchsorted)
+        cheap(Cost(find, spec(n), spec(n)), 4, 0, 1.1)
+        cheap(Cost(find, spec(n), spec(n // 4)), 2, 0, 0.4)
+        cheap(Cost(row(np.median), spec(n)), 2.5, 0.1)
+        cheap(Cost(lambda a: row(np.median)(a, 0), spec(1 << 14, 64)), 3.2, 0.1)
+        cheap(Cost(lambda x: row(selection.counted)(x, None, n), spec(n, dtype=np.int64)), 4, 0, 1.1)
+
+
+TOPICS = [sorts, picks, places, masks, ranks]
 
 if __name__ == "__main__":
     for topic in TOPICS:

@@ -21,18 +21,19 @@ _PIECES = 8
 _PIECES_FROM = 1 << 14
 
 
-def by_pieces(jx: Any, f: Callable[[Any, list[Any]], list[Any]], into: list[Any]) -> list[Any]:
-    """Arrays whose elements at the positions i are `f(i, elements of into there)`; for some f is called twice."""
-    n = into[0].shape[0]
+def by_pieces(jx: Any, f: Callable[..., list[Any]], into: list[Any], beside: list[Any] | None = None) -> list[Any]:
+    """Arrays whose elements at the positions i are `f(i, old)`, or with `f(i, old, others)`, where `old` and `others` are
+    the elements there of `into` and `beside`. What f gives for a position must not depend on what it gave before."""
+    n, given = into[0].shape[0], beside or []
     if n < _PIECES_FROM:
-        return f(jx.lax.iota(np.int32, n), into)
+        return f(jx.lax.iota(np.int32, n), into, *[given][: len(given)])
     size = -(-n // _PIECES)
     kind = np.int32 if n < 2**30 else np.int64
 
     def piece(k: Any, arrays: list[Any]) -> list[Any]:
         first = jx.np.minimum(k * size, n - size)
-        old = [jx.lax.dynamic_slice_in_dim(x, first, size) for x in arrays]
-        new = f(first + jx.lax.iota(kind, size), old)
+        old, others = ([jx.lax.dynamic_slice_in_dim(x, first, size) for x in y] for y in (arrays, given))
+        new = f(first + jx.lax.iota(kind, size), old, *[others][: len(others)])
         return [jx.lax.dynamic_update_slice_in_dim(x, y, first, 0) for x, y in zip(arrays, new, strict=True)]
 
     return jx.lax.fori_loop(np.asarray(0, kind), np.asarray(_PIECES, kind), piece, into)

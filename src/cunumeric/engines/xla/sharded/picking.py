@@ -17,7 +17,7 @@ import numpy as np
 
 from .spread import Spread, cropped, mapped, rank
 
-def _ring(jx: Any, moving: list[Any], state: Any, work: Any) -> Any:
+def ring(jx: Any, moving: list[Any], state: Any, work: Any) -> Any:
     """`state` after `work(k, moving, state)` for each device's `moving`, that of the device k places before this one."""
 
     def step(k: Any, now: tuple[list[Any], Any]) -> tuple[list[Any], Any]:
@@ -33,6 +33,16 @@ def _next(jx: Any, values: list[Any]) -> list[Any]:
     """What the device before this one in the ring holds."""
     names, parts = jx.mesh.names, jx.mesh.size
     return [jx.lax.ppermute(x, names, [(k, (k + 1) % parts) for k in range(parts)]) for x in values]
+
+
+def asking(jx: Any, questions: list[Any], answers: Any, work: Any) -> Any:
+    """`answers` after `work(questions, answers)` on each device; both go round until they are home again."""
+
+    def step(_: Any, moving: list[Any]) -> list[Any]:
+        *questions, answers = moving
+        return _next(jx, [*questions, work(questions, answers)])
+
+    return jx.lax.fori_loop(0, jx.mesh.size, step, [*questions, answers])[-1]
 
 
 def only_sum(jx: Any, x: Any, names: tuple[str, ...]) -> Any:
@@ -105,12 +115,8 @@ def rows_at(jx: Any, a: Any, places: Any, lead: int = 1) -> Any:
         if plan.few:
             return only_sum(jx, pick(block, at, me, nothing), names)
         if a.size * np.dtype(a.dtype).itemsize <= places.size * (at.dtype.itemsize + plan.item):
-            return _ring(jx, [block], nothing, lambda k, b, found: pick(b[0], at, (me - k) % parts, found))
-
-        def asked(_: Any, state: list[Any]) -> list[Any]:
-            return _next(jx, [state[0], pick(block, state[0], me, state[1])])
-
-        return jx.lax.fori_loop(0, parts, asked, [at, nothing])[1]
+            return ring(jx, [block], nothing, lambda k, b, found: pick(b[0], at, (me - k) % parts, found))
+        return asking(jx, [at], nothing, lambda at, found: pick(block, at[0], me, found))
 
     given = plan.whole.fitted(a), plan.spread.fitted(plan.places)
     found = mapped(jx, answered, [plan.whole, plan.spread], plan.found)(*given)
@@ -148,7 +154,7 @@ def rows_put(jx: Any, a: Any, places: Any, values: Any, how: str = "set", lead: 
         def visit(_: Any, moving: list[Any], state: Any) -> Any:
             return put(*state, moving[0], list(given) if one else moving[1:])
 
-        return _ring(jx, [at] if one else [at, *given], (plan.flat(block), last), visit)[0].reshape(shape)
+        return ring(jx, [at] if one else [at, *given], (plan.flat(block), last), visit)[0].reshape(shape)
 
     beyond = rows * parts
     given, spreads = [values], [Spread(jx, [()] * values.ndim) if one else plan.found]

@@ -75,6 +75,13 @@ def passed(jx: Any, a: Any, names: tuple[str, ...], parts: int, by: int) -> Any:
     return jx.lax.ppermute(a, names, [(k, k + by) for k in range(parts) if 0 <= k + by < parts])
 
 
+def rested(jx: Any, a: Any) -> Any:
+    """`a`, laid out as it would lie at rest; what is cut along no axis stays as it is."""
+    if not any(is_cut(jx, a.shape, k) for k in range(a.ndim)):
+        return a
+    return jx.lax.with_sharding_constraint(a, jx.mesh.sharding(a.shape))
+
+
 def beside(jx: Any, a: Any, axis: int) -> Any:
     """`a` with all of `axis` on each device: cut along the longest other axis, if there is one."""
     others = [k for k in range(a.ndim) if k != axis]
