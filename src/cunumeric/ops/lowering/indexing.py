@@ -176,9 +176,14 @@ def _written(jx, x, indices, value, template):
     return flat.reshape(x.shape)
 
 
+def _cut_under(jx: Any, x: Any, mask: Any) -> bool:
+    """Whether the mask, or an axis that it is for, lies on several devices."""
+    return is_cut(jx, mask) or any(jx.sharded.is_cut(jx, x.shape, k) for k in range(mask.ndim))
+
+
 @lowers(getmask, "x", "mask")
 def _getmask(jx, x, mask, count):
-    if is_cut(jx, mask):
+    if _cut_under(jx, x, mask):
         return jx.sharded.chosen(jx, mask, [x], count)[1]
     return x[jx.np.nonzero(mask, size=count, fill_value=0)]
 
@@ -190,7 +195,7 @@ def _setmask(jx, x, mask, value):
     wide = mask.reshape(mask.shape + (1,) * rest)
     if value.ndim and value.ndim > rest and value.shape[0] != 1:
         # One value for each true element: the k-th gets the k-th.
-        if is_cut(jx, mask):
+        if _cut_under(jx, x, mask):
             return jx.sharded.filled(jx, x, mask, jx.np.broadcast_to(value, value.shape[:1] + x.shape[mask.ndim :]))
         k = jx.np.cumsum(mask.reshape(-1)).reshape(mask.shape) - 1
         value = value.at[k].get(mode="clip")

@@ -176,18 +176,24 @@ def put_masked(a: np.ndarray, mask: np.ndarray, values: np.ndarray, repeats: boo
 
 @lowers(put_masked, "a", "mask", "values")
 def _put_masked(jx, a, mask, values, repeats):
-    mask = mask.reshape(-1) != 0
     values = cast(jx, values.reshape(-1), a.dtype)
     n = values.shape[0]
-    if not n or mask.shape[0] != a.size:
+    if not n or mask.size != a.size:
         raise Refused
+    mask = mask.reshape(a.shape) != 0
     if n == 1:
         chosen = values[0]
     elif repeats:
-        chosen = jx.np.resize(values, (a.size,))
+        place: Any = 0
+        for k, length in enumerate(a.shape):
+            place = place * length + jx.lax.broadcasted_iota(np.int64, a.shape, k)
+        chosen = rows_of(jx, values, place % n, 0)
     else:
-        chosen = values[(jx.np.cumsum(mask) - 1) % n]
-    return jx.np.where(mask, chosen, a.reshape(-1)).reshape(a.shape)
+        from .scans import cumulated
+
+        before = cumulated(jx, mask.reshape(-1).astype(np.int64), 0, "add").reshape(a.shape) - 1
+        chosen = rows_of(jx, values, before % n, 0)
+    return jx.np.where(mask, chosen, a)
 
 
 @lowers(np.choose, "a", "*choices")
@@ -322,6 +328,8 @@ def tallied(jx: Any, at: Any, weights: Any, size: int) -> Any:
     none = jx.np.zeros(size, weights.dtype)
     if jx.sharded.is_cut(jx, none.shape, 0):
         return jx.sharded.rows_put(jx, none, at, weights, "add")
+    if is_cut(jx, at):
+        return jx.sharded.tallied(jx, at, weights, size)
     return none.at[at].add(weights, mode="drop")
 
 

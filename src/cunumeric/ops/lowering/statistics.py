@@ -275,11 +275,11 @@ def histogram(jx, a, bins, range=None, density=None, weights=None):
         raise Refused
     no(range)
     n = bins.shape[0] - 1
-    at = _bin_of(jx, a.reshape(-1), bins)
+    at = _bin_of(jx, a, bins)
     if weights is None:
         counts = tallied(jx, at, np.ones((), np.int64), n)
     else:
-        w = weights.reshape(-1)
+        w = weights
         wide = w if w.dtype.kind in "iu" else cast(jx, w, np.result_type(w.dtype, np.float64))
         counts = tallied(jx, at, wide, n).astype(w.dtype)
     if density:

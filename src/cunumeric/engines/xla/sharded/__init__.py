@@ -1,7 +1,7 @@
 """Kernels for several devices, where XLA's partitioner would bring whole operands to every device."""
 
 from .choosing import chosen, filled
-from .picking import along, rows_at, rows_put
+from .picking import along, rows_at, rows_put, tallied
 from .scans import accumulated, running
 from .searching import counted, ranked
 from .sorting import in_order
@@ -21,4 +21,5 @@ __all__ = [
     "rows_at",
     "rows_put",
     "running",
+    "tallied",
 ]

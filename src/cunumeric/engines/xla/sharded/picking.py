@@ -167,6 +167,20 @@ def rows_put(jx: Any, a: Any, places: Any, values: Any, how: str = "set", lead: 
     return cropped(jx, found, a.shape)
 
 
+def tallied(jx: Any, at: Any, weights: Any, size: int) -> Any:
+    """The sum of the weights for each of `size` bins, which are few: each device sums for itself, and all together."""
+    spread = Spread.at_rest(jx, at.shape)
+    one = not weights.ndim
+
+    def kernel(at: Any, weights: Any) -> Any:
+        mine = jx.np.zeros(size, weights.dtype).at[at.reshape(-1)].add(weights.reshape(() if one else -1), mode="drop")
+        return jx.lax.psum(mine, jx.mesh.names)
+
+    none = Spread(jx, [()])
+    of_weights = Spread(jx, []) if one else spread
+    return mapped(jx, kernel, [spread, of_weights], none)(spread.fitted(at, size), of_weights.fitted(weights))
+
+
 def along(jx: Any, f: Any, arrays: list[Any], axis: int) -> Any:
     """`f` of arrays of one rank, line by line along `axis`: with the longest other axis cut. None where none is long
     enough."""
