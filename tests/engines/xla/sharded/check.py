@@ -87,6 +87,42 @@ def scans() -> None:
     cheap(Cost(row(np.maximum.accumulate), spec(1 << 18)), "maximum.accumulate")
 
 
+def transforms() -> None:
+    f = np.fft
+    vectors = [numbers(d, n) for d, n in zip(("float64", "complex128", "complex64", "int8"), (32, 23, 64, 5), strict=True)]
+    vectors += [numbers("float32", 7), numbers("complex128", 1), numbers("float64", 3)]
+    for one in (f.fft, f.ifft, f.rfft, f.irfft, f.hfft, f.ihfft):
+        some = [a for a in vectors if a.dtype.kind != "c" or one not in (f.rfft, f.ihfft)]
+        some = [a for a in some if a.size > 1 or one not in (f.irfft, f.hfft)]
+        compare(row(one), one, some[:: 1 + 2 * (one in (f.hfft, f.ihfft))], f"{one}")
+        for axis in (0, 1):
+            rows = [numbers(d, 6, 10) for d in ("float64", "complex64") if d == "float64" or one not in (f.rfft, f.ihfft)]
+            words = {"axis": axis, "n": 12, "norm": "ortho"}
+            compare(lambda a: row(one)(a, **words), lambda a: one(a, **words), rows, f"{one}, axis {axis}")  # noqa: B023
+        high = [numbers("float64", 17, 2)]
+        compare(lambda a: row(one)(a, axis=0), lambda a: one(a, axis=0), high, f"{one} of columns")  # noqa: B023
+    for one in (f.fft2, f.ifft2, f.rfft2, f.irfft2):
+        some = [numbers(d, *shape) for d, shape in (("float64", (8, 8)), ("float32", (5, 7)), ("float64", (33, 2)))]
+        some += [numbers("complex128", 6, 5), numbers("complex64", 3, 8, 5)] if one is not f.rfft2 else []
+        compare(row(one), one, some, f"{one}")
+        words = {"s": (9, 6), "axes": (1, 0), "norm": "forward"}
+        compare(lambda a: row(one)(a, **words), lambda a: one(a, **words), some[:2], f"{one}, other axes")  # noqa: B023
+    for one in (f.fftn, f.ifftn, f.rfftn, f.irfftn):
+        some = [numbers("float64", 4, 5, 6), numbers("float32", 2, 3, 5, 4)]
+        compare(row(one), one, some, f"{one}")
+        words = {"axes": (0, 2), "s": (7, 4)}
+        compare(lambda a: row(one)(a, **words), lambda a: one(a, **words), some[:1], f"{one}, some axes")  # noqa: B023
+    compare(lambda a: row(f.fftn)(a, axes=(0, 1, 0)), lambda a: f.fftn(a, axes=(0, 1, 0)), [numbers("float64", 4, 5)], "n")
+    # of real operands: complex results are twice as large
+    cheap(Cost(row(f.fft2), spec(256, 512)), "fft2", 6)
+    cheap(Cost(lambda a: row(f.fft)(a, axis=1), spec(256, 512)), "fft of rows", 6)
+    cheap(Cost(row(f.fft), spec(9 << 16)), "fft", 8)
+    cheap(Cost(row(f.fft), spec(100003)), "fft of a prime length", 24)
+    chain = Cost(lambda a: row(f.ifft2)(row(f.fft2)(a) * 0.5), spec(256, 512, dtype=complex))
+    cheap(chain, "a chain of transforms", 4)
+    assert chain.kinds["all-to-all"] < 2.1, f"a chain of transforms: {chain}"
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]]()
     print(f"{sys.argv[1]}: passed")

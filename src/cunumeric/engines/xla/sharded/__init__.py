@@ -2,5 +2,6 @@
 
 from .scans import accumulated, running
 from .spread import beside, is_cut
+from .transforms import transformed
 
-__all__ = ["accumulated", "beside", "is_cut", "running"]
+__all__ = ["accumulated", "beside", "is_cut", "running", "transformed"]
