@@ -1,7 +1,22 @@
 """Kernels for several devices, where XLA's partitioner would bring whole operands to every device."""
 
+from .movement import joined, picked, reshaped, rolled, window
+from .products import applied, product
 from .scans import accumulated, running
 from .spread import beside, is_cut
 from .transforms import transformed
 
-__all__ = ["accumulated", "beside", "is_cut", "running", "transformed"]
+__all__ = [
+    "accumulated",
+    "applied",
+    "beside",
+    "is_cut",
+    "joined",
+    "picked",
+    "product",
+    "reshaped",
+    "rolled",
+    "running",
+    "transformed",
+    "window",
+]

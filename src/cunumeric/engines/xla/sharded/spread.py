@@ -25,6 +25,7 @@ class Spread:
         self.jx = jx
         self.sides = tuple(sides)
         self.parts = tuple([math.prod([jx.mesh.jax.shape[name] for name in names]) for names in self.sides])
+        self.cut = max(self.parts, default=1) > 1
         self.spec = jx.jax.sharding.PartitionSpec(*[names or None for names in self.sides])
 
     @classmethod
@@ -70,13 +71,72 @@ def passed(jx: Any, a: Any, names: tuple[str, ...], parts: int, by: int) -> Any:
     return jx.lax.ppermute(a, names, [(k, k + by) for k in range(parts) if 0 <= k + by < parts])
 
 
+def exchanged(jx: Any, x: Any, apart: int, together: int, names: tuple[str, ...], parts: int) -> Any:
+    """A kernel's block of an array that is cut along `together`, as its block when it is cut along `apart` instead, which
+    is padded to equal parts."""
+    widths = [(0, -n % parts if k == apart else 0, 0) for k, n in enumerate(x.shape)]
+    if any(high for _, high, _ in widths):
+        x = jx.lax.pad(x, np.zeros((), x.dtype), widths)
+    return jx.lax.all_to_all(x, names, apart, together, tiled=True)
+
+
+# On a grid XLA's partitioner exchanges blocks between layouts only where all parts are of one length; others it gathers.
+
+
+def _by_hand(jx: Any, shape: tuple[int, ...]) -> bool:
+    return len(jx.mesh.grid) > 1 and any(n % jx.mesh.size for n in shape if n > 1)
+
+
+def lined(jx: Any, a: Any, axis: int) -> tuple[Any, Spread]:
+    """`a` cut along `axis` over all devices, padded there, and how it lies."""
+    if not _by_hand(jx, a.shape):
+        spread = Spread.line(jx, a.ndim, axis)
+        return spread.fitted(a), spread
+    rest = Spread.at_rest(jx, a.shape)
+    cuts = [(k, rest.sides[k], rest.parts[k]) for k in range(a.ndim) if rest.parts[k] > 1 and k != axis]
+    names = sum([sides for _, sides, _ in cuts], rest.sides[axis])
+    if not names:
+        names = jx.mesh.names
+        cuts = []
+    spread = Spread(jx, [names if k == axis else () for k in range(a.ndim)])
+    widths = [(0, -n % (jx.mesh.size if k == axis else 1), 0) for k, n in enumerate(a.shape)]
+    x = rest.fitted(jx.lax.pad(a, np.zeros((), a.dtype), widths))
+
+    def kernel(x: Any) -> Any:
+        for k, sides, parts in cuts:
+            x = exchanged(jx, x, axis, k, sides, parts)
+        return x
+
+    if not rest.cut:
+        return x, spread
+    x = mapped(jx, kernel, [rest], spread)(x)
+    return cropped(jx, x, [x.shape[k] if k == axis else n for k, n in enumerate(a.shape)]), spread
+
+
+def unlined(jx: Any, x: Any, shape: tuple[int, ...], spread: Spread) -> Any:
+    """What a kernel leaves cut along one axis as `spread` has it, cut to `shape`; as it lies at rest, if only that saves
+    it from being gathered."""
+    axis = next(k for k, parts in enumerate(spread.parts) if parts > 1)
+    rest = Spread.at_rest(jx, shape)
+    if not _by_hand(jx, shape) or not rest.cut:
+        return cropped(jx, x, shape)
+    cuts = [(k, rest.sides[k], rest.parts[k]) for k in range(len(shape)) if rest.parts[k] > 1 and k != axis]
+    order = sum([sides for _, sides, _ in cuts], rest.sides[axis])
+    if spread.sides[axis] != order:
+        spread = Spread(jx, [order if k == axis else () for k in range(len(shape))])
+
+    def kernel(x: Any) -> Any:
+        for k, sides, parts in reversed(cuts):
+            x = exchanged(jx, x, k, axis, sides, parts)
+        return x
+
+    return cropped(jx, mapped(jx, kernel, [spread], rest)(x), shape)
+
+
 def beside(jx: Any, a: Any, axis: int) -> Any:
     """`a` with all of `axis` on each device: cut along the longest other axis, if there is one."""
     others = [k for k in range(a.ndim) if k != axis]
     if not others or not is_cut(jx, a.shape, axis):
         return a
-    return jx.lax.with_sharding_constraint(a, jx.mesh.named(_line(jx, a, max(others, key=lambda k: a.shape[k]))))
-
-
-def _line(jx: Any, a: Any, axis: int) -> tuple[Any, ...]:
-    return tuple([jx.mesh.names if k == axis else None for k in range(a.ndim)])
+    x, spread = lined(jx, a, max(others, key=lambda k: a.shape[k]))
+    return cropped(jx, jx.lax.with_sharding_constraint(x, jx.mesh.named(tuple(spread.spec))), a.shape)

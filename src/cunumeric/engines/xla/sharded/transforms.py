@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from .spread import Spread, cropped, mapped, rank
+from .movement import window
+from .spread import Spread, cropped, exchanged, is_cut, lined, mapped, rank, unlined
 
 Local = Callable[[str, Any, list[int], list[int]], Any]
 
@@ -35,11 +36,7 @@ def transformed(jx: Any, local: Local, one: str, a: Any, lengths: list[int], axe
     length = dict(zip(axes, lengths, strict=True))
     if alone:
         batch = home if home in alone else max(alone, key=lambda k: a.shape[k])
-        spread = Spread.line(jx, a.ndim, batch)
-        result = mapped(jx, lambda x: local(one, x, lengths, axes), [spread], spread)(spread.fitted(a))
-        shape = list(result.shape)
-        shape[batch] = a.shape[batch]
-        return cropped(jx, result, shape)
+        return _in_place(jx, lambda x: local(one, x, lengths, axes), a, batch)
     if home not in axes:
         home = max(axes, key=lambda k: a.shape[k])
     others = [k for k in axes if k != home]
@@ -64,17 +61,28 @@ def _pencils(
     if one == "fft" and a.dtype.kind == "f":
         stages[0] = ("real", stages[0][1])
 
+    n = a.shape[first]
+    x, before = lined(jx, a, first)
+    names = before.sides[first]
+
     def kernel(x: Any) -> Any:
         x = _stage(jx, local, x, *stages[0], length)
-        x = exchanged(jx, x, second, first, jx.mesh.names, jx.mesh.size)
-        x = jx.lax.slice_in_dim(x, 0, a.shape[first], axis=first)
+        x = exchanged(jx, x, second, first, names, jx.mesh.size)
+        x = jx.lax.slice_in_dim(x, 0, n, axis=first)
         return _stage(jx, local, x, *stages[1], length)
 
-    before, after = Spread.line(jx, a.ndim, first), Spread.line(jx, a.ndim, second)
-    result = mapped(jx, kernel, [before], after)(before.fitted(a))
+    after = Spread(jx, [names if k == second else () for k in range(a.ndim)])
+    result = mapped(jx, kernel, [before], after)(x)
     shape = list(result.shape)
     shape[second] = _found(one, axes, length).get(second, a.shape[second])
-    return cropped(jx, result, shape)
+    return unlined(jx, result, tuple(shape), after)
+
+
+def _in_place(jx: Any, f: Callable[[Any], Any], a: Any, axis: int) -> Any:
+    """`f` of blocks of `a` that are cut along `axis`, whose length stays."""
+    x, spread = lined(jx, a, axis)
+    result = mapped(jx, f, [spread], spread)(x)
+    return unlined(jx, result, (*result.shape[:axis], a.shape[axis], *result.shape[axis + 1 :]), spread)
 
 
 def _found(one: str, axes: list[int], length: dict[int, int]) -> dict[int, int]:
@@ -91,15 +99,6 @@ def _stage(jx: Any, local: Local, x: Any, one: str, axes: list[int], length: dic
     rest = jx.lax.rev(jx.lax.slice_in_dim(x, 1, (n - 1) // 2 + 1, axis=axis), (axis,))
     x = jx.lax.concatenate([x, rest.conj()], axis)
     return local("fft", x, [length[k] for k in axes[:-1]], axes[:-1]) if axes[:-1] else x
-
-
-def exchanged(jx: Any, x: Any, apart: int, together: int, names: tuple[str, ...], parts: int) -> Any:
-    """A kernel's block of an array that is cut along `together`, as its block when it is cut along `apart` instead, which
-    is padded to equal parts."""
-    widths = [(0, -n % parts if k == apart else 0, 0) for k, n in enumerate(x.shape)]
-    if any(high for _, high, _ in widths):
-        x = jx.lax.pad(x, np.zeros((), x.dtype), widths)
-    return jx.lax.all_to_all(x, names, apart, together, tiled=True)
 
 
 # -- along one axis ----------------------------------------------------------------------------------------------------
@@ -121,7 +120,7 @@ def _by_vectors(
             a = _aside(jx, local, one, a, others, length, home)
         a = _vector(jx, a.astype(np.result_type(a.dtype, np.complex64)), home, n, False, norm)
         if halves:
-            a = jx.lax.slice_in_dim(a, 0, n // 2 + 1, axis=home)
+            a = _sized(jx, a, home, n // 2 + 1)
             a = _aside(jx, local, "fft", a, others, length, home) if others else a
         return a
     if not halves:
@@ -138,15 +137,16 @@ def _by_vectors(
 
 
 def _aside(jx: Any, local: Local, one: str, a: Any, axes: list[int], length: dict[int, int], home: int) -> Any:
-    spread = Spread.line(jx, a.ndim, home)
-    result = mapped(jx, lambda x: local(one, x, [length[k] for k in axes], axes), [spread], spread)(spread.fitted(a))
-    return jx.lax.slice_in_dim(result, 0, a.shape[home], axis=home)
+    return _in_place(jx, lambda x: local(one, x, [length[k] for k in axes], axes), a, home)
 
 
 def _sized(jx: Any, a: Any, axis: int, n: int) -> Any:
     """Cut to length, or with zeros behind."""
-    widths = [(0, n - m if k == axis else 0, 0) for k, m in enumerate(a.shape)]
-    return jx.lax.pad(a, np.zeros((), a.dtype), widths) if a.shape[axis] != n else a
+    if a.shape[axis] == n:
+        return a
+    if is_cut(jx, a.shape, axis):
+        return window(jx, a, axis, 0, n)
+    return jx.lax.pad(a, np.zeros((), a.dtype), [(0, n - m if k == axis else 0, 0) for k, m in enumerate(a.shape)])
 
 
 def _vector(jx: Any, a: Any, axis: int, n: int, inverse: bool, norm: Any) -> Any:
@@ -233,10 +233,12 @@ def _bluestein(jx: Any, x: Any, inverse: bool) -> Any:
         around = jx.np.minimum(k, m - k)
         filter_ = jx.np.where(around < n, chirp(around, v.dtype, -sign), 0)
         mine = chirp(k, v.dtype, sign)
-        terms = matrix.forth(matrix.rows(v * mine), False) * matrix.forth(matrix.rows(filter_), False)
+        # One after the other: both at once would need twice the memory.
+        filter_, v = jx.lax.optimization_barrier((matrix.forth(matrix.rows(filter_), False), v))
+        terms = matrix.forth(matrix.rows(v * mine), False) * filter_
         return matrix.back(terms, True).reshape(v.shape) * mine * np.asarray(1 / m, v.real.dtype)
 
-    return cropped(jx, mapped(jx, kernel, [spread], spread)(_sized(jx, x, 1, m)), x.shape)
+    return _sized(jx, mapped(jx, kernel, [spread], spread)(_sized(jx, x, 1, m)), 1, n)
 
 
 def _smooth(n: int) -> int:
