@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import Refused, lowers, no
-from .common import NV, axis_of, flat_axis, fold, part
+from .common import NV, axis_of, concatenated, flat_axis, fold, part
 from .elementwise import LOWER, cast
 from .reductions import _axes, _kept, accumulator
 
@@ -72,7 +72,7 @@ def _standard(name: str) -> Any:
         if not include_initial:
             return r
         first = jx.np.full_like(part(r, axis, 0, 1) if r.shape[axis] else _widened(jx, r, axis), name == "multiply")
-        return jx.np.concatenate([first, r], axis)
+        return concatenated(jx, [first, r], axis)
 
     return cumulative
 
@@ -127,7 +127,7 @@ def _stepwise(jx: Any, f: np.ufunc, a: Any, axis: int, running: np.dtype, every:
     last, values = jx.lax.scan(step, cast(jx, rows[0], running), rows[1:])
     if not every:
         return last
-    return jx.np.moveaxis(jx.np.concatenate([cast(jx, rows[:1], running), values]), 0, axis)
+    return jx.np.moveaxis(concatenated(jx, [cast(jx, rows[:1], running), values]), 0, axis)
 
 
 def _accumulated(f: np.ufunc, stepwise: bool) -> Any:
@@ -183,7 +183,7 @@ def _differences(jx: Any, array: Any, axis: Any = 0, dtype: Any = None, out: Any
     axis = axis_of(axis, array.ndim)
     elements, running = _loop(np.subtract, np.dtype(array.dtype), dtype)
     a = cast(jx, cast(jx, array, elements), running)
-    return cumulated(jx, jx.np.concatenate([part(a, axis, 0, 1), -part(a, axis, 1, None)], axis), axis, "add")
+    return cumulated(jx, concatenated(jx, [part(a, axis, 0, 1), -part(a, axis, 1, None)], axis), axis, "add")
 
 
 lowers(np.add.accumulate, "array")(

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..check import TOLERANCE
-from .lab import Cost, row, run, spec
+from cunumeric.ops.lowering.products import contracted
+
+from .lab import Cost, jx, row, run, spec
 
 BITS = "float64 float32 complex128 bool int8 int64 uint8 uint32".split()
 FLOATS = "float64 float32 complex128 complex64".split()
@@ -85,6 +87,84 @@ def scans() -> None:
     cheap(Cost(lambda a: row(np.cumsum)(a, axis=0), spec(1 << 14, 64)), "cumsum of columns")
     cheap(Cost(lambda a: row(np.cumsum)(a, axis=0), spec(5, 1 << 14)), "cumsum of short columns", 4, 0.5)
     cheap(Cost(row(np.maximum.accumulate), spec(1 << 18)), "maximum.accumulate")
+
+
+def transforms() -> None:
+    f = np.fft
+    vectors = [numbers(d, n) for d, n in zip(("float64", "complex128", "complex64", "int8"), (32, 23, 64, 5), strict=True)]
+    vectors += [numbers("float32", 7), numbers("complex128", 1), numbers("float64", 3)]
+    for one in (f.fft, f.ifft, f.rfft, f.irfft, f.hfft, f.ihfft):
+        some = [a for a in vectors if a.dtype.kind != "c" or one not in (f.rfft, f.ihfft)]
+        some = [a for a in some if a.size > 1 or one not in (f.irfft, f.hfft)]
+        compare(row(one), one, some[:: 1 + 2 * (one in (f.hfft, f.ihfft))], f"{one}")
+        for axis in (0, 1):
+            rows = [numbers(d, 6, 10) for d in ("float64", "complex64") if d == "float64" or one not in (f.rfft, f.ihfft)]
+            words = {"axis": axis, "n": 12, "norm": "ortho"}
+            compare(lambda a: row(one)(a, **words), lambda a: one(a, **words), rows, f"{one}, axis {axis}")  # noqa: B023
+        high = [numbers("float64", 17, 2)]
+        compare(lambda a: row(one)(a, axis=0), lambda a: one(a, axis=0), high, f"{one} of columns")  # noqa: B023
+    for one in (f.fft2, f.ifft2, f.rfft2, f.irfft2):
+        some = [numbers(d, *shape) for d, shape in (("float64", (8, 8)), ("float32", (5, 7)), ("float64", (33, 2)))]
+        some += [numbers("complex128", 6, 5), numbers("complex64", 3, 8, 5)] if one is not f.rfft2 else []
+        compare(row(one), one, some, f"{one}")
+        words = {"s": (9, 6), "axes": (1, 0), "norm": "forward"}
+        compare(lambda a: row(one)(a, **words), lambda a: one(a, **words), some[:2], f"{one}, other axes")  # noqa: B023
+    for one in (f.fftn, f.ifftn, f.rfftn, f.irfftn):
+        some = [numbers("float64", 4, 5, 6), numbers("float32", 2, 3, 5, 4)]
+        compare(row(one), one, some, f"{one}")
+        words = {"axes": (0, 2), "s": (7, 4)}
+        compare(lambda a: row(one)(a, **words), lambda a: one(a, **words), some[:1], f"{one}, some axes")  # noqa: B023
+    compare(lambda a: row(f.fftn)(a, axes=(0, 1, 0)), lambda a: f.fftn(a, axes=(0, 1, 0)), [numbers("float64", 4, 5)], "n")
+    # of real operands: complex results are twice as large
+    cheap(Cost(row(f.fft2), spec(256, 512)), "fft2", 6)
+    cheap(Cost(lambda a: row(f.fft)(a, axis=1), spec(256, 512)), "fft of rows", 6)
+    cheap(Cost(row(f.fft), spec(9 << 16)), "fft", 8)
+    cheap(Cost(row(f.fft), spec(100003)), "fft of a prime length", 24)
+    chain = Cost(lambda a: row(f.ifft2)(row(f.fft2)(a) * 0.5), spec(256, 512, dtype=complex))
+    cheap(chain, "a chain of transforms", 4)
+    assert chain.kinds["all-to-all"] < 2.1, f"a chain of transforms: {chain}"
+
+
+def each(f: Callable[..., Any], g: Callable[..., Any], groups: list[list[np.ndarray]], where: str) -> None:
+    """`f` as a program of all groups of operands, against `g`."""
+    with np.errstate(all="ignore"):
+        expected = [g(*group) for group in groups]
+    sizes = [len(group) for group in groups]
+
+    def every(*values: Any) -> list[Any]:
+        rest = iter(values)
+        found = [f(*[next(rest) for _ in range(n)]) for n in sizes]
+        return [jx.jax.tree.map(lambda x, y: x.astype(y.dtype), r, e) for r, e in zip(found, expected, strict=True)]
+
+    for group, x, y in zip(groups, run(every, *[a for group in groups for a in group]), expected, strict=True):
+        same(x, y, f"{where}, " + " ".join([f"{a.dtype}{a.shape}" for a in group]))
+
+
+def products() -> None:
+    def pair(dtype: str, a: tuple[int, ...], b: tuple[int, ...]) -> list[np.ndarray]:
+        return [numbers(dtype, *a), numbers(dtype, *b)]
+
+    shapes = [((8, 8), (8, 8)), ((5, 7), (7, 6)), ((9, 5), (5, 11)), ((16, 3), (3, 17)), ((1, 9), (9, 5)), ((7,), (7, 5)),
+              ((6, 5), (5,)), ((3, 5, 7), (3, 7, 4)), ((3, 5, 7), (7, 4)), ((5, 7), (3, 7, 4)), ((8, 9, 10), (8, 10, 9))]  # fmt: skip
+    groups = [pair(d, *s) for s in shapes for d in ("float64", "complex64")]
+    groups += [pair(d, (9, 10), (10, 11)) for d in ("bool", "int8", "float16", "uint32")]
+    each(row(np.matmul), np.matmul, groups, "matmul")
+    each(row(np.dot), np.dot, [pair("float64", *s) for s in shapes[:7]] + [pair("int64", (3, 5, 7), (2, 7, 9))], "dot")
+    each(row(np.inner), np.inner, [pair("float64", (7, 9), (8, 9)), pair("float32", (2, 40), (2, 40))], "inner")
+    each(row(np.vdot), np.vdot, [pair("complex128", (7, 9), (7, 9)), pair("int8", (35,), (35,))], "vdot")
+    each(lambda a, b: row(np.tensordot)(a, b, ((1, 2), (2, 0))), lambda a, b: np.tensordot(a, b, ((1, 2), (2, 0))),
+         [pair("float64", (9, 4, 5), (5, 7, 4))], "tensordot")  # fmt: skip
+    for text, a, b in (("ij,kj->ki", (9, 8), (7, 8)), ("bij,bkj->bik", (2, 9, 8), (2, 7, 8)), ("ij,jk", (9, 8), (8, 7)),
+                       ("ii,ij->j", (6, 6), (6, 9)), ("ijk,jl->ilk", (5, 6, 7), (6, 9))):  # fmt: skip
+        each(lambda x, y: row(contracted)(text, [x, y], True), lambda x, y: np.einsum(text, x, y),  # noqa: B023
+             [pair("float64", a, b)], text)  # fmt: skip
+    square, vector = spec(512, 512), spec(512)
+    cheap(Cost(row(np.matmul), square, square), "a @ b", 5, 2.1)
+    cheap(Cost(row(np.matmul), square, spec(512, 500)), "a @ b, uneven", 7, 2.1)
+    cheap(Cost(lambda a, b: row(np.matmul)(a, b.T), square, square), "a @ b.T", 5, 2.1)
+    cheap(Cost(row(np.matmul), square, vector), "a @ v", 1, 0.1)
+    cheap(Cost(row(np.matmul), spec(1 << 14, 16), spec(16, 16)), "tall @ small", 1, 0.1)
+    cheap(Cost(lambda a: row(np.matmul)(a.T, a), spec(1 << 14, 16)), "tall.T @ tall", 2.5, 0.1)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .exchange import cumulated, exchanged
-from .spread import Spread, cropped, mapped, rank
+from .spread import Spread, mapped, rank
 
 
 def _in_front(jx: Any, mask: Any) -> Any:
@@ -54,7 +54,7 @@ def chosen(jx: Any, mask: Any, arrays: list[Any], size: int) -> list[Any]:
     results = [Spread.line(jx, 1 + x.ndim - lead, 0) for x in (mask, *arrays)]
     given = [s.fitted(x) for s, x in zip(spreads, (mask, *arrays), strict=True)]
     found = mapped(jx, kernel, spreads, results)(*given)
-    return [cropped(jx, x, (size, *x.shape[1:])) for x in found]
+    return [s.taken(x, (size, *x.shape[1:])) for s, x in zip(results, found, strict=True)]
 
 
 def filled(jx: Any, a: Any, mask: Any, values: Any) -> Any:
@@ -75,4 +75,4 @@ def filled(jx: Any, a: Any, mask: Any, values: Any) -> Any:
 
     spreads = [Spread.line(jx, x.ndim, 0) for x in (a, mask, values)]
     given = [s.fitted(x) for s, x in zip(spreads, (a, mask, values), strict=True)]
-    return cropped(jx, mapped(jx, kernel, spreads, spreads[0])(*given), a.shape)
+    return spreads[0].taken(mapped(jx, kernel, spreads, spreads[0])(*given), a.shape)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .spread import Spread, cropped, mapped, rank
+from .spread import Spread, mapped, rank
 
 def ring(jx: Any, moving: list[Any], state: Any, work: Any) -> Any:
     """`state` after `work(k, moving, state)` for each device's `moving`, that of the device k places before this one."""
@@ -120,7 +120,7 @@ def rows_at(jx: Any, a: Any, places: Any, lead: int = 1) -> Any:
 
     given = plan.whole.fitted(a), plan.spread.fitted(plan.places)
     found = mapped(jx, answered, [plan.whole, plan.spread], plan.found)(*given)
-    return cropped(jx, found, (*places.shape, *plan.rest))
+    return plan.found.taken(found, (*places.shape, *plan.rest))
 
 
 def rows_put(jx: Any, a: Any, places: Any, values: Any, how: str = "set", lead: int = 1) -> Any:
@@ -164,7 +164,7 @@ def rows_put(jx: Any, a: Any, places: Any, values: Any, how: str = "set", lead: 
     given = [s.fitted(v) for s, v in zip(spreads, given, strict=True)]
     operands = plan.whole.fitted(a), plan.spread.fitted(plan.places, beyond), *given
     found = mapped(jx, written, [plan.whole, plan.spread, *spreads], plan.whole)(*operands)
-    return cropped(jx, found, a.shape)
+    return plan.whole.taken(found, a.shape)
 
 
 def tallied(jx: Any, at: Any, weights: Any, size: int) -> Any:
@@ -191,4 +191,4 @@ def along(jx: Any, f: Any, arrays: list[Any], axis: int) -> Any:
     line = Spread.line(jx, len(shape), other)
     wide = [jx.np.broadcast_to(x, tuple([x.shape[k] if k == axis else n for k, n in enumerate(shape)])) for x in arrays]
     found = mapped(jx, f, [line] * len(arrays), line)(*[line.fitted(x) for x in wide])
-    return cropped(jx, found, tuple([found.shape[k] if k == axis else n for k, n in enumerate(shape)]))
+    return line.taken(found, tuple([found.shape[k] if k == axis else n for k, n in enumerate(shape)]))

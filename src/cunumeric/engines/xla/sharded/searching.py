@@ -10,7 +10,7 @@ from .exchange import by_pieces
 from .picking import asking, ring
 from .runs import place_in, split
 from .sorting import last
-from .spread import Spread, cropped, mapped
+from .spread import Spread, mapped
 
 
 def counted(jx: Any, run: list[Any], values: list[Any], or_equal: bool) -> Any:
@@ -42,7 +42,7 @@ def counted(jx: Any, run: list[Any], values: list[Any], or_equal: bool) -> Any:
     # Padding comes behind everything: what is counted of it is too much by as much.
     given = [line.fitted(k, last(k.dtype)) for k in run] + [spread.fitted(v) for v in values]
     found = mapped(jx, kernel, [line] * len(run) + [spread] * len(values), spread)(*given)
-    return jx.np.minimum(cropped(jx, found, values[0].shape), n).astype(np.int64)
+    return jx.np.minimum(spread.taken(found, values[0].shape), n).astype(np.int64)
 
 
 def ranked(jx: Any, keys: list[Any], ranks: Any) -> list[Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from .exchange import cumulated, exchanged
 from .runs import merged, split
-from .spread import Spread, cropped, mapped, rank
+from .spread import Spread, mapped, rank
 
 
 def last(dtype: Any) -> Any:
@@ -54,7 +54,7 @@ def _beside(jx: Any, operands: list[Any], num_keys: int, axis: int, other: int) 
 
     every = [spread] * len(operands)
     found = mapped(jx, kernel, every, every)(*[spread.fitted(x) for x in operands])
-    return [cropped(jx, x, operands[0].shape) for x in found]
+    return [spread.taken(x, operands[0].shape) for x in found]
 
 
 def _across(jx: Any, operands: list[Any], num_keys: int) -> list[Any]:
@@ -69,7 +69,7 @@ def _across(jx: Any, operands: list[Any], num_keys: int) -> list[Any]:
     every = [spread] * len(operands)
     # Padding is behind all elements, and so it stays there.
     given = [spread.fitted(x, last(x.dtype) if k < num_keys else 0) for k, x in enumerate(operands)]
-    return [cropped(jx, x, operands[0].shape) for x in mapped(jx, kernel, every, every)(*given)]
+    return [spread.taken(x, operands[0].shape) for x in mapped(jx, kernel, every, every)(*given)]
 
 
 def sorted_part(jx: Any, blocks: list[Any], num_keys: int) -> list[Any]:
