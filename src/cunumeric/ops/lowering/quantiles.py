@@ -40,9 +40,7 @@ def _at_ranks(jx: Any, a: Any, axis: Any, ranks: list[Any]) -> list[Any]:
         return [values[k] for k in range(len(ranks))]
     a, _ = _collapsed(jx, a, axis)
     s = in_order(jx, a, a.ndim - 1)
-    return [
-        s[..., r] if isinstance(r, int) else jx.np.take_along_axis(s, r[..., None], -1)[..., 0] for r in ranks
-    ]
+    return [s[..., r] if isinstance(r, int) else jx.np.take_along_axis(s, r[..., None], -1)[..., 0] for r in ranks]
 
 
 def _place(np_: Any, n: Any, q: Any, method: str) -> tuple[Any, Any]:

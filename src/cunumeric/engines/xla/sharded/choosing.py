@@ -32,8 +32,8 @@ def _runs(jx: Any, mask: Any, names: tuple[str, ...]) -> tuple[Any, Any]:
 
 
 def chosen(jx: Any, mask: Any, arrays: list[Any], size: int) -> list[Any]:
-    """The `size` places, in C order, where `mask` is true, and for each array what is there; `mask` has the leading axes
-    of the arrays."""
+    """The `size` places, in C order, where `mask` is true, and for each array what is there. The axes of `mask` are the
+    first ones of the arrays."""
     names, parts, lead = jx.mesh.names, jx.mesh.size, mask.ndim
     length = -(-size // parts)
     unit = math.prod(mask.shape[1:])

@@ -1,8 +1,8 @@
 """Contiguous slices of each device's block go to other devices, and stand there one behind the other.
 
-XLA's `all_to_all` has slices of one length, the data decide the lengths here. So slices travel in rounds, of which there
-are as many as the longest slice needs; what stays on its device does not travel. Slices of usual length, a block over
-the number of devices, take two rounds: what is on the way is then one block, beside the source and the result.
+XLA's `all_to_all` has slices of one length, the data decide the lengths here. So slices travel in rounds, as many as
+the longest slice needs; what stays on its device does not travel. Slices of usual length, a block over the number of
+devices, take two rounds: what is on the way is then one block, beside the source and the result.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ _PIECES_FROM = 1 << 14
 
 
 def by_pieces(jx: Any, f: Callable[..., list[Any]], into: list[Any], beside: list[Any] | None = None) -> list[Any]:
-    """Arrays whose elements at the positions i are `f(i, old)`, or with `f(i, old, others)`, where `old` and `others` are
-    the elements there of `into` and `beside`. What f gives for a position must not depend on what it gave before."""
-    n, given = into[0].shape[0], beside or []
+    """Arrays whose elements at the positions i are `f(i, old)`, or with `beside` `f(i, old, others)`; these are the
+    elements there of `into` and `beside`. f may be called twice for a position."""
+    n = into[0].shape[0]
     if n < _PIECES_FROM:
-        return f(jx.lax.iota(np.int32, n), into, *[given][: len(given)])
+        return f(jx.lax.iota(np.int32, n), into, *([] if beside is None else [beside]))
     size = -(-n // _PIECES)
     kind = np.int32 if n < 2**30 else np.int64
 
     def piece(k: Any, arrays: list[Any]) -> list[Any]:
         first = jx.np.minimum(k * size, n - size)
-        old, others = ([jx.lax.dynamic_slice_in_dim(x, first, size) for x in y] for y in (arrays, given))
-        new = f(first + jx.lax.iota(kind, size), old, *[others][: len(others)])
+        given = [arrays] if beside is None else [arrays, beside]
+        parts = [[jx.lax.dynamic_slice_in_dim(x, first, size) for x in group] for group in given]
+        new = f(first + jx.lax.iota(kind, size), *parts)
         return [jx.lax.dynamic_update_slice_in_dim(x, y, first, 0) for x, y in zip(arrays, new, strict=True)]
 
     return jx.lax.fori_loop(np.asarray(0, kind), np.asarray(_PIECES, kind), piece, into)

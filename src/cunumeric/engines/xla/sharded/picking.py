@@ -1,11 +1,11 @@
 """Reading and writing rows of a cut array by indices.
 
 Where rows are long, they are cut instead of the axis that is indexed: two transposes between the devices. Otherwise,
-either the indices are few, and on every device: each answers for its own rows, and the answers are joined. Or one of the
-two goes round the devices in a ring, whichever is smaller: the array, block by block, so that each device picks from the
-block that is with it; or the indices with what was found for them, so that each device answers for its own rows, until
-they are home again. Nothing depends on where the indices point, and no device holds more than two blocks of what goes
-round. Exchanges of requests by their owners would move fewer bytes, but their lengths are the data's.
+either the indices are few, and on every device: each answers for its own rows, and the answers are joined. Or one of
+the two goes round the devices in a ring, whichever is smaller: the array, block by block, so that each device picks
+from the block that is with it; or the indices with what was found for them, so that each device answers for its own
+rows, until they are home again. Nothing depends on where the indices point, and no device holds more than two blocks of
+what goes round. Requests sent to their owners would be fewer bytes, but the data would decide how many.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import numpy as np
 
 from .spread import Spread, mapped, rank
 
+
 def ring(jx: Any, moving: list[Any], state: Any, work: Any) -> Any:
-    """`state` after `work(k, moving, state)` for each device's `moving`, that of the device k places before this one."""
+    """`state` after `work(k, moving, state)` for the `moving` of each device, k places before this one."""
 
     def step(k: Any, now: tuple[list[Any], Any]) -> tuple[list[Any], Any]:
         moving, state = now
@@ -152,7 +153,7 @@ def rows_put(jx: Any, a: Any, places: Any, values: Any, how: str = "set", lead: 
             return put(plan.flat(block), last, at, list(given))[0].reshape(shape)
 
         def visit(_: Any, moving: list[Any], state: Any) -> Any:
-            return put(*state, moving[0], list(given) if one else moving[1:])
+            return put(state[0], state[1], moving[0], list(given) if one else moving[1:])
 
         return ring(jx, [at] if one else [at, *given], (plan.flat(block), last), visit)[0].reshape(shape)
 

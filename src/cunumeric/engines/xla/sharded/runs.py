@@ -19,7 +19,8 @@ from .spread import rank
 _CANDIDATES = 1 << 15
 # Outputs that share one long search when runs are merged.
 _TILE = 32
-# Steps of a search that one kernel takes: more would take long to compile.
+# Steps of a search that one kernel of a GPU takes: more would take long to compile. The processor's compiler does not
+# fuse them.
 _UNROLLED = 5
 
 
@@ -32,7 +33,8 @@ def bisected(jx: Any, beyond: Callable[[Any], Any], low: Any, high: Any, steps: 
         after = beyond(middle) & (low < high)
         return jx.np.where(after, middle + 1, low), jx.np.where(after | (low >= high), high, middle)
 
-    return jx.lax.fori_loop(0, steps, step, (low, high), unroll=min(steps, _UNROLLED))[0]
+    unroll = 1 if jx.jax.default_backend() == "cpu" else min(steps, _UNROLLED)
+    return jx.lax.fori_loop(0, steps, step, (low, high), unroll=unroll)[0]
 
 
 def place_in(jx: Any, run: list[Any], values: list[Any], or_equal: Any) -> Any:
@@ -59,7 +61,7 @@ def split(jx: Any, run: list[Any], targets: Any) -> Any:
     """
     names, parts = jx.mesh.names, jx.mesh.size
     n, wanted, me = run[0].shape[0], targets.shape[0], rank(jx, names)
-    named = max(8, min(1024, _CANDIDATES // (parts * wanted), n // (8 * parts * wanted)))
+    named = max(8, min(1024, _CANDIDATES // (parts * wanted), n // (32 * parts * wanted)))
     rounds, left = 1, n
     while left > named:
         left, rounds = -(-left // named), rounds + 1

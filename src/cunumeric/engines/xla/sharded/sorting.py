@@ -2,8 +2,9 @@
 
 Each device sorts its own block, once. Where the blocks have to be split so that every device ends with as many elements
 as before is found exactly (`runs.split`), the pieces change places (`exchange`), and each device merges what it got
-(`runs.merged`). Nothing depends on chance or on how the keys are distributed, there is no second sort, and the result is
-stable. Sample sorts exchange first and sort once; their parts are of unequal length, which XLA's shapes cannot be.
+(`runs.merged`). Nothing depends on chance or on how the keys are distributed, there is no second sort, and the result
+is stable. Sample sorts need a second pass for the pieces as well, and their parts are of unequal length, which XLA's
+shapes cannot be.
 
 Where another axis is long enough, that one is cut instead: two transposes between the devices, and local sorts.
 """

@@ -73,7 +73,9 @@ class Spread:
 
     def even(self, shape: tuple[int, ...], other: Spread) -> list[int]:
         size = self.jx.mesh.size
-        return [-(-n // size) * size if p * q > 1 else n for n, p, q in zip(shape, self.parts, other.parts, strict=True)]
+        return [
+            -(-n // size) * size if p * q > 1 else n for n, p, q in zip(shape, self.parts, other.parts, strict=True)
+        ]
 
 
 def mapped(jx: Any, f: Callable[..., Any], operands: Sequence[Spread], result: Any) -> Callable[..., Any]:
@@ -90,10 +92,18 @@ def cropped(jx: Any, a: Any, shape: Sequence[int]) -> Any:
 
 
 def padded(jx: Any, a: Any, lengths: Sequence[int], fill: Any = 0) -> Any:
-    """`a` with `fill` behind its ends."""
+    """`a` with `fill` behind its ends. Always padded with zeros, and filled by position: of two paddings of one array,
+    with different values, XLA's partitioner has been seen to make one (jax 0.10.2)."""
     if a.shape == tuple(lengths):
         return a
-    return jx.lax.pad(a, np.asarray(fill, a.dtype), [(0, m - n, 0) for n, m in zip(a.shape, lengths, strict=True)])
+    wide = jx.lax.pad(a, np.zeros((), a.dtype), [(0, m - n, 0) for n, m in zip(a.shape, lengths, strict=True)])
+    if fill is not np.nan and not fill:
+        return wide
+    inside: Any = True
+    for k, (n, m) in enumerate(zip(a.shape, lengths, strict=True)):
+        if n < m:
+            inside = inside & (jx.lax.broadcasted_iota(np.int32 if m < 2**31 else np.int64, wide.shape, k) < n)
+    return jx.np.where(inside, wide, np.asarray(fill, a.dtype))
 
 
 def rank(jx: Any, names: tuple[str, ...]) -> Any:
