@@ -225,7 +225,9 @@ def ranks() -> None:
         compare(ours, lambda a: np.asarray(f(a, *words, axis=axis), np.float64), a)  # noqa: B023
     # Two kernels on one operand, which they pad differently.
     nearest = lambda x, a: row(np.take)(a, row(np.searchsorted)(a, x), mode="clip")  # noqa: E731
-    compare(nearest, lambda x, a: np.take(a, np.searchsorted(a, x), mode="clip"), rng.random((5, 7)), sort[:9])
+    compare(
+        nearest, lambda x, a: np.take(a, np.searchsorted(a, x), mode="clip"), rng.random((5, 7)), np.sort(rng.random(9))
+    )
     compare(lambda x: row(selection.counted)(x, None, 30), lambda x: np.bincount(x, None, 30), rng.integers(0, 25, 60))
     bins = np.linspace(-3, 3, 7)
     compare(
