@@ -4,6 +4,7 @@ from .choosing import chosen, filled
 from .movement import joined, picked, reshaped, rolled, window
 from .picking import along, rows_at, rows_put, tallied
 from .products import applied, product
+from .reading import element
 from .scans import accumulated, running
 from .searching import counted, ranked
 from .sorting import in_order
@@ -17,6 +18,7 @@ __all__ = [
     "beside",
     "chosen",
     "counted",
+    "element",
     "filled",
     "in_order",
     "is_cut",

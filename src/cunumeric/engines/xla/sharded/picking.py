@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .reading import only_sum
 from .spread import Spread, mapped, rank
 
 
@@ -44,19 +45,6 @@ def asking(jx: Any, questions: list[Any], answers: Any, work: Any) -> Any:
         return _next(jx, [*questions, work(questions, answers)])
 
     return jx.lax.fori_loop(0, jx.mesh.size, step, [*questions, answers])[-1]
-
-
-def only_sum(jx: Any, x: Any, names: tuple[str, ...]) -> Any:
-    """The sum over devices of which one has a value and the others have zeros: of bits, for -0.0 and NaN."""
-    dtype = np.dtype(x.dtype)
-    if dtype.kind == "c":
-        return jx.lax.complex(only_sum(jx, x.real, names), only_sum(jx, x.imag, names))
-    if dtype.kind == "b":
-        return jx.lax.psum(x.astype(np.uint8), names).astype(bool)
-    if dtype.kind == "f":
-        bits = jx.lax.bitcast_convert_type(x, np.dtype(f"u{dtype.itemsize}"))
-        return jx.lax.bitcast_convert_type(jx.lax.psum(bits, names), dtype)
-    return jx.lax.psum(x, names)
 
 
 def _told(here: Any, ndim: int) -> Any:
@@ -114,7 +102,7 @@ def rows_at(jx: Any, a: Any, places: Any, lead: int = 1) -> Any:
             return block.at[at].get(mode="clip")
         nothing = jx.np.zeros((*at.shape, *plan.rest), block.dtype)
         if plan.few:
-            return only_sum(jx, pick(block, at, me, nothing), names)
+            return only_sum(jx, pick(block, at, me, nothing))
         if a.size * np.dtype(a.dtype).itemsize <= places.size * (at.dtype.itemsize + plan.item):
             return ring(jx, [block], nothing, lambda k, b, found: pick(b[0], at, (me - k) % parts, found))
         return asking(jx, [at], nothing, lambda at, found: pick(block, at[0], me, found))
