@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import Refused, lowers, no
-from .common import NV, axis_of, concatenated, flat, floating, inexact, joined, part
+from .common import NV, axis_of, concatenated, floating, inexact, joined, part
 from .elementwise import LOWER, cast
 from .products import _product
 from .reductions import _axes, _count, _extreme, _kept, _prod, _sum, mean

@@ -2,6 +2,7 @@
 
 from .movement import joined, picked, reshaped, rolled, window
 from .products import applied, product
+from .regions import cuts, few, read, write
 from .scans import accumulated, running
 from .spread import beside, is_cut
 from .transforms import transformed
@@ -10,13 +11,17 @@ __all__ = [
     "accumulated",
     "applied",
     "beside",
+    "cuts",
+    "few",
     "is_cut",
     "joined",
     "picked",
     "product",
+    "read",
     "reshaped",
     "rolled",
     "running",
     "transformed",
     "window",
+    "write",
 ]
