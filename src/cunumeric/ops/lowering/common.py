@@ -72,7 +72,9 @@ def concatenated(jx: Any, arrays: Any, axis: int = 0) -> Any:
         raise Refused
     n = sum([a.shape[axis] for a in arrays])
     whole = tuple([n if k == axis else m for k, m in enumerate(arrays[0].shape)])
-    if len({a.dtype for a in arrays}) == 1 and any(jx.sharded.is_cut(jx, s, axis) for s in (whole, *[a.shape for a in arrays])):
+    if len({a.dtype for a in arrays}) == 1 and any(
+        jx.sharded.is_cut(jx, s, axis) for s in (whole, *[a.shape for a in arrays])
+    ):
         return jx.sharded.joined(jx, arrays, axis)
     return jx.np.concatenate(arrays, axis)
 

@@ -11,7 +11,6 @@ from .common import axis_of, concatenated, flat, flat_axis, joined, part, picked
 from .elementwise import LOWER, cast
 from .scans import cumulated
 
-
 # So many copies of an array are joined; more are broadcast.
 _COPIES_MOST = 16
 
@@ -41,7 +40,9 @@ def stack(jx, arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
 
 def _stacking(name: str) -> Any:
     def joining(jx, tup, *, dtype=None, casting="same_kind"):
-        arrays = [getattr(jx.np, f"atleast_{2 if name == 'vstack' else 1}d")(v) for v in _alike(jx, tup, dtype, casting)]
+        arrays = [
+            getattr(jx.np, f"atleast_{2 if name == 'vstack' else 1}d")(v) for v in _alike(jx, tup, dtype, casting)
+        ]
         return concatenated(jx, arrays, 0 if name == "vstack" or arrays[0].ndim == 1 else 1)
 
     return joining

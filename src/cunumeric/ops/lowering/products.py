@@ -61,7 +61,9 @@ def _in_parts(jx: Any, a: Any, b: Any, left: list[int], right: list[int], result
     """The product, where it is better done in parts; or None."""
     sizes: dict[int, int] = {}
     for labels, v in ((left, a), (right, b)):
-        if len(set(labels)) < len(labels) or any(sizes.setdefault(k, n) != n for k, n in zip(labels, v.shape, strict=True)):
+        if len(set(labels)) < len(labels) or any(
+            sizes.setdefault(k, n) != n for k, n in zip(labels, v.shape, strict=True)
+        ):
             return None
     both = [k for k in left if k in right]
     batch, inner = [k for k in both if k in result], [k for k in both if k not in result]

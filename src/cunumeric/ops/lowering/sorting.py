@@ -10,6 +10,7 @@ import numpy as np
 from . import Refused, lowers, no
 from .common import axis_of, flat_axis, joined
 from .elementwise import cast
+from .reductions import largest
 from .selection import rows_of
 
 
@@ -185,11 +186,18 @@ def _places(best: str) -> Any:
         no(out)
         whole = axis is None
         shape = [1] * a.ndim if whole else [1 if k == axis_of(axis, a.ndim) else n for k, n in enumerate(a.shape)]
+        if a.dtype.kind == "b":
+            a = a.astype(np.uint8)
+        if (
+            a.ndim > 1
+            and a.size
+            and any(jx.sharded.is_cut(jx, a.shape, k) for k in range(a.ndim) if whole or k == axis % a.ndim)
+        ):
+            found = _cut_place(jx, a, None if whole else axis_of(axis, a.ndim), best)
+            return found.reshape(shape) if keepdims is not np._NoValue and keepdims else found
         a, axis = flat_axis(jx, a, axis)
         if not a.shape[axis]:
             raise Refused
-        if a.dtype.kind == "b":
-            a = a.astype(np.uint8)
         found = (_complex_place if a.dtype.kind == "c" else _place)(jx, a, axis, best)
         return found.reshape(shape) if keepdims is not np._NoValue and keepdims else found
 
@@ -201,14 +209,33 @@ def _place(jx: Any, a: Any, axis: int, best: str) -> Any:
     return getattr(jx.lax, best)(a, axis, np.int32 if n < 2**31 else np.int64).astype(np.int64)
 
 
-def _complex_place(jx: Any, a: Any, axis: int, best: str) -> Any:
+def _best(jx: Any, a: Any, axis: int | None, best: str) -> Any:
+    """Where `a` is NaN, or else where it is the extreme, along an axis or over all."""
     method, worst = (jx.np.max, -np.inf) if best == "argmax" else (jx.np.min, np.inf)
+    if a.dtype.kind != "c":
+        extreme = largest(jx, a, best.removeprefix("arg"), axis, keepdims=True)
+        return (a == extreme) | ((a != a) & (extreme != extreme))
     nan = jx.np.isnan(a)
     real = jx.np.where(nan, worst, a.real)
     first = ~nan & (real == method(real, axis, keepdims=True))
     imag = jx.np.where(first, a.imag, worst)
-    second = first & (imag == method(imag, axis, keepdims=True))
-    return _place(jx, jx.np.where(nan.any(axis, keepdims=True), nan, second).astype(np.uint8), axis, "argmax")
+    found = first & (imag == method(imag, axis, keepdims=True))
+    return jx.np.where(nan.any(axis, keepdims=True), nan, found)
+
+
+def _complex_place(jx: Any, a: Any, axis: int, best: str) -> Any:
+    return _place(jx, _best(jx, a, axis, best).astype(np.uint8), axis, "argmax")
+
+
+def _cut_place(jx: Any, a: Any, axis: int | None, best: str) -> Any:
+    """On several devices: the first position of the best, by two reductions. Neither needs the array in another shape,
+    which a search along a cut axis and one over all axes would."""
+    kind = np.int32 if a.size < 2**31 else np.int64
+    position = np.zeros((), kind)
+    for k in range(a.ndim) if axis is None else (axis,):
+        position = position * kind(a.shape[k]) + jx.lax.broadcasted_iota(kind, a.shape, k)
+    here = jx.np.where(_best(jx, a, axis, best), position, np.iinfo(kind).max)
+    return jx.np.min(here, axis).astype(np.int64)
 
 
 lowers(np.argmax, "a")(_places("argmax"))

@@ -45,15 +45,24 @@ def program(f: Callable[..., Any], *given: Any) -> Any:
     return jx.jax.jit(whole).lower(*rest).compile(backend.OPTIONS)
 
 
+def runner(f: Callable[..., Any], *given: Any) -> Callable[..., Any]:
+    """`f` of arrays like those given, on the devices."""
+    shapes = jx.jax.eval_shape(f, *[jx.jax.ShapeDtypeStruct(a.shape, a.dtype) for a in given])
+    done = program(f, *given)
+
+    def call(*arrays: np.ndarray) -> Any:
+        values = []
+        for a in arrays:
+            widths = [(0, m - n) for n, m in zip(a.shape, mesh.padded(a.shape), strict=True)]
+            values.append(jx.jax.device_put(np.pad(a, widths), mesh.sharding(a.shape)))
+        return jx.jax.tree.map(lambda v, s: np.asarray(v)[tuple([slice(0, n) for n in s.shape])], done(*values), shapes)
+
+    return call
+
+
 def run(f: Callable[..., Any], *arrays: np.ndarray) -> Any:
     """The result of `f` on the devices."""
-    shapes = jx.jax.eval_shape(f, *[jx.jax.ShapeDtypeStruct(a.shape, a.dtype) for a in arrays])
-    values = []
-    for a in arrays:
-        widths = [(0, m - n) for n, m in zip(a.shape, mesh.padded(a.shape), strict=True)]
-        values.append(jx.jax.device_put(np.pad(a, widths), mesh.sharding(a.shape)))
-    found = program(f, *arrays)(*values)
-    return jx.jax.tree.map(lambda v, s: np.asarray(v)[tuple([slice(0, n) for n in s.shape])], found, shapes)
+    return runner(f, *arrays)(*arrays)
 
 
 def spec(*shape: int, dtype: Any = np.float64) -> Any:

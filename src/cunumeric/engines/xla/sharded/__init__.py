@@ -5,6 +5,7 @@ from .movement import joined, picked, reshaped, rolled, window
 from .picking import along, rows_at, rows_put, tallied
 from .products import applied, product
 from .reading import element
+from .regions import cuts, few, read, write
 from .scans import accumulated, running
 from .searching import counted, ranked
 from .sorting import in_order
@@ -18,7 +19,9 @@ __all__ = [
     "beside",
     "chosen",
     "counted",
+    "cuts",
     "element",
+    "few",
     "filled",
     "in_order",
     "is_cut",
@@ -26,6 +29,7 @@ __all__ = [
     "picked",
     "product",
     "ranked",
+    "read",
     "reshaped",
     "rested",
     "rolled",
@@ -35,4 +39,5 @@ __all__ = [
     "tallied",
     "transformed",
     "window",
+    "write",
 ]

@@ -1,10 +1,10 @@
 """Runs of elements along a cut axis, brought to other places: joining, rolling, padding, cutting out, reshaping.
 
-A result is a list of runs: elements `source` to `source + length` of an operand go to `place` and after. Where a run lies
-is known when the program is made, and so is which part of it each device has and which device needs it. These transfers
-are dealt into rounds in which every device sends at most one of them and receives at most one, the largest first; a round
-is one permutation, of blocks as large as its largest transfer. What a device receives it shifts into place, and selects
-by position: no scatter, and nothing is sent to a device that does not need it.
+A result is a list of runs: elements `source` to `source + length` of an operand go to `place` and after. Where a run
+lies is known when the program is made, and so is which part of it each device has and which device needs it. These
+transfers are dealt into rounds in which every device sends at most one of them and receives at most one, the largest
+first; a round is one permutation, of blocks as large as its largest transfer. What a device receives it shifts into
+place, and selects by position: no scatter, and nothing is sent to a device that does not need it.
 """
 
 from __future__ import annotations
@@ -83,10 +83,16 @@ def _rounds(operand: int, transfers: list[_Transfer]) -> list[_Round]:
 
 
 def flow(
-    jx: Any, operands: Sequence[tuple[Any, Spread]], runs: Sequence[Run], axis: int, block: int, spread: Spread, fill: Any
+    jx: Any,
+    operands: Sequence[tuple[Any, Spread]],
+    runs: Sequence[Run],
+    axis: int,
+    block: int,
+    spread: Spread,
+    fill: Any,
 ) -> Any:
-    """The runs, in blocks of `block` elements along `axis`; `fill` where there is none. Operands fit their spreads, which
-    cut `axis` as the result's does, or not at all."""
+    """The runs, in blocks of `block` elements along `axis`; `fill` where there is none. Operands fit their spreads,
+    which cut `axis` as the result's does, or not at all."""
     names, parts = spread.sides[axis], spread.parts[axis]
     rounds: list[_Round] = []
     for k, (a, s) in enumerate(operands):

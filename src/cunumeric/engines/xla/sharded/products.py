@@ -1,12 +1,12 @@
 """Products of matrices of which both are cut.
 
-*On a line* both are cut by rows. The parts of the right one go round (a ring): each device multiplies what it has with its
-columns of the left one, while the next part arrives. Nobody ever has more than two parts.
+*On a line* both are cut by rows. The parts of the right one go round (a ring): each device multiplies what it has
+with its columns of the left one, while the next part arrives. Nobody ever has more than two parts.
 
 *A small result* is summed: both are cut along the axis that is summed over.
 
-*On a grid* both are cut into blocks (SUMMA; van de Geijn and Watts, 1997): panel by panel, each row of the grid is told its
-columns of the left one, and each column its rows of the right one.
+*On a grid* both are cut into blocks (SUMMA; van de Geijn and Watts, 1997): panel by panel, each row of the grid is
+told its columns of the left one, and each column its rows of the right one.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _SMALL = 2
 
 
 def product(jx: Any, a: Any, b: Any) -> Any:
-    """`a @ b`, (..., m, k) by (..., k, n) with the same leading axes or (k, n), of one dtype; None where XLA does it well:
-    where the axis that is cut is a leading one, or the right operand is small."""
+    """`a @ b`, (..., m, k) by (..., k, n) with the same leading axes or (k, n), of one dtype; None where XLA does it
+    well: where the axis that is cut is a leading one, or the right operand is small."""
     if b.ndim < 2 or a.ndim < b.ndim or not a.size or not b.size or (b.ndim > 2 and a.shape[:-2] != b.shape[:-2]):
         return None
     if b.ndim == 2 and a.ndim > 2:
@@ -33,9 +33,11 @@ def product(jx: Any, a: Any, b: Any) -> Any:
     shape = (*a.shape[:-1], b.shape[-1])
     grids = [Spread.at_rest(jx, s) for s in (a.shape, b.shape, shape)]
     most = max(a.size, b.size)
-    if not grids[1].cut or _SMALL * b.size * jx.mesh.size <= most:
-        return applied(jx, a, b)
     wide = np.dtype(np.float32) if a.dtype == np.float16 else a.dtype
+    if not grids[1].cut or _SMALL * b.size * jx.mesh.size <= most:
+        if min(grids[0].parts[-2:]) > 1 and grids[0].sides == grids[2].sides and a.ndim == 2:
+            return _panels(jx, a, b, shape, wide, grids[0]).astype(a.dtype)
+        return applied(jx, a, b)
     if any(n > 1 for s in grids for n in s.parts[:-2]):
         if any(s.sides != grids[2].sides for s in grids) or grids[2].parts[-2] == 1:
             return None
@@ -43,7 +45,7 @@ def product(jx: Any, a: Any, b: Any) -> Any:
     elif _SMALL * math.prod(shape) * jx.mesh.size <= most:
         found = _summed(jx, a, b, shape, wide)
     elif all(s.parts[-1] > 1 and s.parts[-2] > 1 for s in grids):
-        found = _panels(jx, a, b, shape, wide, grids)
+        found = _panels(jx, a, b, shape, wide, grids[2])
     elif grids[2].parts[-2] > 1:
         found = _ring(jx, a, b, shape, wide)
     else:
@@ -52,8 +54,8 @@ def product(jx: Any, a: Any, b: Any) -> Any:
 
 
 def applied(jx: Any, a: Any, b: Any) -> Any:
-    """A matrix that is cut both ways times a vector or a small matrix: parts of sums are added along the grid's rows. None
-    for other operands."""
+    """A matrix that is cut both ways times a vector or a small matrix: parts of sums are added along the grid's rows.
+    None for other operands."""
     grid = Spread.at_rest(jx, a.shape)
     if a.ndim > 2 or min(grid.parts) == 1:
         return None
@@ -116,18 +118,18 @@ def _ring(jx: Any, a: Any, b: Any, shape: tuple[int, ...], wide: Any, grid: Spre
     return unlined(jx, found, shape, spread) if grid is None else cropped(jx, found, shape)
 
 
-def _panels(jx: Any, a: Any, b: Any, shape: tuple[int, ...], wide: Any, grids: list[Spread]) -> Any:
-    (across,), (down,) = grids[0].sides[-1], grids[0].sides[-2]  # the sides of columns, and of rows
-    columns, rows = grids[0].parts[-1], grids[0].parts[-2]
+def _panels(jx: Any, a: Any, b: Any, shape: tuple[int, ...], wide: Any, grid: Spread) -> Any:
+    (across,), (down,) = grid.sides[-1], grid.sides[-2]  # the sides of columns, and of rows
+    columns, rows = grid.parts[-1], grid.parts[-2]
     panels = math.lcm(columns, rows)
     k = a.shape[-1]
     width = -(-k // panels)
 
-    def fitted(v: Any, axis: int, spread: Spread) -> Any:
+    def fitted(v: Any, axis: int) -> Any:
         widths = [(0, width * panels - k if d == axis else 0, 0) for d in range(v.ndim)]
-        return spread.fitted(jx.lax.pad(v, np.zeros((), v.dtype), widths))
+        return grid.fitted(jx.lax.pad(v, np.zeros((), v.dtype), widths))
 
-    x, y = fitted(a, a.ndim - 1, grids[0]), fitted(b, b.ndim - 2, grids[1])
+    x, y = fitted(a, a.ndim - 1), fitted(b, b.ndim - 2)
 
     def told(v: Any, axis: int, step: Any, side: str, parts: int) -> Any:
         """Panel number `step` of blocks along `axis`, from the device along `side` that has it."""
@@ -143,4 +145,4 @@ def _panels(jx: Any, a: Any, b: Any, shape: tuple[int, ...], wide: Any, grids: l
 
         return jx.lax.fori_loop(0, panels, turn, jx.np.zeros((*x.shape[:-1], y.shape[-1]), wide))
 
-    return cropped(jx, mapped(jx, kernel, grids[:2], grids[2])(x, y), shape)
+    return cropped(jx, mapped(jx, kernel, [grid, grid], grid)(x, y), shape)

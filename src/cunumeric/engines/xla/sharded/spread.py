@@ -1,7 +1,8 @@
-"""What the kernels share: how an axis is spread over the devices, padding to equal parts, and exchanges between devices.
+"""What the kernels share: how an axis is spread over the devices, padding to equal parts, and exchanges between
+devices.
 
-A kernel is a function of local blocks, run by `shard_map`. Its operands are padded to parts of equal length first; what
-the padding holds is the kernel's choice, and it is cut off the result.
+A kernel is a function of local blocks, run by `shard_map`. Its operands are padded to parts of equal length first;
+what the padding holds is the kernel's choice, and it is cut off the result.
 """
 
 from __future__ import annotations
@@ -124,15 +125,16 @@ def rested(jx: Any, a: Any) -> Any:
 
 
 def exchanged(jx: Any, x: Any, apart: int, together: int, names: tuple[str, ...], parts: int) -> Any:
-    """A kernel's block of an array that is cut along `together`, as its block when it is cut along `apart` instead, which
-    is padded to equal parts."""
+    """A kernel's block of an array that is cut along `together`, as its block when it is cut along `apart` instead,
+    which is padded to equal parts."""
     widths = [(0, -n % parts if k == apart else 0, 0) for k, n in enumerate(x.shape)]
     if any(high for _, high, _ in widths):
         x = jx.lax.pad(x, np.zeros((), x.dtype), widths)
     return jx.lax.all_to_all(x, names, apart, together, tiled=True)
 
 
-# On a grid XLA's partitioner exchanges blocks between layouts only where all parts are of one length; others it gathers.
+# On a grid XLA's partitioner exchanges blocks between layouts only where all parts are of one length; others it
+# gathers.
 
 
 def _by_hand(jx: Any, shape: tuple[int, ...]) -> bool:
@@ -166,8 +168,8 @@ def lined(jx: Any, a: Any, axis: int) -> tuple[Any, Spread]:
 
 
 def unlined(jx: Any, x: Any, shape: tuple[int, ...], spread: Spread) -> Any:
-    """What a kernel leaves cut along one axis as `spread` has it, cut to `shape`; as it lies at rest, if only that saves
-    it from being gathered."""
+    """What a kernel leaves cut along one axis as `spread` has it, cut to `shape`; as it lies at rest, if only that
+    saves it from being gathered."""
     axis = next(k for k, parts in enumerate(spread.parts) if parts > 1)
     rest = Spread.at_rest(jx, shape)
     if not _by_hand(jx, shape) or not rest.cut:

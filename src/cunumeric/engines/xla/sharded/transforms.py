@@ -5,13 +5,15 @@ XLA's transform takes whole operands on every device, also where the axis that i
 *An axis that is not transformed is long enough to be cut*: the array is cut there, and devices say nothing.
 
 *Several axes* (pencils): the array is cut along one axis while the others are transformed; one exchange cuts it along
-another, and the first is transformed. The result stays cut that way: whoever needs it otherwise pays for that exchange
-then. Inverse transforms begin where forward ones end, so that `ifft2(fft2(x) * h)` exchanges twice, not four times.
+another, and the first is transformed. The result stays cut that way: whoever needs it otherwise pays for that
+exchange then. Inverse transforms begin where forward ones end, so that `ifft2(fft2(x) * h)` exchanges twice, not four
+times.
 
-*One axis* (Bailey, "FFTs in external or hierarchical memory", 1990): a vector of r*c elements is a matrix, its columns are
-transformed, multiplied by roots of unity, and its rows transformed: three exchanges. Devices must divide both r and c.
-Other lengths n are a convolution with a chirp (Bluestein, 1970) over at least 2 n - 1 elements, of a length that divides:
-six exchanges of twice the size. Its two transforms leave their results in the order in which the inverse takes them.
+*One axis* (Bailey, "FFTs in external or hierarchical memory", 1990): a vector of r*c elements is a matrix, its
+columns are transformed, multiplied by roots of unity, and its rows transformed: three exchanges. Devices must divide
+both r and c. Other lengths n are a convolution with a chirp (Bluestein, 1970) over at least 2 n - 1 elements, of a
+length that divides: six exchanges of twice the size. Its two transforms leave their results in the order in which the
+inverse takes them.
 """
 
 from __future__ import annotations
@@ -23,14 +25,14 @@ from typing import Any
 import numpy as np
 
 from .movement import window
-from .spread import Spread, cropped, exchanged, is_cut, lined, mapped, rank, unlined
+from .spread import Spread, exchanged, is_cut, lined, mapped, rank, unlined
 
 Local = Callable[[str, Any, list[int], list[int]], Any]
 
 
 def transformed(jx: Any, local: Local, one: str, a: Any, lengths: list[int], axes: list[int], norm: Any) -> Any:
-    """The transform `one` ("fft", "ifft", "rfft", "irfft") of `a` over distinct axes. `local` computes the same of whole
-    arrays, over some of the axes."""
+    """The transform `one` ("fft", "ifft", "rfft", "irfft") of `a` over distinct axes. `local` computes the same of
+    whole arrays, over some of the axes."""
     size, home = jx.mesh.size, jx.mesh.cut(a.shape)
     alone = [k for k in range(a.ndim) if k not in axes and a.shape[k] >= size]
     length = dict(zip(axes, lengths, strict=True))
@@ -229,7 +231,10 @@ def _bluestein(jx: Any, x: Any, inverse: bool) -> Any:
     sign = 1 if inverse else -1
 
     def kernel(v: Any) -> Any:
-        k = jx.lax.broadcasted_iota(np.int64, (1, v.shape[1]), 1) + rank(jx, jx.mesh.names).astype(np.int64) * v.shape[1]
+        k = (
+            jx.lax.broadcasted_iota(np.int64, (1, v.shape[1]), 1)
+            + rank(jx, jx.mesh.names).astype(np.int64) * v.shape[1]
+        )
         around = jx.np.minimum(k, m - k)
         filter_ = jx.np.where(around < n, chirp(around, v.dtype, -sign), 0)
         mine = chirp(k, v.dtype, sign)
