@@ -10,7 +10,7 @@ from ..arrays import interop
 from ..arrays.base import array_of, nd, strip, strip_keywords, wrap_from
 from ..arrays.calls import calling, liking
 from ..arrays.extension import Quick, quick
-from ..runtime import memory
+from ..runtime import lines, memory, residence
 
 __all__ = ["empty", "from_dlpack", "full", "ones"]
 
@@ -42,7 +42,12 @@ def _warm(shape: Any, dtype: Any, order: str) -> np.ndarray | None:
     size = dtype.itemsize
     for n in dims:
         size *= n
-    return memory.empty(dims, dtype) if memory.SHELVED_FROM <= size < 1 << 40 else None
+    if not memory.SHELVED_FROM <= size < 1 << 40:
+        return None
+    a = memory.empty(dims, dtype)
+    if residence.accelerated:
+        residence.made_at(a, lines.here())
+    return a
 
 
 def empty(shape, dtype=float, order="C", **kwargs):

@@ -45,8 +45,7 @@ def _attribute(name: str, *, known: bool, settable: bool = False) -> None:
     """A property of the inner array. `known`: a recorded node answers too."""
 
     def get(self):
-        a = self._a if known else host(self)
-        return wrap(getattr(a, name))
+        return getattr(self._a, name) if known else wrap(getattr(host(self), name))
 
     def put(self, value):
         setattr(host(self), name, strip(value))

@@ -11,7 +11,7 @@ import types
 import warnings
 from typing import Any
 
-from ...runtime import places, residence
+from ...runtime import places, ranks, residence
 from ...runtime.settings import settings
 from . import sharded
 from .mesh import Mesh, grid_for
@@ -45,6 +45,10 @@ def modules() -> Modules:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jax.config.update("jax_numpy_dtype_promotion", "standard")
+    if ranks.size > 1:
+        from . import processes
+
+        processes.join()
     devices = jax.devices()
     grid = settings.mesh or grid_for(len(devices))
     if math.prod(grid) > len(devices):
@@ -59,6 +63,8 @@ def usable() -> bool:
     try:
         modules()
     except Exception as error:  # whatever is wrong with an installation
+        if ranks.size > 1:  # the others go on
+            raise
         reason = str(error).strip().splitlines()
         warnings.warn(
             f"the accelerator cannot be used, NumPy's kernels on the processor are: {type(error).__name__}: "
