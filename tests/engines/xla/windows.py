@@ -51,6 +51,24 @@ def assert_flushes(n: int) -> Iterator[None]:
     assert window.counters.flushes - before == n
 
 
+def grouped() -> None:
+    """Running sums and products by groups, which only GPUs take, are NumPy's."""
+    from cunumeric.ops.lowering import grouped as way
+
+    suits, least = way.suits, way._FROM
+    way.suits, way._FROM = (lambda jx, a, axis: axis == a.ndim - 1), 16
+    rng = numpy.random.default_rng(5)
+    try:
+        for shape in ((1,), (7,), (8,), (17,), (100,), (4097,), (3, 129)):
+            for dtype in ("float64", "int32", "complex64"):
+                a = rng.integers(-3, 4, shape).astype(dtype)
+                b = numpy.where(a > 2, -1, 1).astype(dtype)
+                assert numpy.allclose(numpy.asarray(np.cumsum(np.array(a), -1)), numpy.cumsum(a, -1)), (shape, dtype)
+                assert numpy.allclose(numpy.asarray(np.cumprod(np.array(b), -1)), numpy.cumprod(b, -1)), (shape, dtype)
+    finally:
+        way.suits, way._FROM = suits, least
+
+
 def ingest() -> None:
     """What is made large from what is small, or comes from outside, is where the accelerator can write it: no window
     has to run on the host for it."""
@@ -357,8 +375,8 @@ def canaries() -> None:
 TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
-        arguments, bounds, canaries, channel_flow, copies, fork, given, ingest, loops, memory, parts, scalars,
-        sharing, temporaries,
+        arguments, bounds, canaries, channel_flow, copies, fork, given, grouped, ingest, loops, memory, parts,
+        scalars, sharing, temporaries,
     )
 }  # fmt: skip
 
