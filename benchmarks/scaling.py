@@ -3,9 +3,9 @@
     python benchmarks/scaling.py weak [--n 8192] [--meshes 1 2 4]
     python benchmarks/scaling.py large [--n 112000] [--mesh 2]
 
-*weak*: each device has a grid of n by n points; a step has 50 sweeps of the pressure. Milliseconds a step, median of five
-steps after two, each number of devices in a process of its own; the efficiency is the time on the first over the time
-on each.
+*weak*: each device has a grid of n by n points; a step has 50 sweeps of the pressure. Milliseconds a step, median of
+five steps after two, each number of devices in a process of its own; the efficiency is the time on the first over the
+time on each.
 
 *large*: u of n by n doubles (112,000: 100 GB), updated in place; the time of a step, and what a device held at most.
 """
