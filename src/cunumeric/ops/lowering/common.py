@@ -4,6 +4,7 @@ under the same name with the same meaning."""
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,7 @@ def floating(jx: Any, *operands: Any, half: bool = False) -> list[Any]:
 
 def axis_of(axis: Any, ndim: int) -> int:
     """An axis from 0; refuses what NumPy would."""
-    axis = int(axis)
+    axis = operator.index(axis)
     if not -ndim <= axis < ndim:
         raise Refused
     return axis % ndim
