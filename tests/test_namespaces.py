@@ -1,6 +1,8 @@
 """Every public name of NumPy has to be there: in each namespace, and on the classes of arrays and of ufuncs."""
 
 import importlib
+import subprocess
+import sys
 import types
 
 import numpy
@@ -118,3 +120,10 @@ def test_every_namespace_of_numpy_is_walked():
     modules = {name for name in numpy.__all__ if isinstance(getattr(numpy, name), types.ModuleType)}
     # Packages beside the array library.
     assert modules - {"core", "f2py", "distutils", "test"} <= set(NAMESPACES)
+
+
+def test_a_namespace_is_loaded_in_silence():
+    """NumPy warns when names are asked for that it once had, such as `bytes`."""
+    words = "import cunumeric; cunumeric.random.rand, cunumeric.fft.fft, cunumeric.linalg.norm, cunumeric.ma.array"
+    found = subprocess.run([sys.executable, "-W", "error::FutureWarning", "-c", words], capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")

@@ -172,7 +172,7 @@ def test_number_of_threads_reaches_the_package_under_m(folder):
     assert result.stdout.strip() == "3 3"
 
 
-@pytest.mark.parametrize("words", [["--gpus", "1"], ["--gpus=1"], ["-x"], ["-"], ["--cpu", "2"], ["--cpus2"]])
+@pytest.mark.parametrize("words", [["--gpu", "1"], ["--verbose=1"], ["-x"], ["-"], ["--cpu", "2"], ["--cpus2"]])
 def test_unknown_flags_are_refused(folder, words):
     for got in (
         legate(*words, "prog.py", cwd=folder),
@@ -181,7 +181,8 @@ def test_unknown_flags_are_refused(folder, words):
         assert got.returncode == 2
         assert got.stdout == ""
         assert f"unknown flag {words[0]}" in got.stderr
-        assert "--cpus N, --help, --version, -m module" in got.stderr
+        assert "--cpus N, --gpus N, " in got.stderr
+        assert "--help, --version, -m module" in got.stderr
         assert "Traceback" not in got.stderr
     assert "LEGATE_CONFIG" in got.stderr
 

@@ -36,6 +36,7 @@ def _reduction(name: str, numpys: Any) -> Any:
             return wrap_from(method(strip(a), *args), (a,))
         return plainly(numpys, (a, *args), kwargs)
 
+    call.__name__ = call.__qualname__ = numpys.__name__  # in errors of missing arguments
     quick[call] = Quick(numpys, "BELOW_RECORD")
     return call
 

@@ -33,7 +33,7 @@ static PyObject *in_python(const Methods *m, PyObject *l, PyObject *r)
     static PyObject *fast_##NAME(PyObject *l, PyObject *r)        \
     {                                                             \
         PyObject *a = operand(l), *b = a ? operand(r) : NULL;     \
-        if (b != NULL) {                                          \
+        if (b != NULL && !grow(a, b)) {                           \
             HOLD(PyObject *done = CALL)                           \
             return wrap(done, Py_None);                           \
         }                                                         \
@@ -72,13 +72,19 @@ static PyObject *product(PyArrayObject *a, PyArrayObject *b)
     return r;
 }
 
+/* Whether the product of two matrices is large enough for an accelerator to hold. */
+static int large_product(PyArrayObject *a, PyArrayObject *b)
+{
+    return PyArray_NDIM(a) == 2 && PyArray_NDIM(b) == 2 && PyArray_DIM(a, 0) * PyArray_DIM(b, 1) >= limit;
+}
+
 /* Products are never recorded: of any size, NumPy's at once. */
 static Methods python_matrix_multiply;
 static PyObject *fast_matrix_multiply(PyObject *l, PyObject *r)
 {
     if (Py_TYPE(l) == array_type && Py_TYPE(r) == array_type) {
         PyObject *a = plain(l), *b = a ? plain(r) : NULL;
-        if (b != NULL) {
+        if (b != NULL && (remote_type == NULL || !large_product((PyArrayObject *)a, (PyArrayObject *)b))) {
             HOLD(PyObject *done = product((PyArrayObject *)a, (PyArrayObject *)b))
             return wrap(done, Py_None);
         }
@@ -93,7 +99,7 @@ static PyObject *fast_power(PyObject *l, PyObject *r, PyObject *m)
         Py_RETURN_NOTIMPLEMENTED;
     }
     PyObject *a = operand(l), *b = a ? operand(r) : NULL;
-    if (b != NULL) {
+    if (b != NULL && !grow(a, b)) {
         HOLD(PyObject *done = PyNumber_Power(a, b, Py_None))
         return wrap(done, Py_None);
     }
@@ -146,7 +152,7 @@ static PyObject *fast_compare(PyObject *l, PyObject *r, int op)
 {
     if (Py_TYPE(l) == array_type) {
         PyObject *a = small(l), *b = a ? operand(r) : NULL;
-        if (b != NULL) {
+        if (b != NULL && !grow(a, b)) {
             HOLD(PyObject *done = PyObject_RichCompare(a, b, op))
             return wrap(done, Py_None);
         }
@@ -343,7 +349,7 @@ static PyObject *call_ufunc(PyObject *f, PyObject *const *args, size_t nargsf, P
             }
             inner[k + 1] = Py_NewRef(a);
         }
-        int fast = k == all;
+        int fast = k == all && (n < 2 || !grow(inner[1], inner[2]));
         PyObject *r = NULL;
         if (fast) {
             r = PyObject_Vectorcall(kernel, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, names);

@@ -80,6 +80,25 @@ static inline PyObject *operand(PyObject *x)
     return is_scalar(x) ? x : NULL;
 }
 
+/* Whether two small operands, of which one may be a scalar, have a result that is not small: a column and a row. */
+static inline int grow(PyObject *l, PyObject *r)
+{
+    if (!PyArray_CheckExact(l) || !PyArray_CheckExact(r)) {
+        return 0;
+    }
+    PyArrayObject *a = (PyArrayObject *)l, *b = (PyArrayObject *)r;
+    int m = PyArray_NDIM(a), n = PyArray_NDIM(b), most = m > n ? m : n;
+    if (PyArray_SIZE(a) * PyArray_SIZE(b) < limit || (m == n && PyArray_CompareLists(PyArray_DIMS(a), PyArray_DIMS(b), n))) {
+        return 0;
+    }
+    npy_intp size = 1;
+    for (int k = 1; k <= most; k++) {
+        npy_intp i = k <= m ? PyArray_DIM(a, m - k) : 1, j = k <= n ? PyArray_DIM(b, n - k) : 1;
+        size *= i > j ? i : j;
+    }
+    return size >= limit;
+}
+
 /* Our array over `r`, whose reference is taken, if it is NumPy's exact array; `r` itself otherwise. */
 static inline PyObject *wrap(PyObject *r, PyObject *owner)
 {

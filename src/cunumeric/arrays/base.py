@@ -11,8 +11,10 @@ or a node: an operation recorded and not yet run. Every other file of this packa
 from __future__ import annotations
 
 import functools
+import math
 import types
 import weakref
+from itertools import zip_longest
 from operator import is_
 from typing import Any
 
@@ -191,6 +193,14 @@ def _given_ours(special: Any) -> Any:
     return call
 
 
+def grow(a: Any, b: Any) -> bool:
+    """Whether small operands have a result that is not small: a column and a row do."""
+    if type(a) is not nd or type(b) is not nd or a.size * b.size < settings.record_min or a.shape == b.shape:
+        return False
+    lengths = zip_longest(reversed(a.shape), reversed(b.shape), fillvalue=1)
+    return math.prod([max(pair) for pair in lengths]) >= settings.record_min
+
+
 def array_of(a: np.ndarray) -> ndarray:
     """Our array over NumPy's."""
     x = new(ndarray)
@@ -341,6 +351,11 @@ def _shown_by(inner: np.ndarray, base: Any) -> bool:
     return base is inner or (base is inner.base and type(base) is nd)
 
 
+def _writes_out(kwargs: dict[str, Any] | None) -> bool:
+    """Whether a call has an output that may be the user's own NumPy array."""
+    return bool(kwargs and "out" in kwargs)
+
+
 def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
     """`wrap`, where `r` came of a call with `args`: an argument that NumPy handed back is the same object again, a
     view knows whose memory it shows, and memory that now lives in a foreign object too counts as exposed."""
@@ -358,6 +373,9 @@ def wrap_from(r: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
                     parent = a
             elif ta is nd:
                 if r is a or (base is not None and (base is a or base is a.base)):
+                    if residence.accelerated and r.size >= settings.record_min and not _writes_out(kwargs):
+                        r = r.copy(order="K")  # an input: the device works on memory of its own
+                        break
                     window.expose(r)
             elif ta is tuple and len(a) == 1 and (a[0] is r or (type(a[0]) is ndarray and a[0]._a is r)):
                 return a[0]  # out=(x,)

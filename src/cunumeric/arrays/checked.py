@@ -12,7 +12,7 @@ from ..ops.lowering import comparisons, linalg, movement, polynomials, products,
 from . import picked
 from .base import Deferred, array_of, host
 from .lowered import WAYS, Elsewhere, concerns, ndarray, one, recorded, way
-from .sized import _device, read, taken
+from .sized import _device, axis_of, read, taken
 
 nd = np.ndarray
 
@@ -92,6 +92,8 @@ def _named_results(*functions: Any) -> None:
 
 _named_results(_L.slogdet, _L.svd, _L.eigh, _L.qr)
 _EIG = type(_L.eig(np.eye(2)))
+# NumPy narrows eigenvalues that all are real, before 2.5.
+_NARROWS = _L.eigvals(np.eye(2)).dtype.kind == "f"
 
 
 def _eig(a: Any) -> tuple[Any, Any]:
@@ -99,7 +101,7 @@ def _eig(a: Any) -> tuple[Any, Any]:
     demand_finite(a)
     values, vectors = one(linalg.complex_eig, a)
     demand_finite(values)
-    if a.dtype.kind != "c" and not read(one(np.any, values.imag.reshape(1, -1), axis=1))[0]:
+    if _NARROWS and a.dtype.kind != "c" and not read(one(np.any, values.imag.reshape(1, -1), axis=1))[0]:
         values, vectors = values.real.copy(), vectors.real.copy()
     return values, vectors
 
@@ -138,7 +140,8 @@ def polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
     if full or w is not None or cov:
         raise Elsewhere
     deg = operator.index(deg)
-    c, rank = one(polynomials.fitted, x, y, deg, x.size * np.finfo(x.dtype).eps if rcond is None else float(rcond))
+    kind = x.dtype if x.dtype.kind in "fc" else np.dtype(np.float64)
+    c, rank = one(polynomials.fitted, x, y, deg, x.size * np.finfo(kind).eps if rcond is None else float(rcond))
     demand_finite(c)
     if int(rank) != deg + 1:
         raise Elsewhere  # NumPy warns of it
@@ -149,7 +152,7 @@ def polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
 def polymul(a1, a2):
     a1, a2 = taken(a1), taken(a2)
     _device(a1, a2)
-    if a1.ndim != 1 or a2.ndim != 1 or not a1[0] or not a2[0]:
+    if a1.ndim != 1 or a2.ndim != 1 or not a1.size or not a2.size or not a1[0] or not a2[0]:
         raise Elsewhere  # NumPy leaves out zeros in front
     return recorded(np.polymul, (a1, a2), {})
 
@@ -193,7 +196,7 @@ def promise_within(indices: Any, n: int) -> None:
 def take(a, indices, axis=None, out=None, mode="raise"):
     a, indices = taken(a), whole(indices)
     _device(a, indices)
-    n = a.size if axis is None else a.shape[operator.index(axis)]
+    n = a.size if axis is None else a.shape[axis_of(a, axis)]
     if mode == "raise" and axis in (None, 0):  # what is looked at later says axis 0
         promise_within(indices, n)
     elif mode == "raise":
@@ -205,7 +208,7 @@ def take(a, indices, axis=None, out=None, mode="raise"):
 def take_along_axis(arr, indices, axis=-1):
     arr, indices = taken(arr), whole(indices)
     _device(arr, indices)
-    n = arr.size if axis is None else arr.shape[operator.index(axis)]
+    n = arr.size if axis is None else arr.shape[axis_of(arr, axis)]
     demand_within(indices, n, -n)
     return recorded(np.take_along_axis, (arr, indices, axis), {})
 
@@ -229,7 +232,10 @@ def _strong(values: Any) -> list[Any]:
     if not any(weak):
         return list(values)
     kind = np.result_type(*[v if w else taken(v).dtype for v, w in zip(values, weak, strict=True)])
-    return [np.asarray(v, kind) if w else v for v, w in zip(values, weak, strict=True)]
+    try:
+        return [np.asarray(v, kind) if w else v for v, w in zip(values, weak, strict=True)]
+    except OverflowError:
+        raise Elsewhere from None
 
 
 @way(np.select)
@@ -291,9 +297,9 @@ def histogram(a, bins=10, range=None, density=None, weights=None):
 def histogram2d(x, y, bins=10, range=None, density=None, weights=None):
     x, y = taken(x), taken(y)
     _device(x, y)
-    if x.ndim != 1 or x.shape != y.shape or (type(bins) in (ndarray, nd, list) and len(bins) not in (1, 2)):
+    if x.ndim != 1 or x.shape != y.shape or (type(bins) in (ndarray, nd, list, tuple) and len(bins) != 2):
         raise Elsewhere
-    each = (bins, bins) if np.ndim(bins) == 0 else bins
+    each = bins if type(bins) in (ndarray, nd, list, tuple) else (bins, bins)
     spans = (None, None) if range is None else range
     kind = np.result_type(x.dtype, y.dtype)
     x, y = [v if v.dtype == kind else v.astype(kind) for v in (x, y)]
@@ -334,8 +340,19 @@ def _truth(function: Any) -> None:
     way(function)(call)
 
 
-for _function in (np.allclose, np.array_equal, np.array_equiv):
+for _function in (np.array_equal, np.array_equiv):
     _truth(_function)
+
+
+@way(np.isclose)
+def isclose(a, b, *args, **kwargs):
+    return recorded(np.isclose, (*_strong([a, b]), *args), kwargs)
+
+
+@way(np.allclose)
+def allclose(a, b, *args, **kwargs):
+    r = recorded(np.allclose, (*_strong([a, b]), *args), kwargs)
+    return r if r is NotImplemented else bool(r)
 
 
 def _stays_array(*functions: Any) -> None:
@@ -353,21 +370,23 @@ _stays_array(np.tensordot, np.linalg.tensordot, np.cov)
 
 
 def _places(obj: Any, n: int) -> Any:
-    """What a slice stands for."""
-    return list(range(*obj.indices(n))) if isinstance(obj, slice) else obj
+    """What a slice stands for; integers as they are."""
+    if isinstance(obj, slice):
+        return list(range(*obj.indices(n)))
+    return obj if isinstance(obj, int) or (type(obj) is list and obj) else whole(obj)
 
 
 @way(np.delete)
 def delete(arr, obj, axis=None):
     arr = taken(arr)
-    n = arr.size if axis is None else arr.shape[operator.index(axis)]
+    n = arr.size if axis is None else arr.shape[axis_of(arr, axis)]
     return recorded(np.delete, (arr, _places(obj, n), axis), {})
 
 
 @way(np.insert)
 def insert(arr, obj, values, axis=None):
     arr = taken(arr)
-    n = arr.size if axis is None else arr.shape[operator.index(axis)]
+    n = arr.size if axis is None else arr.shape[axis_of(arr, axis)]
     return recorded(np.insert, (arr, _places(obj, n), values, axis), {})
 
 
@@ -381,7 +400,7 @@ def gradient(f, *varargs, axis=None, edge_order=1):
     f = taken(f)
     _device(f)
     axes = tuple(range(f.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    axes = tuple([range(f.ndim)[operator.index(k)] for k in axes])
+    axes = tuple([axis_of(f, k) for k in axes])
     spacings = list(varargs) or [1.0]
     if len(spacings) == 1 and not getattr(spacings[0], "ndim", 0) and not isinstance(spacings[0], (list, tuple)):
         spacings *= len(axes)
@@ -443,12 +462,22 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
 @way(np.block)
 def block(arrays):
     depth = _depth(arrays)
+    if not depth:
+        raise Elsewhere
     most = max(depth, _dimensions(arrays))
     return _block(arrays, depth, most)
 
 
 def _depth(arrays: Any) -> int:
-    return 1 + _depth(arrays[0]) if isinstance(arrays, list) else 0
+    """How deep the lists are nested, all equally; tuples and empty lists are errors of NumPy's."""
+    if not isinstance(arrays, list):
+        if isinstance(arrays, tuple):
+            raise Elsewhere
+        return 0
+    depths = {_depth(v) for v in arrays}
+    if len(depths) != 1:
+        raise Elsewhere
+    return 1 + depths.pop()
 
 
 def _dimensions(arrays: Any) -> int:

@@ -64,7 +64,4 @@ def in_c(f: Any, *, bound: int = NONE, builtin: bool = False) -> Any:
 
 def _is_numpys_own(f: Any) -> bool:
     """Whether `f` is what NumPy's main namespace has under its name."""
-    try:
-        return getattr(np, getattr(f, "__name__", ""), None) is f
-    except AttributeError:
-        return False
+    return vars(np).get(getattr(f, "__name__", "")) is f  # not getattr: NumPy warns of names that were once there

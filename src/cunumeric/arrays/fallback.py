@@ -14,7 +14,7 @@ from typing import Any
 from ..graph.node import Node
 from ..runtime import residence
 from ..runtime.settings import settings
-from .base import ndarray
+from .base import host, ndarray
 
 _HOUSE = str(Path(__file__).parents[1])
 # Functions and methods that hand values to Python, to a file or to other code.
@@ -30,6 +30,8 @@ _READING = frozenset(
     setflags fill astype copy view reshape ravel transpose swapaxes squeeze diagonal resize getfield
     _set_dtype _set_shape""".split()
 )
+# Functions of those that only read, and give nothing that shows memory: the device keeps its copy.
+_TELLING = frozenset("array2string array_repr array_str save savetxt savez savez_compressed".split())
 _QUIET_MODULES = ("numpy.testing", "numpy.lib._npyio", "numpy.random", "numpy.ma")
 
 
@@ -53,6 +55,8 @@ def _waits_there(x: Any) -> bool:
 
 def aloud(ours: Callable[..., Any], numpys: Any, name: str = "") -> Callable[..., Any]:
     """`ours`, which runs NumPy's `numpys` on the host, with a warning where it fetches from the device."""
+    if getattr(numpys, "__name__", "") in _TELLING:
+        return _telling(ours)
     if _quiet(numpys) or name in _READING:
         return ours
     name = name or getattr(numpys, "__name__", "this function")
@@ -66,6 +70,14 @@ def aloud(ours: Callable[..., Any], numpys: Any, name: str = "") -> Callable[...
         if moved:
             _warn(name, moved)
         return r
+
+    return call
+
+
+def _telling(ours: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args, **kwargs):
+        named = {k: host(v, writes=False) if type(v) is ndarray else v for k, v in kwargs.items()}
+        return ours(*[host(v, writes=False) if type(v) is ndarray else v for v in args], **named)
 
     return call
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 
+from ..graph import warning
 from ..graph.node import Node
 from ..ops.lowering import selection
 from .base import nd
 from .checked import demand_within, whole
 from .lowered import Elsewhere, concerns, one, way
-from .sized import taken
+from .sized import axis_of, taken
 
 
 def _target(x: Any) -> None:
@@ -41,15 +41,18 @@ def copyto(dst, src, casting="same_kind", where=True):
     _target(dst)
     if isinstance(src, (list, tuple)):
         src = np.asarray(src)
-    weak = isinstance(src, (bool, int, float, complex)) and not isinstance(src, np.generic)
-    if not np.can_cast(np.result_type(src, dst.dtype) if weak else src.dtype, dst.dtype, casting):
+    if isinstance(src, (bool, int, float, complex)) and not isinstance(src, np.generic):
+        kind = np.result_type(src, dst.dtype)
+        src = np.asarray(src)
+    else:
+        kind = src.dtype
+    if not np.can_cast(kind, dst.dtype, casting) or (kind != dst.dtype and warning.kinds_heard() is None):
         raise Elsewhere
     if where is not True:
         where = taken(where)
         if where.dtype != bool:
             raise Elsewhere
-        src = src if weak else taken(src)
-        src = one(selection.masked_copy, dst, where, src)
+        src = one(selection.masked_copy, dst, where, taken(src))
     dst[...] = src
 
 
@@ -88,7 +91,7 @@ def place(arr, mask, vals):
 @way(np.put_along_axis)
 def put_along_axis(arr, indices, values, axis):
     _target(arr)
-    axis = range(arr.ndim)[operator.index(axis)]
+    axis = axis_of(arr, axis)
     indices, values = taken(whole(indices)), taken(values)
     demand_within(indices, arr.shape[axis], -arr.shape[axis])
     arr[...] = one(selection.put_along, arr, indices, values, axis)

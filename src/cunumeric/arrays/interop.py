@@ -27,11 +27,11 @@ def there(x: Any) -> bool:
     return residence.accelerated and type(x) is ndarray and lowered.concerns(x) and residence.kind() != "cpu"
 
 
-def value(x: Any) -> Any:
-    """The device's array of `x`, in C order."""
+def value(x: Any, *, alone: bool = True) -> Any:
+    """The device's array of `x`, in C order; `alone`: on one device, where it may be cut over several."""
     window.flush()
     a = x._a
-    found = residence.lend(a)
+    found = residence.lend(a, alone=alone)
     key = id(x)
     if key not in _lent:
         _lent[key] = (weakref.ref(x, lambda _: _lent.pop(key, None)), [])
@@ -58,7 +58,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: Any = None) -> Any:
 
 def _jax_array(self: Any) -> Any:
     """JAX's array of the same values."""
-    return value(self)
+    return value(self, alone=False)
 
 
 def _cuda_array_interface(self: Any) -> Any:

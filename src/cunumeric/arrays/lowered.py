@@ -86,33 +86,6 @@ def warns(spec: lowering.Spec) -> bool:
     return chapter not in _SILENT and spec.function.__module__ != comparisons.__name__
 
 
-# Functions whose results have the memory order of their first operand, where that is not C order.
-_KEEPING = {
-    getattr(np, name)
-    for name in """sort partition cumsum cumprod nancumsum nancumprod cumulative_sum cumulative_prod clip round around
-    nan_to_num isclose fix angle sinc i0 divmod modf frexp roll isposinf isneginf isreal iscomplex unwrap diff pad
-    delete insert polyval""".split()
-} | {getattr(np.fft, name) for name in "fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 fftn ifftn rfftn".split()}
-_KEEPING |= {f.accumulate for f in vars(np).values() if isinstance(f, np.ufunc) and f.nin == 2 and f.nout == 1}
-
-
-def _ordered(r: Any, like: Any) -> None:
-    """Give recorded results the order of axes that the memory of `like` has."""
-    strides = like._a.strides if type(like) is ndarray else None
-    if not strides or 0 in strides:
-        return
-    axes = sorted(range(len(strides)), key=lambda k: -abs(strides[k]))
-    for x in r if type(r) is tuple else (r,):
-        node = x._a
-        if type(node) is not Node or node.ndim != len(axes) or axes == list(range(node.ndim)) or not node.size:
-            continue
-        step, found = node.itemsize, [0] * node.ndim
-        for k in reversed(axes):
-            found[k] = step
-            step *= node.shape[k]
-        node.strides = tuple(found)
-
-
 def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """`attempt` by one row of the table."""
     spec = lowering.TABLE.get(function)
@@ -141,11 +114,11 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
                 arrays.append(v)
     except TypeError:
         return NotImplemented
+    if out is not None and any(name == "casting" or (name == "dtype" and v is not None) for name, v in static):
+        return NotImplemented  # what goes into what is NumPy's to say
     if not any(map(concerns, arrays)) or (warns(spec) and warning.kinds_heard() is None):
         return NotImplemented
     r = calls.call(spec, tuple(given), arrays, tuple(static))
-    if function in _KEEPING and r is not NotImplemented:
-        _ordered(r, arrays[0])
     if r is NotImplemented or out is None:
         return r if r is NotImplemented else told(r)
     return _into(out, r, "dtype" in spec.names)

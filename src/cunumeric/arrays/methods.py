@@ -449,12 +449,21 @@ def _kernel_method(name: str, kernel: Callable) -> None:
     quick[method(call)] = Quick(numpys, "BELOW_KERNEL")
 
 
+# Methods that only read the array, and whose results never show its memory: an accelerator keeps its copy.
+_READING = frozenset(
+    """argmax argmin argpartition argsort choose clip compress cumprod cumsum dot dump dumps flatten item nonzero repeat
+    round searchsorted take tobytes tofile tolist trace __contains__ __bool__ __int__ __float__ __complex__ __index__
+    __format__ __str__ __repr__ __sizeof__""".split()
+)
+
+
 def _plain_method(name: str) -> None:
     numpys = getattr(nd, name)
+    writes = name not in _READING
 
     def call(self, *args, **kwargs):
         try:
-            r = numpys(host(self), *[strip(v) for v in args], **strip_keywords(kwargs))
+            r = numpys(host(self, writes=writes), *[strip(v) for v in args], **strip_keywords(kwargs))
         except ValueError as error:
             r = again(error, numpys, (self, *args), kwargs)
         return wrap_from(r, (self, *args), kwargs)
@@ -489,7 +498,7 @@ def __len__(self):
 
 @method
 def __iter__(self):
-    a = host(self)
+    a = host(self, writes=False)
     if a.ndim == 0:
         raise TypeError("iteration over a 0-d array")
     return (self[i] for i in range(len(a)))
@@ -497,12 +506,12 @@ def __iter__(self):
 
 @method
 def __copy__(self):
-    return array_of(host(self).__copy__())
+    return array_of(host(self, writes=False).__copy__())
 
 
 @method
 def __deepcopy__(self, memo):
-    return array_of(host(self).__deepcopy__(memo))
+    return array_of(host(self, writes=False).__deepcopy__(memo))
 
 
 @method

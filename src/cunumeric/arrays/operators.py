@@ -17,7 +17,7 @@ from ..ops import elementwise
 from ..runtime import residence
 from ..runtime.settings import settings
 from . import lowered
-from .base import host, nd, ndarray, new, strip, wrap_from
+from .base import grow, host, nd, ndarray, new, strip, wrap_from
 
 _SCALARS = frozenset({int, float, complex, bool, np.float64, np.float32, np.int64, np.int32, np.bool_, np.complex128})
 _pending = window.pending
@@ -41,7 +41,8 @@ def _binary(symbol: str, kernel: np.ufunc, python: Callable, reflected: bool) ->
         t = type(other)
         if t is ndarray:
             b = other._a
-            if not _pending and a.size < settings.record_min and b.size < settings.record_min and _at_home(a, b):
+            least = settings.record_min
+            if not _pending and a.size < least and b.size < least and _at_home(a, b) and not grow(a, b):
                 r = python(b, a) if reflected else python(a, b)
                 if type(r) is nd:
                     x = new(ndarray)

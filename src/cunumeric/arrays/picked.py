@@ -6,6 +6,7 @@ a value: an index out of bounds raises NumPy's IndexError then, with a note that
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,11 @@ from .base import strip as _strip
 
 ndarray: Any = _ndarray  # its methods are attached elsewhere
 _INTS = (int, np.integer)
+
+
+# NumPy takes no more index arrays in a key than it has dimensions, the result's among them.
+_ARRAYS_MOST = 32
+_SIZE_MOST = 1 << 60
 
 
 class _Plain(Exception):
@@ -58,7 +64,7 @@ def _template(x: Any, key: Any) -> tuple[tuple, list[Any]]:
     keys = key if type(key) is tuple else (key,)
     template = tuple([_entry(k, arrays) for k in keys])
     named = sum(e[0] not in ("new", "rest") for e in template)
-    if not arrays or named > x.ndim or sum(e[0] == "rest" for e in template) > 1:
+    if not 0 < len(arrays) <= _ARRAYS_MOST or named > x.ndim or sum(e[0] == "rest" for e in template) > 1:
         raise _Plain
     axis = 0
     for e in template:  # an integer out of bounds is an error at once
@@ -68,6 +74,8 @@ def _template(x: Any, key: Any) -> tuple[tuple, list[Any]]:
         if e[0] == "int" and not -x.shape[axis] <= e[1] < x.shape[axis]:
             raise _Plain
         axis += e[0] != "new"
+    if arrays and math.prod(np.broadcast_shapes(*[k.shape for k in arrays])) > _SIZE_MOST:
+        raise _Plain
     return template, arrays
 
 
@@ -126,6 +134,10 @@ def setitem(x: Any, key: Any, value: Any) -> bool:
     try:
         if not isinstance(value, (int, float, complex, np.number, np.bool_)) and type(value) not in (ndarray, nd, list):
             return False
+        if type(value) in (int, float, complex) and x.dtype.kind != "b":
+            e = np.empty((), x.dtype)
+            e[...] = value  # numbers that the dtype has not are errors
+            value = e
         if type(value) is not ndarray and type(value) is not Deferred:
             value = wrap(np.asarray(value))
             if value.dtype.kind == "c" and x.dtype.kind != "c":
@@ -134,6 +146,8 @@ def setitem(x: Any, key: Any, value: Any) -> bool:
                 value = np.asarray(host(value), x.dtype)[()]
         dtype = value.dtype
         if not np.can_cast(dtype, x.dtype, "unsafe") or (dtype.kind == "c" and x.dtype.kind != "c"):
+            return False
+        if dtype.kind in "fc" and dtype != x.dtype and warning.kinds_heard() is None:
             return False
         mask = _mask(x, key)
         if mask is not None:

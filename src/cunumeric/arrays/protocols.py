@@ -135,7 +135,11 @@ def __array_finalize__(self, obj, /):
 
 def _showing(x: Any) -> np.ndarray:
     """The array whose buffer shows the memory of `x`."""
-    a = host(x)
+    try:
+        a = host(x)
+    except IndexError as error:  # of indices looked at now: NumPy drops it and asks another way next
+        residence.look = functools.partial(_raise, error)
+        raise
     if a.dtype.kind in "mM":
         memoryview(a)  # NumPy refuses, in its own words
     if not _told(a.dtype, "buffer"):
@@ -170,9 +174,6 @@ def _install_buffer_slot() -> None:
         try:
             a = _showing(x)
             get_buffer(a, view, flags)
-        except IndexError as error:  # of indices looked at now: whoever asked for a buffer asks another way next
-            residence.look = functools.partial(_raise, error)
-            return -1
         except BaseException:
             return -1
         if type(x) is ndarray and type(a) is nd:  # the buffer is one of `x`, which holds `a`

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..graph import record
 from ..graph.node import Node
 from ..ops.lowering import comparisons, selection
 from .base import Deferred, array_of, host
@@ -15,11 +16,27 @@ from .lowered import Elsewhere, attempt, concerns, ndarray, one, recorded, way
 _MOST = np.iinfo(np.intp).max
 
 
+_PLAIN = (list, tuple, bool, int, float, complex, np.generic)
+
+
 def taken(x: Any) -> Any:
-    """An argument as an array of ours."""
-    if type(x) is Deferred:
+    """An argument as an array of ours; goes elsewhere with subclasses and foreign arrays."""
+    t = type(x)
+    if t is ndarray:
+        return x
+    if t is Deferred:
         return x._x
-    return x if type(x) is ndarray else array_of(np.asarray(x))
+    if t is not np.ndarray and not isinstance(x, _PLAIN):
+        raise Elsewhere
+    return array_of(np.asarray(x))
+
+
+def axis_of(a: Any, axis: Any) -> int:
+    """An axis of `a`, from 0; goes elsewhere where there is none."""
+    axis = operator.index(axis)
+    if not -a.ndim <= axis < a.ndim:
+        raise Elsewhere
+    return axis % a.ndim
 
 
 def read(x: Any) -> np.ndarray:
@@ -55,7 +72,10 @@ def where(condition, *branches):
     if branches:
         if len(branches) != 2:
             raise Elsewhere
-        return recorded(np.where, (condition, *branches), {})
+        if type(condition) is np.ndarray:
+            condition = condition.copy()  # the caller may change it before it is read
+        r = record.where(taken(condition), *[taken(v) if type(v) in (list, tuple) else v for v in branches])
+        return r if r is NotImplemented or r.ndim else Deferred(r)
     return nonzero_places(condition)
 
 
@@ -92,7 +112,7 @@ def compress(condition, a, axis=None, out=None):
     _device(condition, a)
     if axis is None:
         a, axis = a.reshape(-1), 0
-    axis = range(a.ndim)[operator.index(axis)]
+    axis = axis_of(a, axis)
     if out is not None or condition.ndim != 1 or condition.dtype != bool:
         raise Elsewhere
     if condition.shape != (a.shape[axis],) and type(condition._a) is not Node:
@@ -116,7 +136,7 @@ def repeat(a, repeats, axis=None):
     _device(a, counts)
     if axis is None:
         a, axis = a.reshape(-1), 0
-    axis = range(a.ndim)[operator.index(axis)]
+    axis = axis_of(a, axis)
     n = a.shape[axis]
     if counts.ndim != 1 or counts.size not in (1, n) or counts.dtype.kind not in "iu" or not n:
         raise Elsewhere

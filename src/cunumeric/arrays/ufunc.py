@@ -13,7 +13,7 @@ from ..ops import elementwise
 from ..runtime import residence
 from ..runtime.settings import settings
 from . import fallback, lowered
-from .base import Deferred, array_of, nd, ndarray, strip, strip_keywords, wrap_from
+from .base import Deferred, array_of, grow, nd, ndarray, strip, strip_keywords, wrap_from
 from .calls import again, call, calling
 from .extension import Quick, fast, quick
 
@@ -67,11 +67,12 @@ class ufunc(fast.called if fast is not None else object, metaclass=UfuncType):  
                     break
                 inner.append(a)
             else:
-                try:
-                    r = self._kernel(*inner)
-                except (TypeError, ValueError) as error:
-                    r = again(error, self._kernel, args, kwargs)
-                return array_of(r) if type(r) is nd else wrap_from(r, args, kwargs)
+                if len(inner) < 2 or not grow(inner[0], inner[1]):
+                    try:
+                        r = self._kernel(*inner)
+                    except (TypeError, ValueError) as error:
+                        r = again(error, self._kernel, args, kwargs)
+                    return array_of(r) if type(r) is nd else wrap_from(r, args, kwargs)
         if self._row is not None:
             if kwargs and residence.accelerated:
                 r = self._with_words(args, kwargs)
@@ -89,31 +90,39 @@ class ufunc(fast.called if fast is not None else object, metaclass=UfuncType):  
         return call(self._kernel, args, kwargs)
 
     def _with_words(self, args: tuple, words: dict[str, Any]) -> Any:
-        """A call with `dtype` or `where` on an accelerator, as plain calls; NotImplemented where it is NumPy's."""
-        if not words.keys() <= {"out", "where", "dtype"} or not words.keys() & {"where", "dtype"}:
+        """A call with `dtype`, `casting` or `where` on an accelerator, as plain calls; NotImplemented where it is
+        NumPy's."""
+        if not words.keys() <= {"out", "where", "dtype", "casting"} or words.keys() <= {"out"}:
             return NotImplemented
-        if len(args) != self._nin or not any(map(lowered.concerns, args)):
-            return NotImplemented
-        dtype, mask, out = words.get("dtype"), words.get("where", True), words.get("out")
+        dtype, mask, casting = words.get("dtype"), words.get("where", True), words.get("casting", "same_kind")
+        out: Any = words.get("out")
         if type(out) is tuple and len(out) == 1:
             out = out[0]
-        if (out is not None and type(out) is not ndarray) or (mask is not True and type(mask) is not ndarray):
+        if len(args) != self._nin or not any(map(lowered.concerns, (*args, out))):
             return NotImplemented
-        if dtype is not None:
+        if (out is not None and type(out) is not lowered.ndarray) or (mask is not True and type(mask) is not ndarray):
+            return NotImplemented
+        if dtype is not None or casting != "same_kind":
             try:
                 given: Any = [a.dtype if hasattr(a, "dtype") else type(a) for a in args]
-                loop = (*[None] * self._nin, np.dtype(dtype))
-                kinds = self._kernel.resolve_dtypes((*given, None), signature=loop, casting="same_kind")
+                given.append(None if out is None else out.dtype)
+                loop = (*[None] * self._nin, None if dtype is None else np.dtype(dtype))
+                kinds = self._kernel.resolve_dtypes(tuple(given), signature=loop, casting=casting)
             except TypeError:
                 return NotImplemented
             args = tuple(
                 [a.astype(k) if hasattr(a, "astype") else k.type(a) for a, k in zip(args, kinds, strict=False)]
             )
-        if mask is True:
+        if mask is True and (out is None or casting == "same_kind"):
             return self(*args) if out is None else self(*args, out=out)
         r = self(*args)
         if out is None:
             return r  # what is not under the mask may be anything
+        if mask is True:
+            if not out.ndim or np.broadcast_shapes(r.shape, out.shape) != out.shape:
+                return NotImplemented
+            out[...] = r
+            return out
         return out if lowered.attempt(np.copyto, (out, r), {"where": mask}) is None else NotImplemented
 
     def outer(self, *args, **kwargs):

@@ -146,14 +146,21 @@ def ones_like(a, dtype=None, order="K", subok=True, shape=None, *, device=None):
 def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, *, device=None):
     x = _alike(a, {"dtype": dtype, "order": order, "shape": shape, "device": device})
     if isinstance(fill_value, (bool, int, float, complex, np.generic)):
-        x.fill(np.asarray(fill_value).astype(x.dtype)[()])
+        value = np.empty((), x.dtype)
+        np.copyto(value, fill_value, casting="unsafe")  # NumPy's errors and warnings
+        x.fill(value[()])
     else:
         x[...] = fill_value
     return x
 
 
+_COPY_MODES = {np._CopyMode.ALWAYS: True, np._CopyMode.IF_NEEDED: None, np._CopyMode.NEVER: False}
+
+
 def _again(a: Any, dtype: Any, order: Any, copy: Any) -> Any:
     """`a`, or a copy of it, in a dtype and an order."""
+    if type(copy) is np._CopyMode:
+        copy = _COPY_MODES[copy]
     if isinstance(a, (list, tuple)) and a and all(type(v) is ndarray for v in a) and any(map(concerns, a)):
         if len({v.shape for v in a}) != 1 or copy is False or not a[0].ndim:
             raise Elsewhere

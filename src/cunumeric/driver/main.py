@@ -1,8 +1,8 @@
 """`legate [flags] prog.py [args]` and `legate [flags] -m module [args]`.
 
-The program runs in this process as `python prog.py` would run it: it is `__main__`, `sys.argv` and `sys.path[0]` are
-its own, its exit status is the command's, and a traceback begins at its first line. Flags stand before the program;
-everything after it belongs to the program. `LEGATE_CONFIG` holds further flags; the command line wins over it.
+Flags stand before the program; everything after it belongs to the program. `LEGATE_CONFIG` holds further flags; the
+command line wins over it. A program of one rank runs in this process; several ranks are processes under a supervisor
+(`supervise.py`), here or, started by a launcher, one on each machine.
 
 A number of threads comes from the first of: `--cpus` on the command line, `CUNUMERIC_NUM_THREADS`, `--cpus` in
 `LEGATE_CONFIG`, the cores this process may use.
@@ -10,103 +10,22 @@ A number of threads comes from the first of: `--cpus` on the command line, `CUNU
 
 from __future__ import annotations
 
-import builtins
-import importlib.machinery
-import importlib.util
-import io
+import atexit
 import os
-import shlex
+import secrets
 import sys
-import types
-import zipfile
-from dataclasses import dataclass
-from typing import Any, NoReturn
+import time
+from pathlib import Path
+from typing import NoReturn
 
+from cunumeric.runtime import channel, ranks
 from cunumeric.runtime.settings import settings
 from cunumeric.runtime.version import VERSION
 
-USAGE = "legate [--cpus N] [--help] [--version] {prog.py | -m module} [arguments of the program]"
-KNOWN_FLAGS = "--cpus N, --help, --version, -m module"
-HELP = f"""usage: {USAGE}
-
-Run a Python program that imports cunumeric, with the resources given.
-
-  --cpus N     threads for the program's operations (default: the cores this process may use)
-  -m module    run a module instead of a file, as `python -m module` does
-  -h, --help   print this text
-  --version    print the version
-
-LEGATE_CONFIG holds flags too, e.g. LEGATE_CONFIG="--cpus 4"; those on the command line win.
-"""
-
-
-class UsageError(Exception):
-    """Words that are no valid command; the message says which and why."""
-
-
-@dataclass
-class Command:
-    """What a line of words asks for."""
-
-    cpus: int | None = None
-    help: bool = False
-    version: bool = False
-    module: str | None = None
-    program: str | None = None
-    arguments: tuple[str, ...] = ()
-
-
-def _cpus(text: str) -> int:
-    # isdecimal() alone admits digits of other scripts, which int() reads but nobody means.
-    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
-        raise UsageError(f"--cpus {text}: expected a whole number of at least 1")
-    return int(text)
-
-
-def parse(words: list[str]) -> Command:
-    """Flags up to the program, then the program, then its arguments as they are.
-
-    Raises:
-        UsageError: for a flag that is not known, or a value that is missing or wrong.
-    """
-    command = Command()
-    rest = list(words)
-
-    def value(flag: str) -> str:
-        if not rest:
-            raise UsageError(f"{flag} needs a value")
-        return rest.pop(0)
-
-    while rest:
-        word = rest.pop(0)
-        name, equals, attached = word.partition("=")
-        if word in ("-h", "--help"):
-            command.help = True
-        elif word == "--version":
-            command.version = True
-        elif name == "--cpus":
-            command.cpus = _cpus(attached if equals else value(name))
-        elif word == "-m":
-            command.module = value(word)
-            break
-        elif word.startswith("-"):
-            raise UsageError(f"unknown flag {word}")
-        else:
-            command.program = word
-            break
-    command.arguments = tuple(rest)
-    return command
-
-
-def _configured() -> Command:
-    """The flags of LEGATE_CONFIG."""
-    try:
-        command = parse(shlex.split(os.environ.get("LEGATE_CONFIG", "")))
-        if command.program is not None or command.module is not None:
-            raise UsageError(f"{command.program or '-m'} does not belong here: it holds flags only")
-    except (UsageError, ValueError) as error:  # ValueError: a quotation that is not closed
-        raise UsageError(f"LEGATE_CONFIG: {error}") from None
-    return command
+from . import launch, run
+from .flags import KNOWN, USAGE, Command, UsageError, configured, help_text, idle, parse
+from .launch import LAUNCHED, RUNS, Place, Setting
+from .referee import GRACE, SECOND_HAND
 
 
 def _use_threads(number: int) -> None:
@@ -115,147 +34,190 @@ def _use_threads(number: int) -> None:
     settings.threads = number
 
 
-def _fail(message: str, status: int) -> NoReturn:
-    print(f"legate: {message}", file=sys.stderr)
-    raise SystemExit(status)
+def _threads(given: Command, config: Command) -> int | None:
+    """Threads that somebody asked for."""
+    if "cpus" in given.values:
+        return given.values["cpus"]
+    text = os.environ.get("CUNUMERIC_NUM_THREADS", "").strip()
+    return int(text) if text else config.get("cpus")
 
 
-def _new_main(spec: importlib.machinery.ModuleSpec | None, **attributes: object) -> types.ModuleType:
-    """An empty `__main__` in the place of ours."""
-    module = types.ModuleType("__main__")
-    module.__dict__.update(__builtins__=builtins, __spec__=spec, **attributes)
-    if "__annotations__" in sys.modules["__main__"].__dict__:  # up to Python 3.13 each `__main__` begins with one
-        module.__annotations__ = {}
-    sys.modules["__main__"] = module
-    return module
-
-
-def _first_on_path(folder: str) -> None:
-    """Put the program's folder where `python` puts it: in the place of the command's own."""
-    if not sys.flags.safe_path:
-        sys.path[:1] = [folder]
-
-
-def _is_package_of_files(path: str) -> bool:
-    """A folder or a zip archive, which `python` runs by the `__main__` inside."""
-    return os.path.isdir(path) or zipfile.is_zipfile(path)
-
-
-def _run_file(path: str, arguments: tuple[str, ...]) -> None:
-    full = os.path.join(os.getcwd(), path)  # as python says it: absolute, not tidied
-    if _is_package_of_files(path):
-        if not sys.flags.safe_path:
-            sys.path[:1] = [full]
-        else:
-            sys.path.insert(0, full)  # without it there is no program: python does so too
-        _run_found("__main__", path, arguments, f"can't find '__main__' module in {full!r}")
-        return
+def _run_program(command: Command) -> None:
+    """The program, in this process."""
     try:
-        with io.open_code(full) as file:
-            source = file.read()
-    except OSError as error:
-        _fail(f"can't open file {full!r}: [Errno {error.errno}] {error.strerror}", 2)
-    sys.argv[:] = [path, *arguments]
-    _first_on_path(os.path.dirname(os.path.realpath(path)))
-    loader = importlib.machinery.SourceFileLoader("__main__", full)
-    module = _new_main(None, __file__=full, __cached__=None, __loader__=loader, __package__=None)
-    exec(compile(source, full, "exec", dont_inherit=True), module.__dict__)
-
-
-def _run_module(name: str, arguments: tuple[str, ...]) -> None:
-    _first_on_path(os.getcwd())
-    # What `python -m` shows to packages imported on the way to the module.
-    sys.argv[:] = ["-m", *arguments]
-    _run_found(name, None, arguments, f"No module named {name}")
-
-
-def _find(name: str) -> importlib.machinery.ModuleSpec | None:
-    """The spec of a module, or None; a package that is missing on the way to it counts as the module missing."""
-    if not all(name.split(".")):
-        return None
-    try:
-        return importlib.util.find_spec(name)
-    except ModuleNotFoundError as error:
-        if error.name and (name == error.name or name.startswith(error.name + ".")):
-            return None
+        if command.module is not None:
+            run.run_module(command.module, command.arguments)
+        elif command.program is not None:
+            run.run_file(command.program, command.arguments)
+    except SystemExit as ended:
+        channel.status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
         raise
-    except ValueError:  # a module in sys.modules without a spec
-        return None
+    except BaseException as error:
+        channel.status = 130 if isinstance(error, KeyboardInterrupt) else 1
+        channel.error = f"{type(error).__name__}: {error}"[:2000]
+        if ranks.size > 1 and any(words in channel.error for words in SECOND_HAND):
+            time.sleep(2 * GRACE)  # the supervisor knows what came first, and ends this rank
+        run.hide_our_frames()
+        raise
 
 
-def _run_found(name: str, shown: str | None, arguments: tuple[str, ...], missing: str) -> None:
-    """Run the module called `name`, or the `__main__` of the package called so."""
-    # `__main__` is in sys.modules, where find_spec would find us instead of the program.
-    ours = sys.modules.pop("__main__") if name == "__main__" else None
-    try:
-        spec = _find(name)
-        if spec is not None and spec.submodule_search_locations is not None:
-            spec = _find(f"{name}.__main__")
-            missing = f"No module named {name}.__main__; {name!r} is a package and cannot be directly executed"
-    finally:
-        if ours is not None:
-            sys.modules["__main__"] = ours
-    loader: Any = None if spec is None else spec.loader
-    code = loader.get_code(spec.name) if spec is not None and hasattr(loader, "get_code") else None
-    if spec is None or code is None:
-        _fail(missing, 1)
-    sys.argv[:] = [shown if shown is not None else str(spec.origin), *arguments]
-    module = _new_main(
-        spec, __file__=spec.origin, __cached__=spec.cached, __loader__=spec.loader, __package__=spec.parent
-    )
-    exec(code, module.__dict__)
+def _run_rank(command: Command) -> None:
+    """This process is one of several, or of one that is watched."""
+    channel.open_channel()
+    if ranks.size > 1:
+        from cunumeric.runtime import agreed
+
+        agreed.start()
+    atexit.register(channel.leave)  # before any of the program's, so that it is the last
+    _run_program(command)
 
 
-def _hide_our_frames() -> None:
-    """Let the exception that is about to end the process be shown without the driver's frames.
+def _show(command: Command, where: Place, settings_of: list[Setting]) -> None:
+    from cunumeric.runtime.places import directory
 
-    The exception itself goes on to the interpreter, so that what follows (the exit status, the signal of a
-    KeyboardInterrupt, exit handlers) is the interpreter's own. The hook in force is kept: the program may have set it.
-    """
-    show = sys.excepthook
+    print(f"cunumeric {VERSION}, Python {sys.version.split()[0]}")
+    said = f" (as {where.source} says)" if where.source else ""
+    print(f"ranks: {where.size}, {len(settings_of)} started here{said}")
+    print(f"cores this process may use: {', '.join(map(str, launch.available()))}")
+    print(f"GPUs visible here: {', '.join(launch.visible_gpus(os.environ)) or 'none'}")
+    print(f"compiled programs are kept in: {directory() or 'nowhere'}")
+    for rank, setting in enumerate(settings_of, where.rank):
+        told = {k: v for k, v in sorted(setting.environ.items()) if not k.startswith("CUNUMERIC_RANK")}
+        bound = f", bound to cores {','.join(map(str, setting.cores))}" if setting.cores else ""
+        print(f"rank {rank}{bound}: {' '.join(f'{k}={v}' for k, v in told.items()) or 'as the process'}")
+    sys.stdout.flush()
 
-    def hook(kind: type[BaseException], error: BaseException, traceback: types.TracebackType | None) -> None:
-        rest, frame = traceback, traceback
-        while frame is not None:
-            if frame.tb_frame.f_code.co_filename == __file__:
-                rest = frame.tb_next
-            frame = frame.tb_next
-        # Between us and a package that `-m` imports on the way there is only the import system.
-        while rest is not None and rest.tb_frame.f_code.co_filename.startswith("<frozen importlib"):
-            rest = rest.tb_next
-        show(kind, error.with_traceback(rest), rest)
 
-    sys.excepthook = hook
+def _wanted(command: Command) -> Place:
+    """The rank, or the first of those, that this process has to start."""
+    asked = command.get("nodes", 1) * command.get("ranks_per_node", 1)
+    where = launch.place(os.environ)
+    if not where.source:
+        return Place(0, asked, 0, asked)
+    if {"nodes", "ranks_per_node"} & command.values.keys() and asked != where.size:
+        raise UsageError(f"--nodes × --ranks-per-node is {asked}, but {where.source} has started {where.size} ranks")
+    return where
 
 
 def main(words: list[str] | None = None) -> None:
     """Entry point of the command; returns when the program has ended without an error or an exit status."""
+    words = sys.argv[1:] if words is None else words
     try:
-        command = parse(sys.argv[1:] if words is None else words)
-        configured = _configured()
+        given, config = parse(words), configured()
     except UsageError as error:
-        _fail(f"{error}\nusage: {USAGE}\nknown flags: {KNOWN_FLAGS}", 2)
-    if command.help or configured.help:
-        print(HELP, end="")
+        run.fail(f"{error}\nusage: {USAGE}\nknown flags: {KNOWN}", 2)
+    if os.environ.pop(RUNS, None) is not None:  # everything was arranged by the process that started this one
+        if ranks.control >= 0:
+            _run_rank(given)
+        else:
+            _run_program(given)
         return
-    if command.version or configured.version:
+    command = Command(config.values | given.values, given.program, given.arguments)
+    if command.get("help"):
+        print(help_text(), end="")
+        return
+    if command.get("version"):
         print(f"legate (cunumeric {VERSION})")
         return
-    if command.program is None and command.module is None:
-        _fail(f"no program given\nusage: {USAGE}", 2)
-
-    if command.cpus is not None:
-        _use_threads(command.cpus)
-    elif configured.cpus is not None and not os.environ.get("CUNUMERIC_NUM_THREADS", "").strip():
-        _use_threads(configured.cpus)
-
+    no_program = command.program is None and command.module is None
+    if no_program and not command.get("show_config"):
+        run.fail(f"no program given\nusage: {USAGE}", 2)
     try:
-        if command.module is not None:
-            _run_module(command.module, command.arguments)
-        elif command.program is not None:
-            _run_file(command.program, command.arguments)
-    except SystemExit:
-        raise
-    except BaseException:
-        _hide_our_frames()
-        raise
+        _launch(command, _threads(given, config), words, no_program)
+    except UsageError as error:
+        run.fail(str(error), 2)
+
+
+def _launch(command: Command, threads: int | None, words: list[str], no_program: bool) -> None:
+    launched = LAUNCHED in os.environ
+    verbose, dry = command.get("verbose"), command.get("dry_run")
+    if command.get("launcher", "none") != "none" and not launched:
+        _say_idle(command)
+        os.environ |= {LAUNCHED: "1", "CUNUMERIC_JOB": secrets.token_hex(8)}
+        flags = words[: len(words) - len(launch.program_words(command))]
+        words = [word for word in flags if word != "--dry-run"] + launch.program_words(command)
+        line = launch.launcher_words(command, words, os.environ)
+        if dry or verbose:
+            print(launch.in_words({LAUNCHED: "1"}, line), file=sys.stdout if dry else sys.stderr, flush=True)
+        if dry:
+            return
+        try:
+            os.execvp(line[0], line)
+        except OSError as error:
+            raise UsageError(f"--launcher {line[0]}: {error.strerror}") from None
+    where = _wanted(command)
+    if where.rank == 0 and not launched:
+        _say_idle(command)
+    here = [where] if where.source else [Place(k, where.size, k, where.size) for k in range(where.size)]
+    found = [launch.setting(command, each, threads, os.environ) for each in here]
+    line = launch.interpreter() + launch.program_words(command)
+    if command.get("show_config"):
+        _show(command, where, found)
+        if no_program:
+            return
+    if dry or verbose:
+        for each, setting in zip(here, found, strict=True):
+            bound = f" (cores {','.join(map(str, setting.cores))})" if setting.cores else ""
+            shown = launch.in_words(setting.environ, setting.prefix + line)
+            print(f"rank {each.rank}{bound}: {shown}", file=sys.stdout if dry else sys.stderr, flush=True)
+        if dry:
+            return
+    watched = command.get("log_to_file") or command.get("all_ranks")
+    if where.size > 1 or watched:
+        _supervise(command, here, found, line)
+    _alone(command, found[0], line)
+
+
+def _say_idle(command: Command) -> None:
+    for words in idle(command):
+        print(f"legate: {words}", file=sys.stderr)
+
+
+def _alone(command: Command, setting: Setting, line: list[str]) -> None:
+    """One rank: in this process; begun anew where the package was imported with other settings than it should have."""
+    if setting.cores:
+        os.sched_setaffinity(0, setting.cores)
+    threads = setting.environ.pop("CUNUMERIC_NUM_THREADS", None)
+    if threads is not None:
+        _use_threads(int(threads))
+    if setting.environ or setting.prefix:
+        line = setting.prefix + line
+        sys.stdout.flush()
+        os.execvpe(line[0], line, os.environ | setting.environ | {RUNS: "1"})
+    _run_program(command)
+
+
+def _supervise(command: Command, here: list[Place], found: list[Setting], line: list[str]) -> NoReturn:
+    """Start the ranks of this machine, watch over them, and end as they did."""
+    from . import network, supervise
+
+    folder = None
+    if command.get("log_to_file"):
+        folder = Path(command.get("logdir", "."))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--logdir {folder}: {error.strerror}") from None
+    output = supervise.Output(bool(command.get("all_ranks")), folder)
+    first = here[0]
+    supervisor = supervise.Supervisor(output, tells=first.rank == 0 or first.source in ("", "CUNUMERIC"))
+    supervisor.catch_signals()
+    environ = dict(os.environ)
+    for name in (LAUNCHED, "CUNUMERIC_JOB", "CUNUMERIC_TOKEN", "CUNUMERIC_COORDINATOR"):
+        environ.pop(name, None)
+    try:
+        link = network.join(supervisor, first)
+    except network.NotReached as error:
+        supervisor.release()
+        run.fail(str(error), 1)
+    for place, setting in zip(here, found, strict=True):
+        setting.environ |= {"CUNUMERIC_JOB_SEED": link.seed, "CUNUMERIC_ADDRESS": link.address}
+        try:
+            supervisor.start(place.rank, setting, line, environ)
+        except OSError as error:
+            supervisor.end({"text": f"rank {place.rank} cannot be started: {error}", "status": 1})
+            break
+    status = supervisor.run()
+    link.close(time.monotonic() + supervise.PATIENCE)
+    sys.stdout.flush()
+    raise SystemExit(status)

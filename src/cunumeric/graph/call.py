@@ -5,12 +5,14 @@ A call becomes one node for each of its results. Shapes and dtypes are the engin
 
 from __future__ import annotations
 
+import functools
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 
-from ..ops.calls import bind
+from ..ops.calls import Bound, bind
 from ..ops.lowering import Spec
 from ..runtime import residence
 from ..runtime.settings import settings
@@ -55,6 +57,63 @@ def _operand(v: Any) -> Any:
     return v
 
 
+# The axes of an array in descending order of strides, each with the sign of its stride; None for C order.
+_Order = tuple[tuple[int, int], ...] | None
+
+
+def _order(v: Any) -> _Order:
+    if type(v) is Node:
+        strides = v.strides
+        if strides is None:
+            return None
+    elif v.ndim < 2 or record._descending(v):
+        return None
+    else:
+        strides = v.strides
+    return tuple([(k, int(np.sign(strides[k]))) for k in _descending(strides)])
+
+
+def _descending(strides: tuple[int, ...]) -> list[int]:
+    """The axes in descending order of strides."""
+    return sorted(range(len(strides)), key=lambda k: -abs(strides[k]))
+
+
+def _stand_in(shape: tuple[int, ...], dtype: np.dtype, order: _Order) -> np.ndarray:
+    """An array of this shape and memory order: zeros for integers, which may be indices; ones otherwise."""
+    make = np.zeros if dtype.kind in "iu" else np.ones
+    if order is None:
+        return make(shape, dtype)
+    a = make([shape[k] if sign else 1 for k, sign in order], dtype)
+    a = a[tuple([slice(None, None, sign or 1) for _, sign in order])]
+    return np.broadcast_to(a.transpose(np.argsort([k for k, _ in order])), shape)
+
+
+@functools.lru_cache(maxsize=4096)
+def _axes(bound: Bound, operands: tuple[tuple[tuple[int, ...], np.dtype, _Order], ...]) -> list[list[int]]:
+    """For each result its axes in descending order of strides, as NumPy makes them for operands of these memory
+    orders. It is asked with small arrays, whose lengths are equal where the operands' are."""
+    lengths = sorted({n for shape, _, _ in operands for n in shape if n > 1})
+    small = {n: k + 2 for k, n in enumerate(lengths)}
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = bound.numpys(*[_stand_in(tuple([small.get(n, n) for n in s]), d, o) for s, d, o in operands])
+    except Exception:  # lengths that other arguments name: as the first operand lies
+        return [[k for k, _ in operands[0][2] or ()]]
+    return [_descending(np.asarray(r).strides) for r in (found if isinstance(found, (tuple, list)) else [found])]
+
+
+def _strides(axes: list[int], shape: tuple[int, ...], itemsize: int) -> tuple[int, ...] | None:
+    """Strides of an array without gaps whose axes are in this order; None for C order."""
+    if len(axes) != len(shape) or axes == list(range(len(axes))):
+        return None
+    found = [0] * len(shape)
+    for k in reversed(axes):
+        found[k] = itemsize
+        itemsize *= shape[k]
+    return tuple(found)
+
+
 def _concerns(operands: list[Any]) -> bool:
     """Whether the device is the place for a call on these."""
     return any(type(v) is Node or v.size >= settings.record_min or residence.on_device(v) for v in operands)
@@ -97,10 +156,16 @@ def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], stat
                 if not residence.suits(dtype) or not math.prod(shape):
                     return NotImplemented
                 residence.ask(shape, dtype)
+            orders = [_order(v) for v in operands]
+            axes: list[list[int]] = []
+            if any(orders):
+                axes = _axes(first, tuple([(v.shape, v.dtype, o) for v, o in zip(operands, orders, strict=True)]))
             made = []
             for index, (shape, dtype) in enumerate(results):
                 row: Any = bind(spec, given, static, index) if several else first
                 node = Node(row, tuple(args), shape, dtype, math.prod(shape), window.sequence())
+                if axes:
+                    node.strides = _strides(axes[min(index, len(axes) - 1)], shape, dtype.itemsize)
                 made.append(record._stands_for(node))
             record._finish(exposed)
             return tuple(made) if several else made[0]

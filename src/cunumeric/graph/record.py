@@ -162,7 +162,7 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
             ordered = ordered or v.strides is not None
             args.append(v)
         elif t is nd and (v.ndim or (accelerated and residence.on_device(v))):
-            if accelerated and not v.dtype.isnative:
+            if accelerated and not residence.suits(v.dtype):
                 raise _No
             if not _descending(v) or not v.flags.aligned:
                 if not accelerated or not v.flags.aligned:

@@ -13,7 +13,6 @@ it home (`bring`, set by the engine).
 from __future__ import annotations
 
 import math
-import mmap
 import sys
 import weakref
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from . import addresses
 from .memory import Lease, Raw
 
 nd = np.ndarray
@@ -28,8 +28,8 @@ nd = np.ndarray
 Strided = type(np.lib.stride_tricks.as_strided(np.empty(1)).base)
 # Whether an accelerator is in charge; set once, by the engine.
 accelerated = False
-# Set by the engine: the NumPy array (in C order of `layout`) of a device's value.
-bring: Callable[[Any], np.ndarray] = None  # type: ignore[assignment]
+# Set by the engine: writes a device's value into an array of the shape `layout`.
+bring: Callable[[Any, np.ndarray], None] = None  # type: ignore[assignment]
 
 
 # Set by the engine: a copy on the host of what a view shows.
@@ -39,7 +39,7 @@ show: Callable[[np.ndarray, Any], np.ndarray] = None  # type: ignore[assignment]
 # Set by the engine: the kind of device ("cpu", "gpu"); the device's array of what a view shows; a copy of a foreign
 # array that lives on the device.
 kind: Callable[[], str] = None  # type: ignore[assignment]
-lend: Callable[[np.ndarray], Any] = None  # type: ignore[assignment]
+lend: Callable[..., Any] = None  # type: ignore[assignment]
 take: Callable[[Any], Any] = None  # type: ignore[assignment]
 # Set while something recorded has to be looked at when a value is next read (indices that may be out of bounds).
 look: Callable[[], None] | None = None
@@ -48,16 +48,25 @@ look: Callable[[], None] | None = None
 class Remote(nd):
     """Memory that an accelerator may hold: host addresses, and the value on the device."""
 
-    __slots__ = ("home", "kind", "layout", "start", "value")
+    __slots__ = ("_start", "home", "kind", "layout", "range", "value")
 
     value: Any  # the device's array, or None
     home: bool  # whether the host's bytes are the newest
     layout: tuple[int, ...]  # shape of the value: the lengths of the axes in descending order of strides
     kind: np.dtype
-    start: int  # the first address
+    range: addresses.Range | None  # the addresses, where they are kept for the next array
 
-    def __del__(self) -> None:
+    @property
+    def start(self) -> int:
+        """The first address."""
+        if self._start is None:
+            self._start: int | None = self.__array_interface__["data"][0]
+        return self._start
+
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
         self.value = None
+        if self.range is not None and not ending():  # modules are empty by then
+            addresses.give(self.range)
 
 
 # Bases of arrays that count as owning their memory.
@@ -101,7 +110,7 @@ def held(least: int = 0) -> list[Remote]:
 
 def _owned(raw: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, strides: Any, order: Any) -> np.ndarray:
     remote = raw.view(Remote)
-    remote.value, remote.home, remote.kind = None, True, dtype
+    remote.value, remote.home, remote.kind, remote.range, remote._start = None, True, dtype, None, None
     if strides is None:
         a: np.ndarray = np.ndarray(shape, dtype, buffer=remote, order=order)
         remote.layout = shape if order == "C" else shape[::-1]
@@ -109,14 +118,11 @@ def _owned(raw: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, strides: An
         a = np.ndarray(shape, dtype, buffer=remote, strides=strides)
         axes = sorted(range(len(shape)), key=lambda k: -strides[k])
         remote.layout = tuple([shape[k] for k in axes])
-    remote.start = a.__array_interface__["data"][0]
     return a
 
 
 # Set by the engine: the bytes that all devices together can hold.
 capacity: Callable[[], int] = None  # type: ignore[assignment]
-# From here on addresses are reserved without a promise of pages: the array may be larger than the host's memory.
-_UNBACKED_FROM = 1 << 26
 _ASKED_FROM = 1 << 30
 
 
@@ -127,21 +133,18 @@ def ask(shape: tuple[int, ...], dtype: np.dtype) -> None:
         raise np._core._exceptions._ArrayMemoryError(shape, dtype)  # type: ignore[attr-defined]
 
 
-def _addresses(nbytes: int) -> Raw:
-    if nbytes < _UNBACKED_FROM or not hasattr(mmap, "MAP_NORESERVE"):
-        return Raw((nbytes,), np.uint8)
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE
-    try:
-        return np.frombuffer(mmap.mmap(-1, nbytes, flags), np.uint8).view(Raw)
-    except OSError:
-        raise MemoryError(f"no addresses are left for {nbytes} bytes") from None
-
-
 def reserve(
     shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C", strides: tuple[int, ...] | None = None
 ) -> np.ndarray:
     """Memory for a result on the device: addresses without pages."""
-    return _owned(_addresses(math.prod(shape) * dtype.itemsize), shape, dtype, strides, order)
+    nbytes = math.prod(shape) * dtype.itemsize
+    found = addresses.take(nbytes)
+    if found is None:
+        return _owned(Raw((nbytes,), np.uint8), shape, dtype, strides, order)
+    a = _owned(found.raw, shape, dtype, strides, order)
+    remote: Any = a.base
+    remote.range, remote._start = found, found.start
+    return a
 
 
 def adopt(a: np.ndarray) -> np.ndarray:
@@ -195,7 +198,7 @@ def fetch_remote(remote: Remote) -> None:
     """Make the host's bytes of `remote` the newest."""
     if not remote.home:
         host = host_bytes(remote)
-        host[...] = bring(remote.value)
+        bring(remote.value, host)
         counters.fetched += host.nbytes
         remote.home = True
 

@@ -11,6 +11,8 @@
 | `CUNUMERIC_FBMEM` | memory of the device, in MiB, that arrays may take; 0: all that it has | 0 |
 | `CUNUMERIC_MESH` | how the devices stand: `1` (only one is used), `4`, `2x2` | all, in a line; from 16 on in a grid |
 | `CUNUMERIC_SHARD_MIN` | smallest array, in elements, that is cut over several devices | 65536 |
+| `CUNUMERIC_PAPER` | so many devices, on paper: windows are compiled for them and described, nothing is computed | 0 |
+| `CUNUMERIC_PAPER_RATES` | for that: GB/s of memory, GB/s of links, µs of latency | `3000,50,10` |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
 | `CUNUMERIC_STRICT` | 1: what would leave the accelerator to be done by NumPy is an error | 0 |
 | `CUNUMERIC_COMPILE` | 0: never compile sweeps; `always`: every sweep, before its first run (for tests) | 1 |
@@ -71,6 +73,18 @@ def _mesh() -> tuple[int, ...]:
     return tuple([int(side) for side in sides])
 
 
+def _rates() -> tuple[float, float, float]:
+    """Bytes a second of a device's memory and of its links, and seconds of latency; given in GB/s and µs."""
+    text = os.environ.get("CUNUMERIC_PAPER_RATES", "").strip() or "3000,50,10"
+    try:
+        memory, link, latency = [float(word) for word in text.split(",")]
+    except ValueError:
+        memory = link = latency = 0.0
+    if min(memory, link) <= 0 or latency < 0:
+        raise ValueError(f"CUNUMERIC_PAPER_RATES={text!r}: expected memory,links,latency in GB/s, GB/s and µs")
+    return memory * 1e9, link * 1e9, latency * 1e-6
+
+
 def _threads() -> int:
     return _integer("CUNUMERIC_NUM_THREADS", _legate_cpus() or available_cores(), 1)
 
@@ -78,6 +92,8 @@ def _threads() -> int:
 def _engine() -> str:
     """The engine asked for; where none is, XLA's if there is a GPU and what it takes to use it."""
     asked = os.environ.get("CUNUMERIC_ENGINE", "").strip()
+    if _integer("CUNUMERIC_PAPER", 0, 0):
+        return "xla"
     if asked in ("host", "xla"):
         return asked
     if asked:
@@ -101,6 +117,8 @@ class Settings:
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))
     mesh: tuple[int, ...] = field(default_factory=_mesh)
     shard_min: int = field(default_factory=lambda: _integer("CUNUMERIC_SHARD_MIN", 65536, 1))
+    paper: int = field(default_factory=lambda: _integer("CUNUMERIC_PAPER", 0, 0))
+    paper_rates: tuple[float, float, float] = field(default_factory=_rates)
     strict: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_STRICT", 0, 0)))
     fbmem: int = field(default_factory=lambda: _integer("CUNUMERIC_FBMEM", 0, 0))
     native: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_ACCELERATE", 1, 0)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib.util
+import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,28 @@ def assert_flushes(n: int) -> Iterator[None]:
     before = window.counters.flushes
     yield
     assert window.counters.flushes - before == n
+
+
+def ingest() -> None:
+    """What is made large from what is small, or comes from outside, is where the accelerator can write it: no window
+    has to run on the host for it."""
+    settings.record_min = 1024
+    x = np.linspace(0, 1, 64)
+    outside = numpy.ones((64, 64))
+    made = {
+        "operator": x[:, None] * x,
+        "comparison": (x[:, None] < x) + 0.0,
+        "ufunc": np.hypot(x[:, None], x),
+        "product": x[:, None] @ x[None],
+        "asarray": np.asarray(outside),
+        "concatenated": np.concatenate([x] * 64).reshape(64, 64),
+    }
+    before = execute.counters.hosted
+    for name, a in made.items():
+        a[1:-1] = 0.5 * (a[2:] + a[:-2])
+        np.synchronize()
+        assert execute.counters.hosted == before, name
+    assert outside[1, 1] == 1  # an input is copied
 
 
 def channel_flow() -> None:
@@ -125,6 +149,27 @@ def parts() -> None:
         assert str(x[5, :10] + 0)[:5] == "[500."
     with assert_fetches(0):
         assert (x.T[::2].shape, x.reshape(-1)[3:].strides) == ((50, 100), (8,))
+
+
+def copies() -> None:
+    """What only reads an array leaves it on the device: it is not sent there again."""
+    x = np.arange(1000.0) * 2
+    np.synchronize()
+    y = x + 1
+    np.synchronize()
+    sent = residence.counters.sent
+    reads: list[Callable[[], Any]] = [
+        lambda: (str(x), repr(x), np.array2string(x), format(x[3:4], "")),
+        lambda: (x.tolist(), x.tobytes(), x.item(3), x.tofile(os.devnull)),
+        lambda: (np.save(io.BytesIO(), x), np.savez(io.BytesIO(), x=x)),
+        lambda: (list(x[:3]), 4.0 in x, copy.copy(x), copy.deepcopy(x)),
+    ]
+    for read in reads:
+        read()
+        y = x + 1
+        np.synchronize()
+        assert residence.counters.sent == sent
+    assert y[3] == 7
 
 
 def bounds() -> None:
@@ -228,7 +273,9 @@ def canaries() -> None:
 
 TOPICS: dict[str, Any] = {
     f.__name__: f
-    for f in (arguments, bounds, canaries, channel_flow, fork, loops, memory, parts, scalars, sharing)
+    for f in (
+        arguments, bounds, canaries, channel_flow, copies, fork, ingest, loops, memory, parts, scalars, sharing,
+    )
 }  # fmt: skip
 
 

@@ -6,13 +6,12 @@ from __future__ import annotations
 import functools
 import math
 import os
+import sys
 import types
 import warnings
 from typing import Any
 
-import numpy as np
-
-from ...runtime import places, residence
+from ...runtime import places, ranks, residence
 from ...runtime.settings import settings
 from . import sharded
 from .mesh import Mesh, grid_for
@@ -33,6 +32,9 @@ class Modules(types.SimpleNamespace):
 @functools.cache
 def modules() -> Modules:
     """JAX, ready to use. Raises ImportError, or what JAX raises where no device can be used."""
+    if settings.paper:  # so many devices, of which none will run anything
+        count = f"--xla_force_host_platform_device_count={settings.paper}"
+        os.environ.update(JAX_PLATFORMS="cpu", XLA_FLAGS=f"{os.environ.get('XLA_FLAGS', '')} {count}")
     import jax
     import jax.numpy
     import jax.scipy
@@ -43,6 +45,10 @@ def modules() -> Modules:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     jax.config.update("jax_numpy_dtype_promotion", "standard")
+    if ranks.size > 1:
+        from . import processes
+
+        processes.join()
     devices = jax.devices()
     grid = settings.mesh or grid_for(len(devices))
     if math.prod(grid) > len(devices):
@@ -57,6 +63,8 @@ def usable() -> bool:
     try:
         modules()
     except Exception as error:  # whatever is wrong with an installation
+        if ranks.size > 1:  # the others go on
+            raise
         reason = str(error).strip().splitlines()
         warnings.warn(
             f"the accelerator cannot be used, NumPy's kernels on the processor are: {type(error).__name__}: "
@@ -68,24 +76,17 @@ def usable() -> bool:
     return True
 
 
-def send(a: np.ndarray) -> Any:
-    """`a` on the device; a copy, so that later changes of `a` do not show."""
-    residence.counters.sent += a.nbytes
-    return modules().jax.device_put(np.array(a, order="C"))
-
-
-def bring(value: Any) -> np.ndarray:
-    """A device's value on the host."""
-    return np.asarray(value)
-
-
 @functools.cache
 def capacity() -> int:
     """Bytes that all devices together can hold: what the allocator of each may take, or the host's memory."""
+    if settings.paper:
+        return sys.maxsize
     total = 0
-    for device in modules().jax.devices():
+    jax = modules().jax
+    for device in jax.local_devices():  # those of other processes are like ours, and do not tell
         stats = device.memory_stats() or {}
         total += stats.get("bytes_limit", 0)
+    total = total * jax.device_count() // jax.local_device_count()
     return total or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -95,13 +96,17 @@ def kind() -> str:
 
 
 def take(x: Any) -> Any:
-    """A copy of a foreign array that lives on the device, through DLPack."""
+    """A copy of a foreign array that lives on the device, through DLPack; cut over the devices if there are several."""
     from jax import dlpack
 
-    return modules().np.array(dlpack.from_dlpack(x), copy=True)
+    jx = modules()
+    found = jx.np.array(dlpack.from_dlpack(x), copy=True)
+    if jx.mesh is None:
+        return found
+    padding = [(0, n - m) for n, m in zip(jx.mesh.padded(found.shape), found.shape, strict=True)]
+    return jx.jax.device_put(jx.np.pad(found, padding), jx.mesh.sharding(found.shape))
 
 
-residence.bring = bring
 residence.kind = kind
 residence.take = take
 residence.capacity = capacity

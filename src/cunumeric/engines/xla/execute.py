@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ...graph import window
+from ...graph import warning, window
 from ...graph.node import Leaf, Node, Reduction, Store, address
 from ...ops.calls import Bound
-from ...runtime import memory, residence
+from ...runtime import memory, ranks, residence
 from ...runtime.residence import Remote
 from ...runtime.settings import settings
 from ..host import sweep
-from . import backend, pressure
+from . import backend, paper, pressure, processes, storage
 from . import region as regions
+from .collectives import Collective, collectives
 from .lowering import Lowering, pack
 from .recipe import Recipe, Unsupported, shown
 from .region import Region
@@ -47,7 +48,7 @@ class _Program:
     def __init__(self, lowering: Lowering, donated: tuple[int, ...], arguments: tuple) -> None:
         jx = backend.modules()
         self.lowering = lowering  # its regions are part of the key, by identity
-        spec = [[jx.jax.ShapeDtypeStruct(v.shape, v.dtype) for v in group] for group in arguments]
+        spec = [[storage.described(v) for v in group] for group in arguments]
         kept, given = split(spec[0], lowering.read, donated)
 
         def function(kept: Any, given: Any, hosts: Any, constants: Any, starts: Any) -> Any:
@@ -57,19 +58,34 @@ class _Program:
 
         counters.compiled += 1
         self.call = (
-            jx.jax.jit(function, donate_argnums=(1,), keep_unused=True)
+            jx.jax.jit(function, donate_argnums=(1,), keep_unused=True, out_shardings=lowering.shardings())
             .lower(tuple(kept), tuple(given), tuple(spec[1]), tuple(spec[2]), tuple(spec[3]))
             .compile(backend.OPTIONS)
         )
         self.needs = pressure.needs(self.call)
+        if settings.paper:
+            frame = warning.user_frame()
+            place = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+            self.call = paper.Window(self.call, len(lowering.items), place)
         self.constants: tuple[tuple[bytes, ...], Any] = ((), None)
+        self.course: Any = None  # what `processes.window` remembers of it
 
     def packed(self, constants: tuple[np.ndarray, ...]) -> Any:
         """Constants on the device, sent only where they are not those of the last run."""
         key = tuple([c.tobytes() for c in constants])
         if key != self.constants[0] or not key:
-            self.constants = (key, tuple([backend.send(c) for c in constants]))
+            self.constants = (key, tuple([storage.send(c) for c in constants]))
         return self.constants[1]
+
+
+def programs() -> list[_Program]:
+    """The compiled windows that are kept, the oldest first."""
+    return list(_programs.values())
+
+
+def said_between_devices(program: _Program) -> list[Collective]:
+    """What a compiled window moves between devices."""
+    return collectives(program.call)
 
 
 class _TooLarge(Exception):
@@ -133,6 +149,8 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     if reduction is not None:
         raise NotImplementedError("reductions are calls on this engine")
     if backend.usable():
+        if ranks.size > 1:
+            processes.collect()
         _run(pending)
     else:
         _run_on_host(pending)
@@ -225,8 +243,10 @@ def _run_on_device(recipe: Recipe) -> None:
             program = _programs.get(key)
     lowering = program.lowering if program is not None else Lowering(recipe, backend.modules(), moving)
     constants = pack(recipe.constants)
-    hosts = tuple([backend.send(a) for a in recipe.hosts])
-    starts = (backend.send(recipe.starts(moving)),) if moving else ()
+    # Before anything is compiled, which may wait for other ranks.
+    course = processes.window(recipe, program, constants, moving) if ranks.size > 1 else None
+    hosts = tuple([storage.store(a) for a in recipe.hosts])
+    starts = (storage.send(recipe.starts(moving)),) if moving else ()
     for k in lowering.read:
         if values[k] is None:
             values[k] = _sent(remotes[k])
@@ -238,6 +258,7 @@ def _run_on_device(recipe: Recipe) -> None:
             _programs.popitem(last=False)
     else:
         _programs.move_to_end(key)
+    program.course = course
     global _last
     counters.ran += 1
     kept, given = split(owners, lowering.read, donated)
@@ -313,17 +334,29 @@ _WATCHED_FROM = 1 << 28
 
 
 @functools.lru_cache(maxsize=1024)
-def _shower(layout: tuple[int, ...], kind: np.dtype, region: Region | None) -> Any:
-    """A program that reads a region; without one, the element at a flat position, which is its second argument."""
+def _shower(layout: tuple[int, ...], kind: np.dtype, region: Region | None, cut: bool = False) -> Any:
+    """A program that reads a region; without one, the element at the position that is its second argument. What is
+    read is on every device, or `cut` as an array is."""
     jx = backend.modules()
-    if region is None:
-        return jx.jax.jit(lambda value, k: value.reshape(-1)[k])
-    return jx.jax.jit(lambda value: regions.read(jx, value, region))
+    result = None
+    if jx.mesh is not None:
+        even = cut and region is not None and jx.mesh.padded(region.shape) == region.shape
+        result = jx.mesh.sharding(region.shape) if even else jx.mesh.whole  # type: ignore[union-attr]
+    if region is not None:
+        return jx.jax.jit(
+            lambda value: regions.read(jx, storage.logical(jx, value, layout), region), out_shardings=result
+        )
+    if jx.mesh is not None and jx.mesh.cut(layout) is not None:
+        spec = jx.mesh.sharding(layout).spec
+        return jx.jax.jit(lambda value, position: jx.sharded.element(jx, value, spec, position))
+    return jx.jax.jit(lambda value, position: value[tuple(position)], out_shardings=result)
 
 
 def show(a: np.ndarray, remote: Remote) -> np.ndarray:
     """A copy on the host of what the view `a` shows of the device's value."""
     offset = address(a) - remote.start
+    if settings.paper:
+        return np.zeros(a.shape, a.dtype)
     try:
         region, what = shown(remote.layout, remote.kind, offset, a.shape, a.strides, a.dtype)
     except Unsupported:
@@ -332,26 +365,38 @@ def show(a: np.ndarray, remote: Remote) -> np.ndarray:
         residence.fetch(a, writes=False)
         return a.copy()
     if a.size == 1:
-        value = _shower(remote.layout, remote.kind, None)(remote.value, offset // remote.kind.itemsize)
+        position = np.unravel_index(offset // remote.kind.itemsize, remote.layout)
+        value = _shower(remote.layout, remote.kind, None)(remote.value, np.array(position))
     else:
         value = _shower(remote.layout, remote.kind, region)(remote.value)
     residence.counters.fetched += a.nbytes
     return np.asarray(value).reshape(a.shape)
 
 
-def lend(a: np.ndarray) -> Any:
-    """The device's array of what `a` shows, in C order; sent there first where it is on the host."""
+def lend(a: np.ndarray, *, alone: bool = True) -> Any:
+    """The device's array of what `a` shows, in C order; sent there first where it is on the host. `alone`: on one
+    device; else cut over all of them where it divides."""
+    value = _lent(a)
+    if not alone or len(value.sharding.device_set) == 1:
+        return value
+    if not value.sharding.is_fully_replicated:
+        jx = backend.modules()
+        value = jx.jax.jit(lambda v: v, out_shardings=storage.sharding(()))(value)
+    return value.addressable_data(0)
+
+
+def _lent(a: np.ndarray) -> Any:
     remote = residence.remote_of(a)
     if remote is None:
-        return backend.send(a)
+        return storage.send(a)
     value = _sent(remote)
     offset = address(a) - remote.start
     region, what = shown(remote.layout, remote.kind, offset, a.shape, a.strides, a.dtype)
     if what:
         raise BufferError("parts of elements cannot be shared")
-    if region.whole and region.shape == remote.layout and not region.turned:
+    if region.whole and region.shape == remote.layout == value.shape and not region.turned:
         return value
-    return _shower(remote.layout, remote.kind, region)(value)
+    return _shower(remote.layout, remote.kind, region, True)(value)
 
 
 residence.show = show
@@ -361,13 +406,15 @@ residence.lend = lend
 def _sent(remote: Remote) -> Any:
     """The device's value of a remote, sent there first where it is at home alone."""
     if remote.value is None:
-        residence.hold(remote, backend.send(residence.host_bytes(remote)), home=True)
+        residence.hold(remote, storage.store(residence.host_bytes(remote)), home=True)
     return remote.value
 
 
 def _run_on_host(pending: list[Node | Store]) -> None:
     """Operation by operation, with NumPy."""
     counters.hosted += 1
+    if ranks.size > 1:
+        processes.hosted(pending)
     values: dict[int, Any] = {}
 
     def value(v: Any) -> Any:

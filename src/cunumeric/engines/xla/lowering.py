@@ -19,6 +19,7 @@ from ...ops import elementwise
 from ...ops.calls import Bound
 from ...ops.lowering.elementwise import cast
 from . import region as regions
+from . import storage
 from .recipe import HOST, LEAF, NODE, Recipe
 from .region import Region
 
@@ -49,6 +50,7 @@ class Lowering:
         self.dtypes = recipe.dtypes
         self.written = recipe.written
         self.layouts = [(r.layout, r.kind) for r in recipe.remotes]
+        self.hosts = [a.shape for a in recipe.hosts]
         self.kinds = [c.dtype for c in recipe.constants]
         # A GPU's fusion weighs what it would compute twice, the processor's does not.
         self.barriers = jx.jax.default_backend() == "cpu"
@@ -70,6 +72,15 @@ class Lowering:
                 elif owner not in filled:
                     needed.add(owner)
         return sorted(needed)
+
+    def shardings(self) -> Any:
+        """Those of the results; None on one device."""
+        if self.jx.mesh is None:
+            return None
+        living = [(shape, order) for _, _, shape, _, alive, order in (i for i in self.items if len(i) > 2) if alive]
+        layouts = [self.layouts[k][0] for k in self.written]
+        layouts += [shape if order is None else tuple([shape[k] for k in order]) for shape, order in living]
+        return tuple([self.jx.mesh.sharding(layout) for layout in layouts])
 
     def function(self, owners: tuple, hosts: tuple, constants: tuple, starts: tuple) -> tuple[Any, ...]:
         """Values of the written owners and of the living nodes, given those of `read`, host arrays, constants packed by
@@ -95,10 +106,10 @@ class _Trace:
             self.starts[j] = [starts[0][at + d] for d in range(rank)]
             at += rank
         self.jx = lowering.jx
-        self.hosts = hosts
+        self.hosts = [storage.logical(self.jx, a, shape) for a, shape in zip(hosts, lowering.hosts, strict=True)]
         self.memory: list[_Memory | None] = [None] * len(lowering.layouts)
         for k, value in zip(lowering.read, owners, strict=True):
-            self.memory[k] = _Memory(value)
+            self.memory[k] = _Memory(storage.logical(self.jx, value, lowering.layouts[k][0]))
         self.constants = []
         vectors = dict(zip(dict.fromkeys(lowering.kinds), constants, strict=True))
         counts: dict[np.dtype, int] = {}
@@ -127,7 +138,13 @@ class _Trace:
                 if alive:
                     living.append(value if order is None else self.jx.lax.transpose(value, order))
         written = [self.memory[k].value for k in self.of.written]  # type: ignore[union-attr]
-        return (*written, *living)
+        return tuple([storage.rested(self.jx, value) for value in (*written, *living)])
+
+    def _cut(self, value: Any) -> Any:
+        """The value, cut over the devices as one at rest is: where the partitioner has no better reason."""
+        if self.jx.mesh is None:
+            return value
+        return self.jx.lax.with_sharding_constraint(value, self.jx.mesh.sharding(value.shape))
 
     def _argument(self, reference: int) -> Any:
         kind, k = reference & 3, reference >> 2
@@ -221,7 +238,7 @@ class _Trace:
         self._written(owner, old, new, region)
 
     def _written(self, owner: int, old: _Memory, new: Any, region: Region) -> None:
-        memory = _Memory(new)
+        memory = _Memory(self._cut(new))
         memory.open = old.open or region.elements * _THIN >= math.prod(region.layout)
         self.memory[owner] = memory
 

@@ -10,7 +10,7 @@ from typing import Any
 from ...runtime import residence
 from ...runtime.residence import Remote
 from ...runtime.settings import settings
-from . import backend
+from . import backend, storage
 
 log = logging.getLogger("cunumeric")
 # Smaller values are not worth moving, nor naming.
@@ -32,8 +32,8 @@ counters = Counters()
 def room() -> int | None:
     """Bytes that can still be taken on the device; None where nobody knows."""
     if settings.fbmem:
-        return (settings.fbmem << 20) - sum(r.value.nbytes for r in residence.held(_LARGE))
-    stats = backend.modules().jax.devices()[0].memory_stats()
+        return (settings.fbmem << 20) - sum(storage.share(r.value) for r in residence.held(_LARGE))
+    stats = backend.modules().jax.local_devices()[0].memory_stats()
     if not stats or "bytes_limit" not in stats:
         return None
     return stats["bytes_limit"] - stats["bytes_in_use"]
@@ -48,7 +48,7 @@ def spill(wanted: int, busy: list[Remote]) -> int:
             break
         if id(remote) in kept:
             continue
-        nbytes = remote.value.nbytes
+        nbytes = storage.share(remote.value)
         residence.fetch_remote(remote)
         remote.value = None
         gone += nbytes

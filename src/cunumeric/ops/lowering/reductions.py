@@ -157,6 +157,8 @@ def mean(jx, a, axis=None, dtype=None, out=None, keepdims=_NV, *, where=_NV):
 def var(jx, a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NV, *, where=_NV, mean=_NV, correction=_NV):
     no(out, mean)
     if correction is not _NV:
+        if ddof:
+            raise Refused
         ddof = correction
     axes = _axes(axis, a.ndim)
     kind = _moments_type(a, dtype)

@@ -70,7 +70,9 @@ def _put_along(jx, a, indices, values, axis):
     places = _within(jx, indices, a.shape[axis], "raise")
     shape = np.broadcast_shapes(places.shape, tuple(1 if k == axis else n for k, n in enumerate(a.shape)))
     places = jx.np.broadcast_to(places, shape)
-    where = [jx.lax.broadcasted_iota(np.int64, shape, k) if k != axis else places for k in range(a.ndim)]
+    where: list[Any] = []
+    for k, n in enumerate(a.shape):
+        where.append(places if k == axis else jx.lax.broadcasted_iota(np.int64, shape, k) if n > 1 else 0)
     return a.at[tuple(where)].set(jx.np.broadcast_to(cast(jx, values, a.dtype), shape))
 
 
@@ -154,6 +156,8 @@ def _fits(v: int, kind: np.dtype) -> bool:
 @lowers(np.clip, "a", "?a_min", "?a_max", "?min", "?max")
 def clip(jx, a, a_min=NV, a_max=NV, out=None, *, min=NV, max=NV):
     no(out)
+    if (a_min is NV) != (a_max is NV) or (a_min is not NV and (min is not NV or max is not NV)):
+        raise Refused  # an error of NumPy's
     low, high = (a_min if given(a_min) else min), (a_max if given(a_max) else max)
     values: list[Any] = [a, *[v for v in (low, high) if given(v)]]
     kind = np.result_type(*[v if isinstance(v, (bool, int, float, complex)) else np.dtype(v.dtype) for v in values])
@@ -169,14 +173,6 @@ def clip(jx, a, a_min=NV, a_max=NV, out=None, *, min=NV, max=NV):
     if given(low):
         r = LOWER["maximum"](jx, r, bound(low))
     return LOWER["minimum"](jx, r, bound(high)) if given(high) else r
-
-
-@lowers(np.where, "condition", "?x", "?y")
-def where(jx, condition, x, y):
-    values = [v if isinstance(v, (bool, int, float, complex)) else np.dtype(v.dtype) for v in (x, y)]
-    kind = np.result_type(*values)
-    x, y = [cast(jx, v, kind) if hasattr(v, "dtype") else jx.np.asarray(v, kind) for v in (x, y)]
-    return jx.np.where(condition != 0, x, y)
 
 
 # -- results whose size the caller has counted -------------------------------------------------------------------------

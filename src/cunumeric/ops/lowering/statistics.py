@@ -137,6 +137,7 @@ def _slopes(jx, f, spacings, axes, edge_order):
     f = cast(jx, f, np.float32 if kind == np.float16 else kind)
     real = np.dtype(f.real.dtype)
     found = [_slope(jx, f, cast(jx, h, real), axis, edge_order) for h, axis in zip(spacings, axes, strict=True)]
+    found = [cast(jx, r, kind) for r in found]
     return found[0] if len(found) == 1 else tuple(found)
 
 
@@ -228,8 +229,11 @@ def correlate(jx, a, v, mode="valid"):
 def interp(jx, x, xp, fp, left=None, right=None, period=None):
     if xp.ndim != 1 or fp.shape != xp.shape or not xp.shape[0] or x.dtype.kind == "c" or xp.dtype.kind == "c":
         raise Refused
-    x, xp = cast(jx, x, np.float64), cast(jx, xp, np.float64)
-    fp = cast(jx, fp, np.complex128 if fp.dtype.kind == "c" else np.float64)
+    if fp.dtype.kind == "c":  # by parts, as NumPy does it: infinities of one stay out of the other
+        ends = [(None, None) if v is None else (complex(v).real, complex(v).imag) for v in (left, right)]
+        parts = [interp(jx, x, xp, p, *e, period) for p, *e in zip((fp.real, fp.imag), *ends, strict=True)]
+        return jx.lax.complex(*parts)
+    x, xp, fp = cast(jx, x, np.float64), cast(jx, xp, np.float64), cast(jx, fp, np.float64)
     if period is not None:
         if period == 0:
             raise Refused
@@ -246,7 +250,10 @@ def interp(jx, x, xp, fp, left=None, right=None, period=None):
     x0, x1 = xp[j], xp[jx.np.minimum(j + 1, n - 1)]
     width = x1 - x0
     slope = (high - low) / jx.np.where(width == 0, jx.np.ones_like(width), width)
-    r = jx.np.where(x == x0, low, slope * (x - x0) + low)
+    r = slope * (x - x0) + low
+    r = jx.np.where(jx.np.isnan(r), slope * (x - x1) + high, r)  # an infinity at one end
+    r = jx.np.where(jx.np.isnan(r) & (low == high), low, r)
+    r = jx.np.where(x == x0, low, r)
     r = jx.np.where(x == x1, high, r)
     r = jx.np.where(x < xp[0], fp[0] if left is None else jx.np.asarray(left, fp.dtype), r)
     r = jx.np.where(x > xp[-1], fp[-1] if right is None else jx.np.asarray(right, fp.dtype), r)
@@ -380,7 +387,10 @@ def nanmean(jx, a, axis=None, dtype=None, out=None, keepdims=NV, *, where=NV):
 @lowers(np.nanvar, "a", "where")
 def nanvar(jx, a, axis=None, dtype=None, out=None, ddof=0, keepdims=NV, *, where=NV, mean=NV, correction=NV):
     no(out, mean)
-    ddof = ddof if correction is NV else correction
+    if correction is not NV:
+        if ddof:
+            raise Refused
+        ddof = correction
     a, counts, number, axes, kind = _nan_moments(jx, a, axis, dtype, where)
     apart = jx.np.where(counts, a - jx.np.sum(a, axes, keepdims=True) / number, np.zeros((), a.dtype))
     squares = apart.real**2 + apart.imag**2 if a.dtype.kind == "c" else apart * apart

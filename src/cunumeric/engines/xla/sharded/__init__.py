@@ -2,6 +2,7 @@
 
 from .movement import joined, picked, reshaped, rolled, window
 from .products import applied, product
+from .reading import element
 from .regions import cuts, few, read, write
 from .scans import accumulated, running
 from .spread import beside, is_cut
@@ -12,6 +13,7 @@ __all__ = [
     "applied",
     "beside",
     "cuts",
+    "element",
     "few",
     "is_cut",
     "joined",

@@ -1,0 +1,152 @@
+"""Values at rest: what memory on the device holds between programs.
+
+On one device that is the array itself. Over several it is cut as `mesh.py` says, and padded at its ends where its
+lengths do not divide; a program takes it to its logical shape first and pads its results last, both without moving
+anything between devices.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from ...runtime import residence
+from ...runtime.settings import settings
+from . import backend, paper
+
+# So many bytes of each device at a time are gathered for a process that does not have them all.
+_PIECE = 1 << 25
+# On paper, larger memory is fresh from the system, and zero.
+_BLANK = 1 << 26
+
+
+def send(a: np.ndarray) -> Any:
+    """`a` on every device; a copy, so that later changes of `a` do not show."""
+    residence.counters.sent += a.nbytes
+    jx = backend.modules()
+    if settings.paper:
+        return paper.Value(a.shape, a.dtype, sharding(()))
+    a = np.array(a, order="C")
+    if jx.mesh is None:
+        return jx.jax.device_put(a)
+    return jx.jax.make_array_from_callback(a.shape, jx.mesh.whole, lambda index: a)
+
+
+def store(a: np.ndarray) -> Any:
+    """A copy of `a` at rest."""
+    jx = backend.modules()
+    if jx.mesh is None or jx.mesh.cut(a.shape) is None:
+        return send(a)
+    residence.counters.sent += a.nbytes
+    shape = jx.mesh.padded(a.shape)
+    if settings.paper:
+        return paper.Value(shape, a.dtype, jx.mesh.sharding(a.shape))
+
+    def block(index: tuple[slice, ...]) -> np.ndarray:
+        part = a[index]
+        lengths = [len(range(*place.indices(n))) for place, n in zip(index, shape, strict=True)]
+        if part.shape == tuple(lengths):
+            return np.array(part, order="C")
+        found = np.zeros(lengths, a.dtype)
+        found[tuple([slice(n) for n in part.shape])] = part
+        return found
+
+    return jx.jax.make_array_from_callback(shape, jx.mesh.sharding(a.shape), block)
+
+
+def sharding(shape: tuple[int, ...]) -> Any:
+    """The sharding of a value of this logical shape; None on one device."""
+    mesh = backend.modules().mesh
+    return None if mesh is None else mesh.sharding(shape)
+
+
+def described(v: Any) -> Any:
+    """An argument of a program as the compiler has to know it: a value at rest, or a host array that is sent to all."""
+    jx = backend.modules()
+    where = None if jx.mesh is None else getattr(v, "sharding", jx.mesh.whole)
+    return jx.jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=where)
+
+
+def logical(jx: Any, value: Any, shape: tuple[int, ...]) -> Any:
+    """In a program: what the value at rest is for."""
+    if value.shape == shape:
+        return value
+    value = jx.lax.slice(value, (0,) * len(shape), shape)
+    return jx.lax.with_sharding_constraint(value, jx.mesh.sharding(shape))
+
+
+def rested(jx: Any, value: Any) -> Any:
+    """In a program: a result as it is at rest."""
+    if jx.mesh is None:
+        return value
+    shape, where = jx.mesh.padded(value.shape), jx.mesh.sharding(value.shape)
+    if shape != value.shape:
+        padding = [(0, n - m, 0) for n, m in zip(shape, value.shape, strict=True)]
+        value = jx.lax.pad(value, np.zeros((), value.dtype), padding)
+    # Without it XLA may leave a result that comes of no cut operand on every device, and JAX raises then.
+    return jx.lax.with_sharding_constraint(value, where)
+
+
+def share(value: Any) -> int:
+    """Bytes of the value on one device."""
+    return math.prod(value.sharding.shard_shape(value.shape)) * value.dtype.itemsize
+
+
+def bring(value: Any, host: np.ndarray) -> None:
+    """Write the value at rest into `host`, an array of its logical shape."""
+    mesh = backend.modules().mesh
+    if settings.paper:
+        if host.nbytes < _BLANK:
+            host[...] = 0
+    elif mesh is None or value.sharding.is_fully_replicated:
+        host[...] = np.asarray(value)
+    elif value.is_fully_addressable:
+        for shard in value.addressable_shards:
+            _place(host, shard.index, np.asarray(shard.data))
+    else:
+        _gather(mesh, value, host)
+
+
+def _place(host: np.ndarray, index: tuple[slice, ...], block: np.ndarray) -> None:
+    """A block of a value at rest, without its padding, to where it belongs."""
+    there = host[index]
+    there[...] = block[tuple([slice(n) for n in there.shape])]
+
+
+def _gather(mesh: Any, value: Any, host: np.ndarray) -> None:
+    """Blocks of all processes, a piece of each at a time: every rank does this at the same point of the program."""
+    axis: int = mesh.cut(host.shape)
+    blocks = value.sharding.devices_indices_map(value.shape)
+    order = [blocks[device] for device in mesh.jax.devices.flat]
+    length = value.sharding.shard_shape(value.shape)[axis]
+    step = max(1, min(length, _PIECE // max(1, share(value) // length)))
+    gathered = _gatherer(value.shape, value.dtype, axis, step, host.shape)
+    for first in range(0, length, step):
+        first = min(first, length - step)
+        pieces = np.asarray(gathered(value, send(np.array(first, np.int32))))
+        for place, piece in zip(order, pieces, strict=True):
+            start = (place[axis].start or 0) + first
+            index = (*place[:axis], slice(start, start + step), *place[axis + 1 :])
+            _place(host, index, piece)
+
+
+@functools.lru_cache(maxsize=256)
+def _gatherer(rest: tuple[int, ...], dtype: Any, axis: int, step: int, shape: tuple[int, ...]) -> Any:
+    """A program that gives every device a piece of each device's block."""
+    jx = backend.modules()
+    mesh: Any = jx.mesh
+    spec = mesh.sharding(shape).spec
+    nothing = jx.jax.sharding.PartitionSpec()
+
+    def piece(block: Any, first: Any) -> Any:
+        part = jx.lax.dynamic_slice_in_dim(block, first, step, axis)
+        return jx.lax.all_gather(part, mesh.names)
+
+    mapped = jx.jax.shard_map(piece, mesh=mesh.jax, in_specs=(spec, nothing), out_specs=nothing, check_vma=False)
+    return jx.jax.jit(mapped)
+
+
+residence.bring = bring

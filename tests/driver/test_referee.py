@@ -1,0 +1,197 @@
+"""The referee's decisions, from what ranks say and what happens to them; without processes."""
+
+import signal
+
+import pytest
+
+from cunumeric.driver import referee
+from cunumeric.driver.referee import Referee
+from cunumeric.engines.xla import processes
+
+
+class Court:
+    def __init__(self, size, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr(referee.time, "monotonic", lambda: self.now)
+        self.sent = []
+        self.referee = Referee(size, lambda rank, message: self.sent.append((rank, message)))
+
+    def says(self, rank, kind, **message):
+        self.referee.receive(rank, {"kind": kind, **message})
+
+    def ran(self, rank, letters):
+        self.says(rank, "windows", digests="".join(letter * referee.WIDTH for letter in letters))
+
+    def after(self, seconds=0.05):
+        self.now += seconds
+        self.referee.tick()
+        return self.referee.verdict
+
+    def asked(self):
+        return [(rank, message["number"]) for rank, message in self.sent if message["kind"] == "ask"]
+
+
+@pytest.fixture
+def court(monkeypatch):
+    return lambda size: Court(size, monkeypatch)
+
+
+def test_widths_are_one():
+    assert referee.WIDTH == processes.WIDTH
+
+
+def test_ranks_may_be_ahead_of_each_other(court):
+    c = court(3)
+    c.ran(0, "abc")
+    c.ran(1, "ab")
+    assert c.after() is None
+    c.ran(2, "abcd")
+    c.ran(1, "cd")
+    c.ran(0, "d")
+    assert c.after() is None
+    assert (c.referee.agreed, c.asked()) == (4, [])
+    assert not any(r.digests for r in c.referee.ranks)
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_the_first_window_that_differs_is_named(court, before):
+    c = court(3)
+    for rank in range(3):
+        c.ran(rank, "x" * before)
+    assert c.after() is None
+    c.ran(0, "abc")
+    c.ran(2, "aXY")
+    assert c.after() is None
+    assert c.asked() == []  # rank 1 may still come there
+    c.ran(1, "ab")
+    assert c.after() is None
+    assert c.asked() == [(0, before + 1), (2, before + 1)]
+    c.says(2, "detail", number=before + 1, line="p.py:7", what="add")
+    assert c.after() is None
+    c.says(0, "detail", number=before + 1, line="p.py:5", what="sort")
+    verdict = c.after()
+    assert verdict.status == 1
+    assert f"rank 2 parted from rank 0 at window {before + 1}" in verdict.text
+    assert "rank 0 was at p.py:5 (sort), rank 2 was at p.py:7 (add)" in verdict.text
+
+
+def test_the_fewer_have_parted_from_the_more(court):
+    c = court(4)
+    for rank, letters in enumerate(("aX", "ab", "ab", "a")):
+        c.ran(rank, letters)
+    c.after()
+    assert c.asked() == []
+    c.after(referee.ARRIVE * 1.1)
+    assert c.asked() == [(1, 1), (0, 1)]
+    c.after(referee.DETAIL * 1.1)
+    assert c.referee.verdict.text.startswith("rank 0 parted from rank 1 at window 1")
+
+
+def test_ranks_that_cannot_answer_any_more(court):
+    c = court(2)
+    c.ran(0, "a")
+    c.ran(1, "b")
+    c.after()
+    assert c.after(referee.DETAIL / 2) is None
+    assert "rank 0 does not answer" in c.after(referee.DETAIL).text
+
+
+def test_an_early_end_is_a_parting(court):
+    c = court(2)
+    c.ran(0, "ab")
+    c.ran(1, "a")
+    assert c.after(60) is None  # slow is no fault
+    c.says(1, "ended")
+    c.after()
+    assert c.asked() == [(0, 1)]
+    c.says(0, "detail", number=1, line="p.py:5", what="sort")
+    assert "rank 0 was at p.py:5 (sort), rank 1 had ended" in c.after().text
+
+
+def test_rank_0_leaves_last(court):
+    c = court(3)
+    for rank in (0, 2, 1):
+        assert c.after() is None
+        c.says(rank, "ended")
+    c.after()
+    assert [(r, m["kind"]) for r, m in c.sent] == [(1, "go"), (2, "go")]
+    for rank in (2, 1):
+        c.says(rank, "exited", status=0)
+    assert c.after() is None
+    assert c.sent[-1] == (0, {"kind": "go"})
+    c.says(0, "exited", status=0)
+    assert c.after().status == 0
+
+
+def test_all_fail_alike(court):
+    """Rank 0 has shown what there is to see."""
+    c = court(2)
+    for rank in (1, 0):
+        c.says(rank, "exited", status=3, said="ValueError")
+    verdict = c.after()
+    assert (verdict.text, verdict.status) == ("", 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "ends"),
+    [(1, "rank 1 ended with status 1", 1), (-signal.SIGKILL, "rank 1 was killed by SIGKILL", 137), (9, "status 9", 9)],
+)
+def test_the_first_failure_is_named(court, status, words, ends):
+    c = court(3)
+    c.says(0, "failed", error="RuntimeError: Gloo all-reduce failed: Connection closed by peer")
+    c.says(1, "exited", status=status, said="why")
+    assert c.after() is None
+    verdict = c.after(referee.GRACE)
+    assert words in verdict.text
+    assert (verdict.status, verdict.blamed) == (ends, 1)
+    assert c.sent[-1][1]["said"] == "why"
+
+
+def test_an_abort_of_xlas_service_is_not_the_cause(court):
+    c = court(2)
+    c.says(1, "exited", status=-signal.SIGABRT, said="F1123 the JAX distributed service detected fatal errors")
+    c.says(0, "exited", status=-signal.SIGKILL)
+    assert c.after().blamed == 0
+
+
+def test_a_stop_may_be_short(court):
+    c = court(2)
+    c.says(1, "stopped")
+    assert c.after(referee.STOPPED / 2) is None
+    c.says(1, "continued")
+    assert c.after(referee.STOPPED * 2) is None
+    c.says(1, "stopped")
+    assert "rank 1 was stopped" in c.after(referee.STOPPED * 1.1).text
+
+
+def test_interrupts(court):
+    c = court(2)
+    c.says(0, "interrupt")
+    assert c.sent == [(None, {"kind": "interrupt"})]
+    c.says(1, "exited", status=130)
+    assert c.after() is None
+    assert c.after(referee.INTERRUPT * 1.1).status == 130
+    c = court(2)
+    c.says(0, "interrupt")
+    c.says(0, "interrupt")
+    assert c.referee.verdict.status == 130
+
+
+def test_a_rank_that_leaves_past_us_has_ended(court):
+    c = court(2)
+    c.says(1, "exited", status=0)
+    assert c.after(60) is None
+    c.says(0, "ended")
+    c.after()
+    c.says(0, "exited", status=0)
+    assert c.after().status == 0
+
+
+def test_nonsense_from_the_network_changes_nothing(court):
+    c = court(2)
+    c.says(7, "ended")
+    c.says(-1, "ended")
+    c.says(0, "no such kind")
+    c.says(0, "detail", number=5)
+    assert c.after(60) is None
+    assert not any(r.ended for r in c.referee.ranks)
