@@ -11,7 +11,7 @@ import numpy as np
 from ..graph import record, warning, window
 from ..graph.node import Leaf, Node, Store
 from ..ops import elementwise
-from ..runtime import residence
+from ..runtime import lines, residence
 from ..runtime.settings import listen, settings
 from .base import Deferred, ndarray
 from .operators import _ARITHMETIC, _COMPARISONS
@@ -30,10 +30,10 @@ def _start() -> bool:
             "ndarray": ndarray, "Node": Node, "Leaf": Leaf, "Store": Store, "Remote": residence.Remote,
             "Deferred": Deferred, "Traffic": window.Traffic, "pending": window.pending, "memory": window.memory,
             "leaves": window._leaves, "exposed": window._exposed, "signatures": record.signatures,
-            "window": vars(window), "loops": window._loops, "saw": window._loops.saw, "flush": window.flush,
+            "window": vars(window), "loops": window._loops, "saw": window._loops.saw, "cut": window.cut,
             "traffic_of": window.traffic_of, "kinds_heard": warning.kinds_heard, "state": warning._state,
             "filters": vars(warnings),
-            "square": elementwise.row(np.square),
+            "square": elementwise.row(np.square), "house": lines.HOUSE, "kept_from": lines.KEPT_FROM,
         }
     )  # fmt: skip
 

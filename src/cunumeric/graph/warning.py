@@ -7,13 +7,13 @@ block, which may be over by then), an operation that can raise a flag is not rec
 
 from __future__ import annotations
 
-import sys
-import types
 import warnings
 from typing import Any
 
 import numpy as np
 from numpy._core import umath as _umath
+
+from ..runtime.lines import user_frame
 
 _state = _umath._extobj_contextvar  # type: ignore[attr-defined]
 _default = _state.get()
@@ -65,14 +65,6 @@ def kinds_heard() -> frozenset[str] | None:
         return None
     action = _action()
     return kinds if action == "warn" else IGNORE if action == "ignore" else None
-
-
-def user_frame() -> types.FrameType:
-    """The innermost frame that is not this package's."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cunumeric."):
-        frame = frame.f_back
-    return frame
 
 
 class Ear:

@@ -4,6 +4,7 @@ under the same name with the same meaning."""
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -41,9 +42,14 @@ def floating(jx: Any, *operands: Any, half: bool = False) -> list[Any]:
     return [cast(jx, v, kind) for v in operands]
 
 
+def is_cut(jx: Any, a: Any) -> bool:
+    """Whether some axis of `a` lies on several devices."""
+    return any(jx.sharded.is_cut(jx, a.shape, k) for k in range(a.ndim))
+
+
 def axis_of(axis: Any, ndim: int) -> int:
     """An axis from 0; refuses what NumPy would."""
-    axis = int(axis)
+    axis = operator.index(axis)
     if not -ndim <= axis < ndim:
         raise Refused
     return axis % ndim

@@ -141,13 +141,13 @@ def pad(jx, array, pad_width, mode="constant", **words):
         raise Refused
     if (np.asarray(words.get("stat_length") or 1) < 1).any():
         raise Refused
-    if mode == "linear_ramp":  # in double precision, as NumPy's linspace
-        wide = cast(jx, array, np.complex128 if array.dtype.kind == "c" else np.float64)
-        return cast(jx, jx.np.pad(wide, pad_width, mode, **words), array.dtype)
     if jx.mesh is not None and array.size:
         found = _padded(jx, array, pad_width, mode, words)
         if found is not None:
             return found
+    if mode == "linear_ramp":  # in double precision, as NumPy's linspace
+        wide = cast(jx, array, np.complex128 if array.dtype.kind == "c" else np.float64)
+        return cast(jx, jx.np.pad(wide, pad_width, mode, **words), array.dtype)
     return jx.np.pad(array, pad_width, mode, **words)
 
 

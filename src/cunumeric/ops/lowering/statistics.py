@@ -11,7 +11,8 @@ from .common import NV, axis_of, concatenated, floating, inexact, joined, part
 from .elementwise import LOWER, cast
 from .products import _product
 from .reductions import _axes, _count, _extreme, _kept, _prod, _sum, mean
-from .sorting import _places, place_of
+from .selection import rows_of, tallied
+from .sorting import _places, place_of, with_order
 
 # Up to so many elements in the shorter operand a convolution is a sum of shifted arrays.
 _SHIFTS_MOST = 64
@@ -239,15 +240,15 @@ def interp(jx, x, xp, fp, left=None, right=None, period=None):
             raise Refused
         period = abs(period)
         x, xp = (LOWER["remainder"](jx, v, jx.np.asarray(period, np.float64)) for v in (x, xp))
-        order = jx.np.argsort(xp, stable=True)
-        xp, fp = xp[order], fp[order]
+        xp, order = with_order(jx, xp, 0)
+        fp = rows_of(jx, fp, order, 0)
         xp = concatenated(jx, [xp[-1:] - period, xp, xp[:1] + period])
         fp = concatenated(jx, [fp[-1:], fp, fp[:1]])
         left = right = None
     n = xp.shape[0]
     j = jx.np.clip(place_of(jx, xp, x, True) - 1, 0, max(n - 2, 0))
-    low, high = fp[j], fp[jx.np.minimum(j + 1, n - 1)]
-    x0, x1 = xp[j], xp[jx.np.minimum(j + 1, n - 1)]
+    low, high = rows_of(jx, fp, j, 0), rows_of(jx, fp, jx.np.minimum(j + 1, n - 1), 0)
+    x0, x1 = rows_of(jx, xp, j, 0), rows_of(jx, xp, jx.np.minimum(j + 1, n - 1), 0)
     width = x1 - x0
     slope = (high - low) / jx.np.where(width == 0, jx.np.ones_like(width), width)
     r = slope * (x - x0) + low
@@ -282,13 +283,13 @@ def histogram(jx, a, bins, range=None, density=None, weights=None):
         raise Refused
     no(range)
     n = bins.shape[0] - 1
-    at = _bin_of(jx, a.reshape(-1), bins)
+    at = _bin_of(jx, a, bins)
     if weights is None:
-        counts = jx.np.zeros(n, np.int64).at[at].add(1, mode="drop")
+        counts = tallied(jx, at, np.ones((), np.int64), n)
     else:
-        w = weights.reshape(-1)
+        w = weights
         wide = w if w.dtype.kind in "iu" else cast(jx, w, np.result_type(w.dtype, np.float64))
-        counts = jx.np.zeros(n, wide.dtype).at[at].add(wide, mode="drop").astype(w.dtype)
+        counts = tallied(jx, at, wide, n).astype(w.dtype)
     if density:
         counts = counts / (bins[1:] - bins[:-1]) / counts.sum()
     return counts, bins
@@ -305,8 +306,8 @@ def _table(jx, x, y, edges, density, weights):
     m, n = ex.shape[0] - 1, ey.shape[0] - 1
     p, q = _bin_of(jx, x, ex), _bin_of(jx, y, ey)
     at = jx.np.where((p < m) & (q < n), p * n + q, m * n)
-    w = jx.np.asarray(1.0, np.float64) if weights is None else cast(jx, weights, np.float64)
-    h = jx.np.zeros(m * n, np.float64).at[at].add(w, mode="drop").reshape(m, n)
+    w = np.ones((), np.float64) if weights is None else cast(jx, weights, np.float64)
+    h = tallied(jx, at, w, m * n).reshape(m, n)
     if density:
         h = h / h.sum() / (ex[1:] - ex[:-1])[:, None] / (ey[1:] - ey[:-1])
     return h

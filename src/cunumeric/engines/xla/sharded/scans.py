@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ....ops.lowering import grouped
 from .spread import Spread, cropped, mapped, passed, rank
 
 # Gathering so many values costs less than a second exchange.
@@ -53,6 +54,13 @@ def running(jx: Any, a: Any, axis: int, name: str) -> Any:
         scan, reduce, join = jx.lax.cumprod, jx.np.prod, jx.lax.mul
 
     def kernel(x: Any) -> Any:
+        if grouped.suits(jx, x, axis):
+
+            def carried(total: Any) -> Any:
+                carry, some = _before(jx, join, total, names, parts, x.size)
+                return jx.np.where(some, carry, np.asarray(name != "add", x.dtype))
+
+            return grouped.running(jx, x, name, carried)
         total = reduce(x, axis, dtype=x.dtype, keepdims=True)
         carry, some = _before(jx, join, total, names, parts, x.size)
         first = some & (jx.lax.broadcasted_iota(np.int32, x.shape, axis) == 0)

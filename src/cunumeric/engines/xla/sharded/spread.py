@@ -41,12 +41,42 @@ class Spread:
         """One axis over all devices."""
         return cls(jx, [jx.mesh.names if k == axis else () for k in range(ndim)])
 
+    def laid(self, a: Any) -> Any:
+        """`a`, which XLA is told to lay out so."""
+        sharding = self.jx.jax.sharding.NamedSharding(self.jx.mesh.jax, self.spec)
+        return self.jx.lax.with_sharding_constraint(a, sharding)
+
     def fitted(self, a: Any, fill: Any = 0) -> Any:
         """`a` with `fill` behind its ends, so that all parts are of one length."""
-        widths = [(0, -n % parts, 0) for n, parts in zip(a.shape, self.parts, strict=True)]
-        if not any(high for _, high, _ in widths):
-            return a
-        return self.jx.lax.pad(a, np.asarray(fill, a.dtype), widths)
+        lengths = [-(-n // parts) * parts for n, parts in zip(a.shape, self.parts, strict=True)]
+        rest = self._elsewhere(a.shape)
+        if rest is None:
+            return padded(self.jx, a, lengths, fill)
+        wide = padded(self.jx, a, rest.even(a.shape, self), fill)
+        return cropped(self.jx, self.laid(rest.laid(wide)), lengths)
+
+    def taken(self, x: Any, shape: tuple[int, ...]) -> Any:
+        """A result that lies so, cut to its shape."""
+        rest = self._elsewhere(shape)
+        if rest is None:
+            return cropped(self.jx, x, shape)
+        wide = padded(self.jx, cropped(self.jx, x, shape), rest.even(shape, self))
+        return cropped(self.jx, rest.laid(self.laid(wide)), shape)
+
+    # On a grid XLA's partitioner changes layouts only where all parts are of one length in both; others it gathers.
+
+    def _elsewhere(self, shape: tuple[int, ...]) -> Spread | None:
+        """How an array lies at rest, if it has to be made even before it can lie so."""
+        if len(self.jx.mesh.grid) == 1 or not self.cut:
+            return None
+        rest = Spread.at_rest(self.jx, shape)
+        return rest if rest.cut and rest.sides != self.sides and list(shape) != rest.even(shape, self) else None
+
+    def even(self, shape: tuple[int, ...], other: Spread) -> list[int]:
+        size = self.jx.mesh.size
+        return [
+            -(-n // size) * size if p * q > 1 else n for n, p, q in zip(shape, self.parts, other.parts, strict=True)
+        ]
 
 
 def mapped(jx: Any, f: Callable[..., Any], operands: Sequence[Spread], result: Any) -> Callable[..., Any]:
@@ -62,6 +92,21 @@ def cropped(jx: Any, a: Any, shape: Sequence[int]) -> Any:
     return a if a.shape == tuple(shape) else jx.lax.slice(a, [0] * a.ndim, shape)
 
 
+def padded(jx: Any, a: Any, lengths: Sequence[int], fill: Any = 0) -> Any:
+    """`a` with `fill` behind its ends. Always padded with zeros, and filled by position: of two paddings of one array,
+    with different values, XLA's partitioner has been seen to make one (jax 0.10.2)."""
+    if a.shape == tuple(lengths):
+        return a
+    wide = jx.lax.pad(a, np.zeros((), a.dtype), [(0, m - n, 0) for n, m in zip(a.shape, lengths, strict=True)])
+    if fill is not np.nan and not fill:
+        return wide
+    inside: Any = True
+    for k, (n, m) in enumerate(zip(a.shape, lengths, strict=True)):
+        if n < m:
+            inside = inside & (jx.lax.broadcasted_iota(np.int32 if m < 2**31 else np.int64, wide.shape, k) < n)
+    return jx.np.where(inside, wide, np.asarray(fill, a.dtype))
+
+
 def rank(jx: Any, names: tuple[str, ...]) -> Any:
     """This device's number along the sides `names`, in a kernel."""
     return jx.lax.axis_index(names)
@@ -70,6 +115,13 @@ def rank(jx: Any, names: tuple[str, ...]) -> Any:
 def passed(jx: Any, a: Any, names: tuple[str, ...], parts: int, by: int) -> Any:
     """The block of the device that is `by` places before this one; zeros where there is none."""
     return jx.lax.ppermute(a, names, [(k, k + by) for k in range(parts) if 0 <= k + by < parts])
+
+
+def rested(jx: Any, a: Any) -> Any:
+    """`a`, laid out as it would lie at rest; what is cut along no axis stays as it is."""
+    if not any(is_cut(jx, a.shape, k) for k in range(a.ndim)):
+        return a
+    return jx.lax.with_sharding_constraint(a, jx.mesh.sharding(a.shape))
 
 
 def exchanged(jx: Any, x: Any, apart: int, together: int, names: tuple[str, ...], parts: int) -> Any:
