@@ -1,9 +1,11 @@
-"""Recording in C, where an accelerator is in charge and the optional extension was built: see `_recording.c`. Imported
-when the classes are complete, because it takes the place of their methods."""
+"""Recording in C, where the optional extension was built: see `_recording.c`. Imported when the classes are complete,
+because it takes the place of their methods."""
 
 from __future__ import annotations
 
+import operator
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy as np
 from ..graph import record, warning, window
 from ..graph.node import Leaf, Node, Store
 from ..ops import elementwise
-from ..runtime import residence
+from ..runtime import memory, residence
 from ..runtime.settings import listen, settings
 from .base import Deferred, ndarray
 from .operators import _ARITHMETIC, _COMPARISONS
@@ -19,7 +21,7 @@ from .operators import _ARITHMETIC, _COMPARISONS
 
 def _start() -> bool:
     """Whether the extension is there and now in charge."""
-    if not residence.accelerated or not settings.native:
+    if not settings.native:
         return False
     try:
         from . import _recording  # type: ignore[attr-defined]
@@ -32,8 +34,9 @@ def _start() -> bool:
             "leaves": window._leaves, "exposed": window._exposed, "signatures": record.signatures,
             "window": vars(window), "loops": window._loops, "saw": window._loops.saw, "flush": window.flush,
             "traffic_of": window.traffic_of, "kinds_heard": warning.kinds_heard, "state": warning._state,
-            "filters": vars(warnings),
-            "square": elementwise.row(np.square),
+            "filters": vars(warnings), "square": elementwise.row(np.square), "Row": elementwise.Row,
+            "company": window.company, "period": window._period, "full": window.full,
+            "Lease": memory.Lease, "Ear": warning.Ear,
         }
     )  # fmt: skip
 
@@ -50,24 +53,27 @@ def _start() -> bool:
     heard("record_min", settings.record_min)
     heard("eager", settings.eager)
     heard("window", settings.window)
+    _recording.set_host(not residence.accelerated)
     listen(heard)
     record.at_once = _recording.elementwise
 
-    def replace(name: str, row: Any, how: int) -> None:
-        setattr(ndarray, name, _recording.method(row, getattr(ndarray, name), how))
+    def replace(name: str, row: Any, how: int, numpys: Callable | None = None) -> None:
+        setattr(ndarray, name, _recording.method(row, getattr(ndarray, name), how, numpys))
 
     for symbol, kernel in _ARITHMETIC.items():
         if symbol != "pow":
-            replace(f"__{symbol}__", elementwise.row(kernel), 0)
-            replace(f"__r{symbol}__", elementwise.row(kernel), 1)
-            replace(f"__i{symbol}__", elementwise.row(kernel), 4)
-    replace("__pow__", None, 0)
+            numpys = getattr(operator, f"__{symbol}__")
+            replace(f"__{symbol}__", elementwise.row(kernel), 0, numpys)
+            replace(f"__r{symbol}__", elementwise.row(kernel), 1, numpys)
+            replace(f"__i{symbol}__", elementwise.row(kernel), 4, getattr(operator, f"__i{symbol}__"))
+    replace("__pow__", None, 0, operator.pow)
     for symbol, kernel in _COMPARISONS.items():
-        replace(f"__{symbol}__", elementwise.row(kernel), 0)
-    replace("__neg__", elementwise.row(np.negative), 0)
-    replace("__abs__", elementwise.row(np.absolute), 0)
-    replace("__getitem__", None, 2)
+        replace(f"__{symbol}__", elementwise.row(kernel), 0, getattr(operator, symbol))
+    replace("__neg__", elementwise.row(np.negative), 0, operator.neg)
+    replace("__abs__", elementwise.row(np.absolute), 0, operator.abs)
     replace("__setitem__", None, 3)
+    if residence.accelerated:
+        replace("__getitem__", None, 2)
     return True
 
 

@@ -78,20 +78,27 @@ def user_frame() -> types.FrameType:
 class Ear:
     """The user's line that recorded an operation, and the kinds of flag it wants to hear of."""
 
-    __slots__ = ("filename", "kinds", "line", "namespace")
+    __slots__ = ("at", "code", "kinds", "namespace")
 
     def __init__(self, kinds: frozenset[str]) -> None:
         frame = user_frame()
         self.kinds = kinds
-        self.filename = frame.f_code.co_filename
-        self.line = frame.f_lineno
+        self.code = frame.f_code
+        self.at = frame.f_lasti  # to find the line takes longer than to record the operation: when it is wanted
         self.namespace = frame.f_globals
+
+    @property
+    def line(self) -> int:
+        for start, end, line in self.code.co_lines():
+            if start <= self.at < end and line is not None:
+                return line
+        return self.code.co_firstlineno
 
     def hear(self, flag: str, name: str) -> None:
         """Warn that `flag` ("overflow", …) was raised by the operation `name`."""
         if _FLAGS[flag] in self.kinds:
             registry = self.namespace.setdefault("__warningregistry__", {})
             warnings.warn_explicit(
-                f"{flag} encountered in {name}", RuntimeWarning, self.filename, self.line,
+                f"{flag} encountered in {name}", RuntimeWarning, self.code.co_filename, self.line,
                 self.namespace.get("__name__"), registry,
             )  # fmt: skip

@@ -46,6 +46,8 @@ static inline int raised(void)
 #endif
 }
 
+#include "_form.h"
+
 /* -- instructions that are not ufuncs -------------------------------------------------------------------------------- */
 
 static void copy(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp n, int size)
@@ -1277,8 +1279,14 @@ static PyTypeObject run_type = {
     .tp_methods = run_methods,
 };
 
+static PyMethodDef functions[] = {
+    {"form", form, METH_VARARGS, "form(pending, reduction or None, leaves, exposed): the canonical form of a window"},
+    {"form_of", form_of, METH_VARARGS, "form_of(Node, Leaf, Store, Reduction, Ear, Lease): the classes that it reads"},
+    {NULL, NULL, 0, NULL},
+};
+
 static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "_tiles", "Tiles without the interpreter.", -1, NULL, NULL, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "_tiles", "Tiles without the interpreter.", -1, functions, NULL, NULL, NULL, NULL,
 };
 
 PyMODINIT_FUNC PyInit__tiles(void)

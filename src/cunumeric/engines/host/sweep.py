@@ -18,7 +18,7 @@ import numpy as np
 
 from ...graph import plan as planning
 from ...graph import warning, window
-from ...graph.canonical import Form, dead_owners
+from ...graph.canonical import Form
 from ...graph.node import Leaf, Node, Reduction, Store
 from ...graph.plan import Sweep
 from ...graph.skew import Skewed, hidden_owners, skewed
@@ -41,13 +41,13 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     window.company.alone = window.company.alone + 1 if alone else 0
     if alone and _run_one(pending[0]):
         return
-    dead = dead_owners([p for p in pending if type(p) is Store])
-    form = Form(pending, reduction, dead)
-    key = (form.key, settings.tile, settings.accelerate, settings.compile, settings.threads)
+    form = Form(pending, reduction)
+    key = (form.hash, settings.tile, settings.accelerate, settings.compile, settings.threads)
     template = _templates.get(key)
-    if template is None:
+    if template is None or template.key != form.key:
         window.counters.plans += 1
-        template = Template(form, _planned(pending, reduction, dead))
+        named = form.named(reduction)
+        template = Template(form, _planned(pending, reduction, form.dead), named)
         for node in form.nodes:
             node.place = None
         _templates[key] = template
