@@ -12,15 +12,17 @@
 #include <numpy/arrayobject.h>
 #include <numpy/arrayscalars.h>
 #include "../runtime/_slots.h"
+#include "_gate.h"
 
-static PyTypeObject *array_type, *node_type, *leaf_type, *store_type, *remote_type, *deferred_type, *lease_type, *ear_type;
+static PyTypeObject *array_type, *node_type, *leaf_type, *store_type, *remote_type, *deferred_type, *lease_type, *ear_type,
+    *traffic_type;
 static PyObject *pending, *memory, *leaves, *exposed, *signatures; /* of the window */
 static PyObject *window;                                           /* the window module's dictionary */
-static PyObject *loops_saw, *flush, *traffic_of, *kinds_heard, *loops;
+static PyObject *loops_saw, *flush, *kinds_heard, *loops;
 static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
 static PyObject *s_lingering, *s_running, *s_sequence, *s_filters, *s_show;
-static PyObject *square, *company, *period, *full;
-static PyObject *s_name, *s_lock, *s_acquire, *s_release;
+static PyObject *square, *company, *period, *full, *taking, *copying;
+static PyObject *s_name, *s_lock, *s_empty;
 static npy_intp limit, window_limit;
 static int eager, host;
 
@@ -29,7 +31,7 @@ static Py_ssize_t array_a, array_b, deferred_x, remote_home;
 static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
 static Py_ssize_t ear_code, ear_kinds, ear_at, ear_namespace, row_cost, company_alone, company_passed, period_cut;
-static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores;
+static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores, traffic_owner;
 enum { N_ARGS, N_DTYPE, N_ERRORS, N_HANDLE, N_HAZARD, N_ITEMSIZE, N_NBYTES, N_NDIM, N_NEEDED, N_PLACE, N_ROW, N_SEQ,
        N_SHAPE, N_SIZE, N_STRIDES, N_COUNT };
 static const char *const node_names[N_COUNT] = {"args", "dtype", "errors", "handle", "hazard", "itemsize", "nbytes",
@@ -49,6 +51,16 @@ static inline void set(PyObject *x, Py_ssize_t at, PyObject *v) /* takes the ref
 #define ASK_FROM (1 << 30)
 #define ALONE 6
 #define PROBE 24
+
+/* An object of one of the window's classes. The collector need not look at it: it dies with the window. */
+static PyObject *make(PyTypeObject *type)
+{
+    PyObject *x = type->tp_alloc(type, 0);
+    if (x != NULL && host) {
+        PyObject_GC_UnTrack(x);
+    }
+    return x;
+}
 
 static int open_gate(void)
 {
@@ -144,7 +156,7 @@ static PyObject *leaf_of(PyObject *a, PyArrayObject *owner)
     if (leaf != NULL) {
         Py_INCREF(leaf);
     }
-    else if (!PyErr_Occurred() && (leaf = leaf_type->tp_alloc(leaf_type, 0)) != NULL) {
+    else if (!PyErr_Occurred() && (leaf = make(leaf_type)) != NULL) {
         set(leaf, leaf_offset, PyLong_FromSsize_t(PyArray_BYTES((PyArrayObject *)a) - PyArray_BYTES(owner)));
         set(leaf, leaf_a, Py_NewRef(a));
         set(leaf, leaf_origin, Py_NewRef(Py_None));
@@ -154,8 +166,12 @@ static PyObject *leaf_of(PyObject *a, PyArrayObject *owner)
         }
     }
     if (leaf != NULL && !PyDict_Contains(memory, id)) {
-        PyObject *traffic = PyObject_CallOneArg(traffic_of, (PyObject *)owner);
-        if (traffic == NULL) {
+        PyObject *traffic = make(traffic_type), *stores = traffic == NULL ? NULL : PyList_New(0);
+        if (stores != NULL) {
+            set(traffic, traffic_owner, Py_NewRef((PyObject *)owner));
+            set(traffic, traffic_stores, stores);
+        }
+        if (stores == NULL || PyDict_SetItem(memory, id, traffic) < 0) {
             Py_CLEAR(leaf);
         }
         Py_XDECREF(traffic);
@@ -248,6 +264,24 @@ static int enter(PyObject *item)
     return 0;
 }
 
+/* Whether `mark` is that of a recording (`window._mark`). */
+static int marked(PyObject *item, PyObject *mark)
+{
+    PyObject *first = PyTuple_GET_ITEM(mark, 0), *second = PyTuple_GET_ITEM(mark, 1);
+    if (Py_TYPE(item) == node_type) {
+        return first == NODE(item, N_ROW) && PyObject_RichCompareBool(second, NODE(item, N_SHAPE), Py_EQ) == 1;
+    }
+    PyObject *leaf = FIELD(item, store_destination), *shape = dims((PyArrayObject *)FIELD(leaf, leaf_a));
+    PyObject *offset = PyLong_FromSsize_t(PyArray_BYTES((PyArrayObject *)FIELD(leaf, leaf_a)) -
+                                          PyArray_BYTES((PyArrayObject *)FIELD(leaf, leaf_owner)));
+    int same = shape != NULL && offset != NULL && PyObject_RichCompareBool(first, shape, Py_EQ) == 1 &&
+               PyObject_RichCompareBool(second, offset, Py_EQ) == 1;
+    Py_XDECREF(shape);
+    Py_XDECREF(offset);
+    PyErr_Clear();
+    return same;
+}
+
 /* On the host the window ends with an item (`window.full`), once the operation is recorded as a whole; -1: an error. */
 static int finish(void)
 {
@@ -255,11 +289,12 @@ static int finish(void)
     if (!host || size < window_limit) {
         return 0;
     }
-    PyObject *item = PyList_GET_ITEM(pending, size - 1), *cut = FIELD(period, period_cut), *r;
+    PyObject *cut = FIELD(period, period_cut), *r;
     Py_ssize_t n = PyTuple_GET_SIZE(cut);
-    if (size < 2 * window_limit && n && Py_TYPE(item) == node_type &&
-        PyTuple_GET_ITEM(PyTuple_GET_ITEM(cut, n - 1), 0) != NODE(item, N_ROW)) {
-        return 0; /* surely not where the last one ended */
+    for (Py_ssize_t k = 1; size < 2 * window_limit && k <= n && k <= size; k++) {
+        if (!marked(PyList_GET_ITEM(pending, size - k), PyTuple_GET_ITEM(cut, n - k))) {
+            return 0; /* not where the last one ended */
+        }
     }
     r = PyObject_CallNoArgs(full);
     int ends = r == NULL ? -1 : PyObject_IsTrue(r);
@@ -275,24 +310,15 @@ static int finish(void)
 /* Take the lock of the window: 1; 0: another thread has it. With an accelerator the interpreter's own lock does. */
 static int lock(void)
 {
-    if (!host) {
-        return 1;
-    }
-    PyObject *args[] = {PyDict_GetItem(window, s_lock), Py_False}; /* another one after a fork */
-    PyObject *r = args[0] == NULL ? NULL : PyObject_VectorcallMethod(s_acquire, args, 2, NULL);
-    int got = r == Py_True;
-    Py_XDECREF(r);
-    PyErr_Clear();
-    return got;
+    PyObject *g = host ? PyDict_GetItem(window, s_lock) : NULL; /* another one after a fork */
+    return g == NULL || take((Gate *)g, 0) > 0;
 }
 
 static void unlock(void)
 {
-    if (host) {
-        PyObject *kind, *error, *trace; /* there may be one */
-        PyErr_Fetch(&kind, &error, &trace);
-        Py_XDECREF(PyObject_CallMethodNoArgs(PyDict_GetItem(window, s_lock), s_release));
-        PyErr_Restore(kind, error, trace);
+    PyObject *g = host ? PyDict_GetItem(window, s_lock) : NULL;
+    if (g != NULL) {
+        give((Gate *)g);
     }
 }
 
@@ -366,7 +392,7 @@ static PyObject *ear_of(PyObject *kinds)
         }
         Py_SETREF(frame, back);
     }
-    PyObject *ear = frame == NULL ? NULL : ear_type->tp_alloc(ear_type, 0);
+    PyObject *ear = frame == NULL ? NULL : make(ear_type);
     if (ear != NULL) {
         set(ear, ear_kinds, Py_NewRef(kinds));
         set(ear, ear_code, (PyObject *)PyFrame_GetCode(frame));
@@ -520,13 +546,16 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
         }
         PyTuple_SET_ITEM(given, k, v);
     }
-    node = node_type->tp_alloc(node_type, 0);
+    node = make(node_type);
     PyObject *errors = node == NULL ? NULL
                        : host && kinds != NULL && PySet_GET_SIZE(kinds) ? ear_of(kinds) : Py_NewRef(Py_None);
     if (errors == NULL) {
         goto slow;
     }
     set(node, node_at[N_ROW], Py_NewRef(row));
+    if (host) {
+        PyObject_GC_UnTrack(given);
+    }
     set(node, node_at[N_ARGS], given);
     given = NULL;
     set(node, node_at[N_SHAPE], Py_NewRef(shape));
@@ -601,10 +630,16 @@ static int basic(PyObject *key)
     return PySlice_Check(key) || key == Py_Ellipsis ? 1 : PyLong_CheckExact(key) ? 2 : 0;
 }
 
+static int place(PyObject *x);
+
 static PyObject *getitem(PyObject *x, PyObject *key)
 {
     PyObject *a = FIELD(x, array_a);
-    if (a == NULL || !PyArray_CheckExact(a) || basic(key) != 1) {
+    if (a == NULL || basic(key) != 1 || (!PyArray_CheckExact(a) && !place(x))) {
+        return NULL;
+    }
+    a = FIELD(x, array_a);
+    if (PyArray_TYPE((PyArrayObject *)a) == NPY_OBJECT) {
         return NULL;
     }
     PyObject *view = PyObject_GetItem(a, key);
@@ -625,9 +660,9 @@ static PyObject *getitem(PyObject *x, PyObject *key)
 }
 
 /* `destination[...] = source` enters the window; takes the reference of `source`. 1; 0: not here; -1: an error. */
-static int enter_store(PyObject *view, PyArrayObject *owner, PyObject *source)
+static int enter_store(PyObject *view, PyArrayObject *owner, PyObject *source, int fresh)
 {
-    PyObject *destination = leaf_of(view, owner), *store = destination ? store_type->tp_alloc(store_type, 0) : NULL;
+    PyObject *destination = leaf_of(view, owner), *store = destination ? make(store_type) : NULL;
     PyObject *traffic = store == NULL ? NULL : traffic_on(owner);
     int done = 0;
     if (traffic == NULL) {
@@ -635,13 +670,51 @@ static int enter_store(PyObject *view, PyArrayObject *owner, PyObject *source)
         Py_DECREF(source);
     }
     else {
-        set(store, store_fresh, Py_NewRef(Py_False));
+        set(store, store_fresh, Py_NewRef(fresh ? Py_True : Py_False));
         set(store, store_seq, next_sequence());
         set(store, store_source, source);
         set(store, store_destination, destination);
         done = PyList_Append(FIELD(traffic, traffic_stores), store) < 0 ? 0 : enter(store) < 0 ? -1 : 1;
     }
     Py_XDECREF(store);
+    return done;
+}
+
+/* Give `x`, which stands for a node, memory of its own (`window.place`), on the host: 1; 0: not here. */
+static int place(PyObject *x)
+{
+    PyObject *node = FIELD(x, array_a), *a = NULL, *source;
+    int done = 0;
+    if (!host || Py_TYPE(node) != node_type || NODE(node, N_STRIDES) != Py_None || !open_gate() || !lock()) {
+        return 0;
+    }
+    PyObject *both[2] = {NODE(node, N_SHAPE), NODE(node, N_DTYPE)};
+    a = PyObject_Vectorcall(PyDict_GetItem(taking, s_empty), both, 2, NULL);
+    if (a == NULL || FIELD(x, array_a) != node) {
+        goto end;
+    }
+    source = node;
+    if (NODE(node, N_ROW) == copying) {
+        PyObject *leaf = PyTuple_GET_ITEM(NODE(node, N_ARGS), 0);
+        if (Py_TYPE(leaf) == leaf_type) {
+            PyObject *traffic = traffic_on((PyArrayObject *)FIELD(leaf, leaf_owner));
+            PyObject *stores = traffic == NULL ? NULL : FIELD(traffic, traffic_stores);
+            Py_ssize_t n = stores == NULL ? 0 : PyList_GET_SIZE(stores);
+            if (n == 0 || PyLong_AsLongLong(FIELD(PyList_GET_ITEM(stores, n - 1), store_seq)) <=
+                              PyLong_AsLongLong(NODE(node, N_SEQ))) {
+                source = leaf;
+            }
+        }
+    }
+    if (enter_store(a, (PyArrayObject *)a, Py_NewRef(source), 1) > 0) {
+        set(node, node_at[N_HANDLE], Py_NewRef(Py_None));
+        set(x, array_a, Py_NewRef(a));
+        done = 1;
+    }
+end:
+    PyErr_Clear();
+    Py_XDECREF(a);
+    unlock();
     return done;
 }
 
@@ -726,7 +799,7 @@ static int setitem(PyObject *x, PyObject *key, PyObject *value)
         }
     }
     if (source != NULL && lock()) {
-        done = enter_store(view, owner, source);
+        done = enter_store(view, owner, source, 0);
         source = NULL;
         if (done > 0 && finish() < 0) {
             done = -1;
@@ -793,7 +866,7 @@ static int inplace(PyObject *row, PyObject *x, PyObject *y, int *for_numpy)
     int same = shape == NULL ? 0 : PyObject_RichCompareBool(shape, NODE(node, N_SHAPE), Py_EQ);
     Py_XDECREF(shape);
     if (same == 1 && owner != NULL) {
-        done = enter(node) < 0 ? -1 : enter_store(a, owner, Py_NewRef(node));
+        done = enter(node) < 0 ? -1 : enter_store(a, owner, Py_NewRef(node), 0);
     }
     else if (same == 1 && (handle = PyWeakref_NewRef(x, NULL)) != NULL) {
         /* No memory was given to the array yet: it stands for the new value from now on. */
@@ -1015,15 +1088,15 @@ static PyObject *start(PyObject *self, PyObject *parts)
     if ((variable = offset_of((PyObject *)type, name)) < 0) {               \
         return NULL;                                                        \
     }
-    PyObject *traffic_type, *row_type;
+    PyObject *row_type;
     TAKE(array_type, "ndarray") TAKE(node_type, "Node") TAKE(leaf_type, "Leaf") TAKE(store_type, "Store")
     TAKE(remote_type, "Remote") TAKE(deferred_type, "Deferred") TAKE(traffic_type, "Traffic")
     TAKE(pending, "pending") TAKE(memory, "memory") TAKE(leaves, "leaves") TAKE(exposed, "exposed")
     TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(loops_saw, "saw")
-    TAKE(flush, "flush") TAKE(traffic_of, "traffic_of") TAKE(kinds_heard, "kinds_heard")
+    TAKE(flush, "flush") TAKE(kinds_heard, "kinds_heard")
     TAKE(state, "state") TAKE(filters, "filters")
     TAKE(square, "square") TAKE(row_type, "Row") TAKE(company, "company") TAKE(period, "period") TAKE(full, "full")
-    TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
+    TAKE(taking, "taking") TAKE(copying, "copying") TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
     PLACE(array_a, array_type, "_a") PLACE(array_b, array_type, "_b") PLACE(deferred_x, deferred_type, "_x")
     PLACE(ear_code, ear_type, "code") PLACE(ear_kinds, ear_type, "kinds") PLACE(ear_at, ear_type, "at")
     PLACE(ear_namespace, ear_type, "namespace") PLACE(row_cost, row_type, "cost") PLACE(period_cut, Py_TYPE(period), "cut")
@@ -1033,7 +1106,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     PLACE(leaf_owner, leaf_type, "owner")
     PLACE(store_destination, store_type, "destination") PLACE(store_fresh, store_type, "fresh")
     PLACE(store_seq, store_type, "seq") PLACE(store_source, store_type, "source")
-    PLACE(traffic_stores, traffic_type, "stores")
+    PLACE(traffic_stores, traffic_type, "stores") PLACE(traffic_owner, traffic_type, "owner")
     PLACE(loops_marks, Py_TYPE(loops), "marks") PLACE(loops_period, Py_TYPE(loops), "period")
     PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
     for (int k = 0; k < N_COUNT; k++) {
@@ -1058,17 +1131,23 @@ static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_recording", NUL
 PyMODINIT_FUNC PyInit__recording(void)
 {
     import_array();
-    if (PyType_Ready(&method_type) < 0) {
+    if (PyType_Ready(&method_type) < 0 || PyType_Ready(&gate_type) < 0) {
         return NULL;
     }
     s_lingering = PyUnicode_InternFromString("_lingering");
     s_running = PyUnicode_InternFromString("_running");
     s_filters = PyUnicode_InternFromString("filters");
     s_show = PyUnicode_InternFromString("_showwarnmsg_impl");
+    s_empty = PyUnicode_InternFromString("empty");
     s_lock = PyUnicode_InternFromString("lock");
-    s_acquire = PyUnicode_InternFromString("acquire");
-    s_release = PyUnicode_InternFromString("release");
     s_name = PyUnicode_InternFromString("__name__");
     s_sequence = PyUnicode_InternFromString("_sequence");
-    return PyModule_Create(&definition);
+    PyObject *m = PyModule_Create(&definition);
+    static void *ways[] = {(void *)elementwise};
+    PyObject *way = PyCapsule_New(ways, "cunumeric.recorded", NULL);
+    if (m != NULL && (way == NULL || PyModule_AddObjectRef(m, "Gate", (PyObject *)&gate_type) < 0 ||
+                      PyModule_AddObjectRef(m, "recorded", way) < 0)) {
+        Py_CLEAR(m);
+    }
+    return m;
 }

@@ -19,24 +19,24 @@ from .base import Deferred, ndarray
 from .operators import _ARITHMETIC, _COMPARISONS
 
 
-def _start() -> bool:
-    """Whether the extension is there and now in charge."""
+def _start() -> Any:
+    """Put the extension in charge, where it is there; for the host's engine the capsule by which C records."""
     if not settings.native:
-        return False
+        return None
     try:
         from . import _recording  # type: ignore[attr-defined]
     except ImportError:
-        return False
+        return None
     _recording.start(
         {
             "ndarray": ndarray, "Node": Node, "Leaf": Leaf, "Store": Store, "Remote": residence.Remote,
             "Deferred": Deferred, "Traffic": window.Traffic, "pending": window.pending, "memory": window.memory,
             "leaves": window._leaves, "exposed": window._exposed, "signatures": record.signatures,
             "window": vars(window), "loops": window._loops, "saw": window._loops.saw, "flush": window.flush,
-            "traffic_of": window.traffic_of, "kinds_heard": warning.kinds_heard, "state": warning._state,
+            "kinds_heard": warning.kinds_heard, "state": warning._state,
             "filters": vars(warnings), "square": elementwise.row(np.square), "Row": elementwise.Row,
             "company": window.company, "period": window._period, "full": window.full,
-            "Lease": memory.Lease, "Ear": warning.Ear,
+            "Lease": memory.Lease, "Ear": warning.Ear, "taking": vars(memory), "copying": elementwise.COPY,
         }
     )  # fmt: skip
 
@@ -53,7 +53,9 @@ def _start() -> bool:
     heard("record_min", settings.record_min)
     heard("eager", settings.eager)
     heard("window", settings.window)
-    _recording.set_host(not residence.accelerated)
+    if not residence.accelerated:
+        window.lock = _recording.Gate()
+        _recording.set_host(True)
     listen(heard)
     record.at_once = _recording.elementwise
 
@@ -71,10 +73,9 @@ def _start() -> bool:
         replace(f"__{symbol}__", elementwise.row(kernel), 0, getattr(operator, symbol))
     replace("__neg__", elementwise.row(np.negative), 0, operator.neg)
     replace("__abs__", elementwise.row(np.absolute), 0, operator.abs)
+    replace("__getitem__", None, 2)
     replace("__setitem__", None, 3)
-    if residence.accelerated:
-        replace("__getitem__", None, 2)
-    return True
+    return None if residence.accelerated else _recording.recorded
 
 
-RECORDING = _start()
+CAPSULE = _start()

@@ -16,7 +16,6 @@ from . import window
 from .node import Leaf, Node, Reduction, Store
 from .plan import is_dead
 
-
 # Set by an engine that reads the form off in C: (hash, form, nodes, leaves, arrays, constants, dead) of a window.
 in_c: Callable[..., tuple] | None = None
 
@@ -44,10 +43,9 @@ class Form:
 
     def named(self, reduction: Reduction | None) -> list[Any]:
         """The objects whose addresses may be in the form: whoever keeps it keeps them."""
-        told = [*self.nodes, reduction] if reduction is not None else self.nodes
-        kinds = [p.errors.kinds for p in told if p.errors is not None]  # type: ignore[union-attr]
-        typed = [*told, *self.arrays, *self.constants]
-        return [*kinds, *{id(v.dtype): v.dtype for v in typed}.values()]  # type: ignore[union-attr]
+        told: list[Any] = [*self.nodes, reduction] if reduction is not None else [*self.nodes]
+        kinds = [p.errors.kinds for p in told if p.errors is not None]
+        return [*kinds, *{id(v.dtype): v.dtype for v in [*told, *self.arrays, *self.constants]}.values()]
 
     def _read(self, pending: list[Node | Store], reduction: Reduction | None) -> None:
         self.dead = dead = dead_owners([p for p in pending if type(p) is Store])

@@ -44,7 +44,7 @@ class Counters:
         self.recorded = 0
 
 
-lock = threading.RLock()
+lock: Any = threading.RLock()  # recording in C puts one in its place that C takes without a call
 pending: list[Node | Store] = []
 memory: dict[int, Traffic] = {}
 counters = Counters()
@@ -402,7 +402,7 @@ def forget() -> None:
 
 def _after_fork() -> None:
     global lock, _running
-    lock = threading.RLock()
+    lock = type(lock)()
     _running = False
 
 

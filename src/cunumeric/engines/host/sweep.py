@@ -30,6 +30,8 @@ from .program import Program, Simple, Template
 
 # Below this cost of a sweep, in additions of elements, waking another thread costs more than it brings.
 _PARALLEL_FROM = 1 << 18
+# A window of so few operations may save less than it costs: where all that they do is this many additions of elements.
+_FEW, _THIN = 6, 1 << 17
 _ALIGN = 64
 _TEMPLATES_MOST = 512
 _templates: OrderedDict[Any, Template] = OrderedDict()
@@ -38,7 +40,7 @@ _templates: OrderedDict[Any, Template] = OrderedDict()
 def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     """Run a window: the engine's entry."""
     alone = len(pending) == 1 and reduction is None
-    window.company.alone = window.company.alone + 1 if alone else 0
+    window.company.alone = window.company.alone + 1 if alone or _thin(pending) else 0
     if alone and _run_one(pending[0]):
         return
     form = Form(pending, reduction)
@@ -73,6 +75,16 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
         if (id(errors), flag) not in told:
             told.add((id(errors), flag))
             errors.hear(flag, name)
+
+
+def _thin(pending: list[Node | Store]) -> bool:
+    """Whether running the window saves less than it costs."""
+    if len(pending) > _FEW:
+        return False
+    work = 0
+    for p in pending:
+        work += p.size * p.row.cost if isinstance(p, Node) else p.destination.a.size
+    return work < _THIN
 
 
 def _planned(pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> list[Sweep | Skewed]:
