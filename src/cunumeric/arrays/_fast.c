@@ -333,6 +333,8 @@ typedef struct {
 } Called;
 
 static PyObject *python_call;  /* ufunc.__call__ */
+static Warm *warm;
+static NewResult *new_result;
 static Recorded *recorded;     /* NULL: there is no recording in C, or it is an accelerator's */
 
 /* What NumPy's `kernel` gave for `args` as our user may have it; takes the reference of `r`. */
@@ -349,23 +351,29 @@ static PyObject *finish_call(PyObject *r, PyObject *const *args, Py_ssize_t n, P
  * it; NULL without an error: Python has to do it. */
 static PyObject *call_large(PyObject *f, PyObject *kernel, PyObject *const *args, Py_ssize_t n)
 {
-    int for_numpy = 0;
-    PyObject *row = FIELD(f, at_row), *inner[4], *r;
+    Verdict verdict = {0, NULL};
+    PyObject *row = FIELD(f, at_row), *inner[5] = {NULL}, *r;
     if (recorded == NULL || row == NULL || row == Py_None || n > 3) {
         return NULL;
     }
-    r = recorded(row, args, (int)n, 0, &for_numpy);
-    if (r != NULL || PyErr_Occurred() || !for_numpy) {
+    r = recorded(row, args, (int)n, 0, &verdict);
+    if (r != NULL || PyErr_Occurred() || !verdict.at_once) {
         return r;
     }
     for (Py_ssize_t k = 0; k < n; k++) {
         inner[k + 1] = Py_NewRef(Py_TYPE(args[k]) == array_type ? FIELD(args[k], at_a) : args[k]);
     }
-    r = PyObject_Vectorcall(kernel, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    for (Py_ssize_t k = 0; k < n; k++) {
-        Py_DECREF(inner[k + 1]);
+    Py_ssize_t all = n;
+    if (verdict.known != NULL && warm(verdict.known)) { /* seen before, so there is no output among the arguments */
+        inner[++all] = new_result(verdict.known);
     }
-    return finish_call(r, args, n, NULL);
+    if (all == n || inner[all] != NULL) {
+        r = PyObject_Vectorcall(kernel, inner + 1, all | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    for (Py_ssize_t k = 1; k <= all; k++) {
+        Py_XDECREF(inner[k]);
+    }
+    return all > n ? wrap(r, Py_None) : finish_call(r, args, n, NULL);
 }
 
 static PyObject *call_ufunc(PyObject *f, PyObject *const *args, size_t nargsf, PyObject *names)
@@ -535,7 +543,10 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
         note_memory = (NoteMemory)ways[1];
     }
     if (PyCapsule_IsValid(recording, "cunumeric.recorded")) {
-        recorded = *(Recorded **)PyCapsule_GetPointer(recording, "cunumeric.recorded");
+        void **ways = PyCapsule_GetPointer(recording, "cunumeric.recorded");
+        recorded = (Recorded *)ways[0];
+        warm = (Warm *)ways[1];
+        new_result = (NewResult *)ways[2];
     }
     PyNumberMethods *n = array_type->tp_as_number;
     TAKE_BINARY(add, "add")

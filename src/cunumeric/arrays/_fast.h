@@ -9,6 +9,7 @@
 #include <structmember.h>
 #include <numpy/arrayobject.h>
 #include "../runtime/_slots.h"
+#include "_recorded.h"
 
 static PyTypeObject *array_type;   /* the array class */
 static PyTypeObject *array_meta;   /* its metaclass */
@@ -23,9 +24,6 @@ static npy_intp function_limit;    /* from this many elements on functions other
 static npy_intp kernel_limit;      /* from this many elements on a parallel kernel is asked */
 static PyObject *python_wrap_from, *python_again;
 
-
-/* Recording in C: `_recording.c`, elementwise. */
-typedef PyObject *Recorded(PyObject *row, PyObject *const *args, int n, int scalars, int *for_numpy);
 
 static inline int waiting(void)
 {

@@ -13,6 +13,7 @@
 #include <numpy/arrayscalars.h>
 #include "../runtime/_slots.h"
 #include "_gate.h"
+#include "_recorded.h"
 
 static PyTypeObject *array_type, *node_type, *leaf_type, *store_type, *remote_type, *deferred_type, *lease_type, *ear_type,
     *traffic_type;
@@ -21,7 +22,7 @@ static PyObject *window;                                           /* the window
 static PyObject *loops_saw, *flush, *kinds_heard, *loops;
 static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
 static PyObject *s_lingering, *s_running, *s_sequence, *s_filters, *s_show;
-static PyObject *square, *company, *period, *full, *taking, *copying;
+static PyObject *square, *company, *period, *full, *crowd, *taking, *copying;
 static PyObject *s_name, *s_lock, *s_empty;
 static npy_intp limit, window_limit;
 static int eager, host;
@@ -30,7 +31,8 @@ static int eager, host;
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
 static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
-static Py_ssize_t ear_code, ear_kinds, ear_at, ear_namespace, row_cost, company_alone, company_passed, period_cut;
+static Py_ssize_t ear_code, ear_kinds, ear_at, ear_namespace, row_cost, row_kernel, company_alone, company_passed, period_cut, crowd_entered,
+    crowd_checked;
 static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores, traffic_owner;
 enum { N_ARGS, N_DTYPE, N_ERRORS, N_HANDLE, N_HAZARD, N_ITEMSIZE, N_NBYTES, N_NDIM, N_NEEDED, N_PLACE, N_ROW, N_SEQ,
        N_SHAPE, N_SIZE, N_STRIDES, N_COUNT };
@@ -46,11 +48,12 @@ static inline void set(PyObject *x, Py_ssize_t at, PyObject *v) /* takes the ref
     Py_XDECREF(old);
 }
 
-/* As in graph/record.py and graph/window.py. */
+/* As in graph/record.py, graph/window.py and runtime/memory.py. */
 #define MIDDLING (1 << 21)
 #define ASK_FROM (1 << 30)
 #define ALONE 6
-#define PROBE 24
+#define PROBE 128
+#define SHELVED_FROM (256 * 1024)
 
 /* An object of one of the window's classes. The collector need not look at it: it dies with the window. */
 static PyObject *make(PyTypeObject *type)
@@ -170,6 +173,8 @@ static PyObject *leaf_of(PyObject *a, PyArrayObject *owner)
         if (stores != NULL) {
             set(traffic, traffic_owner, Py_NewRef((PyObject *)owner));
             set(traffic, traffic_stores, stores);
+            set(crowd, crowd_entered, PyLong_FromSsize_t(PyLong_AsSsize_t(FIELD(crowd, crowd_entered)) +
+                                                         PyArray_NBYTES(owner)));
         }
         if (stores == NULL || PyDict_SetItem(memory, id, traffic) < 0) {
             Py_CLEAR(leaf);
@@ -286,11 +291,12 @@ static int marked(PyObject *item, PyObject *mark)
 static int finish(void)
 {
     Py_ssize_t size = PyList_GET_SIZE(pending);
-    if (!host || size < window_limit) {
+    int crowded = host && PyLong_AsSsize_t(FIELD(crowd, crowd_entered)) >= PyLong_AsSsize_t(FIELD(crowd, crowd_checked));
+    if (!host || (size < window_limit && !crowded)) {
         return 0;
     }
     PyObject *cut = FIELD(period, period_cut), *r;
-    Py_ssize_t n = PyTuple_GET_SIZE(cut);
+    Py_ssize_t n = crowded ? 0 : PyTuple_GET_SIZE(cut);
     for (Py_ssize_t k = 1; size < 2 * window_limit && k <= n && k <= size; k++) {
         if (!marked(PyList_GET_ITEM(pending, size - k), PyTuple_GET_ITEM(cut, n - k))) {
             return 0; /* not where the last one ended */
@@ -422,8 +428,8 @@ static int usual(PyArray_Descr *d)
 }
 
 /* `row` on the arguments as a node that is not in the window yet; `scalars`: also where the result has no dimensions.
- * `for_numpy` is set where it is not worth recording, and NumPy may run it at once. */
-static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalars, int *for_numpy)
+ * `verdict` is set where it is not worth recording, and NumPy may run it at once. */
+static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict)
 {
     PyObject *key = NULL, *given = NULL, *node = NULL, *inner[3];
     PyArrayObject *owners[3];
@@ -497,11 +503,11 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
     if (host && !worth) {
         size = known != NULL ? PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2)) : size;
         int alone = size >= 0 && size < limit;
-        if (!touched && !alone && limit && size >= 0 && size * PyLong_AsLong(FIELD(row, row_cost)) < MIDDLING) {
+        if (!touched && !alone && limit && known != NULL && size >= 0 && size * PyLong_AsLong(FIELD(row, row_cost)) < MIDDLING) {
             alone = !expected();
         }
         if (!touched && alone) {
-            *for_numpy = 1;
+            *verdict = (Verdict){1, known};
             goto slow;
         }
     }
@@ -514,7 +520,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
         goto slow;
     }
     if (PyTuple_GET_ITEM(known, 4) == Py_True && (kinds = may_flag()) == NULL) {
-        *for_numpy = host && !worth && !touched;
+        *verdict = (Verdict){host && !worth && !touched, known};
         goto slow;
     }
     if (host && itemsize * PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2)) >= ASK_FROM) {
@@ -582,12 +588,12 @@ slow:
 }
 
 /* `row` on the arguments, recorded. */
-static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int scalars, int *for_numpy)
+static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict)
 {
     if (cut() < 0 || !lock()) {
         return NULL;
     }
-    PyObject *node = node_of(row, args, n, scalars, for_numpy), *x = node == NULL ? NULL : array_type->tp_alloc(array_type, 0);
+    PyObject *node = node_of(row, args, n, scalars, verdict), *x = node == NULL ? NULL : array_type->tp_alloc(array_type, 0);
     PyObject *handle = NULL;
     if (x != NULL) {
         set(x, array_a, Py_NewRef(node));
@@ -829,7 +835,7 @@ static Py_ssize_t ndim_of(PyObject *a)
 }
 
 /* `x op= y` for an array, recorded: 1; 0: not here; -1: an error. */
-static int inplace(PyObject *row, PyObject *x, PyObject *y, int *for_numpy)
+static int inplace(PyObject *row, PyObject *x, PyObject *y, Verdict *verdict)
 {
     PyObject *both[2] = {x, y}, *a, *node, *handle = NULL;
     PyArrayObject *owner = NULL;
@@ -857,7 +863,7 @@ static int inplace(PyObject *row, PyObject *x, PyObject *y, int *for_numpy)
     if (!lock()) {
         return 0;
     }
-    node = node_of(row, both, 2, 0, for_numpy);
+    node = node_of(row, both, 2, 0, verdict);
     if (node == NULL) {
         unlock();
         return PyErr_Occurred() ? -1 : 0;
@@ -886,6 +892,19 @@ static int inplace(PyObject *row, PyObject *x, PyObject *y, int *for_numpy)
     return done;
 }
 
+/* Whether memory for a result with this signature comes from the shelf, and that memory. */
+static int warm(PyObject *known)
+{
+    return PyDataType_ELSIZE((PyArray_Descr *)PyTuple_GET_ITEM(known, 1)) *
+               PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2)) >= SHELVED_FROM;
+}
+
+static PyObject *new_result(PyObject *known)
+{
+    PyObject *both[2] = {PyTuple_GET_ITEM(known, 0), PyTuple_GET_ITEM(known, 1)};
+    return PyObject_Vectorcall(PyDict_GetItem(taking, s_empty), both, 2, NULL);
+}
+
 /* -- methods: a fast way, and the Python method for everything else ------------------------------------------------- */
 
 typedef struct {
@@ -895,19 +914,27 @@ typedef struct {
     int how; /* 0: operator; 1: reflected operator; 2: getitem; 3: setitem; 4: in place */
 } Method;
 
-/* NumPy's operation on the inner arrays, where nothing is recorded on their memory. */
-static PyObject *at_once(Method *m, PyObject *const *args, Py_ssize_t n)
+/* NumPy's operation on the inner arrays, where nothing is recorded on their memory. A large result is on warm memory:
+ * what NumPy's own chains of operations spare by writing into their temporaries, ours must not pay in fresh pages. */
+static PyObject *at_once(Method *m, PyObject *const *args, Py_ssize_t n, PyObject *known)
 {
-    PyObject *inner[2] = {NULL, NULL}, *r, *x;
-    for (Py_ssize_t k = 0; k < n; k++) {
-        inner[k] = Py_TYPE(args[k]) == array_type ? FIELD(args[k], array_a) : args[k];
+    PyObject *inner[3] = {NULL, NULL, NULL}, *r = NULL, *x;
+    Py_ssize_t k, count = m->row == Py_None ? 1 : n; /* a power is a square */
+    for (k = 0; k < n; k++) { /* NumPy lets other threads run meanwhile */
+        inner[k] = Py_NewRef(Py_TYPE(args[k]) == array_type ? FIELD(args[k], array_a) : args[k]);
     }
-    for (Py_ssize_t k = 0; k < n; k++) {
-        Py_INCREF(inner[k]); /* NumPy lets other threads run meanwhile */
+    if (m->how != 4 && known != NULL && warm(known)) {
+        PyObject *row = m->row == Py_None ? square : m->row, *out = new_result(known);
+        if (out != NULL) {
+            Py_XSETREF(inner[count], out);
+            r = PyObject_Vectorcall(FIELD(row, row_kernel), inner, count + 1, NULL);
+        }
     }
-    r = PyObject_Vectorcall(m->numpys, inner, n, NULL);
-    for (Py_ssize_t k = 0; k < n; k++) {
-        Py_DECREF(inner[k]);
+    else {
+        r = PyObject_Vectorcall(m->numpys, inner, n, NULL);
+    }
+    for (k = 0; k < 3; k++) {
+        Py_XDECREF(inner[k]);
     }
     if (r == NULL || m->how == 4) {
         Py_XDECREF(r);
@@ -932,7 +959,7 @@ static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargs
     Py_ssize_t n = PyVectorcall_NARGS(nargsf);
     if (names == NULL && n >= 1 && Py_TYPE(args[0]) == array_type) {
         PyObject *found = NULL;
-        int for_numpy = 0;
+        Verdict verdict = {0, NULL};
         if (m->how == 0 && n == 2) {
             PyObject *row = m->row;
             int count = 2;
@@ -941,23 +968,23 @@ static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargs
                 PyErr_Clear();
                 row = square;
             }
-            found = count ? elementwise(row, args, count, 0, &for_numpy) : NULL;
+            found = count ? elementwise(row, args, count, 0, &verdict) : NULL;
         }
         else if (m->how == 0 && n == 1) {
-            found = elementwise(m->row, args, 1, 0, &for_numpy);
+            found = elementwise(m->row, args, 1, 0, &verdict);
         }
         else if (m->how == 1 && n == 2) {
             PyObject *turned[2] = {args[1], args[0]};
-            found = elementwise(m->row, turned, 2, 0, &for_numpy);
-            if (found == NULL && for_numpy && m->numpys != Py_None && !PyErr_Occurred()) {
-                return at_once(m, turned, 2);
+            found = elementwise(m->row, turned, 2, 0, &verdict);
+            if (found == NULL && verdict.at_once && m->numpys != Py_None && !PyErr_Occurred()) {
+                return at_once(m, turned, 2, verdict.known);
             }
         }
         else if (m->how == 2 && n == 2) {
             found = getitem(args[0], args[1]);
         }
         else if (m->how == 4 && n == 2) {
-            int done = inplace(m->row, args[0], args[1], &for_numpy);
+            int done = inplace(m->row, args[0], args[1], &verdict);
             if (done < 0) {
                 return NULL;
             }
@@ -975,8 +1002,8 @@ static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargs
         if (found != NULL || PyErr_Occurred()) {
             return found;
         }
-        if (for_numpy && m->numpys != Py_None) {
-            return at_once(m, args, n);
+        if (verdict.at_once && m->numpys != Py_None) {
+            return at_once(m, args, n, verdict.known);
         }
     }
     return PyObject_Vectorcall(m->fallback, args, nargsf, names);
@@ -1043,8 +1070,8 @@ static PyObject *call_elementwise(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "OO!", &row, &PyTuple_Type, &given)) {
         return NULL;
     }
-    int for_numpy = 0;
-    PyObject *r = elementwise(row, ((PyTupleObject *)given)->ob_item, (int)PyTuple_GET_SIZE(given), 1, &for_numpy);
+    Verdict verdict = {0, NULL};
+    PyObject *r = elementwise(row, ((PyTupleObject *)given)->ob_item, (int)PyTuple_GET_SIZE(given), 1, &verdict);
     if (r == NULL && !PyErr_Occurred()) {
         Py_RETURN_NONE;
     }
@@ -1096,11 +1123,12 @@ static PyObject *start(PyObject *self, PyObject *parts)
     TAKE(flush, "flush") TAKE(kinds_heard, "kinds_heard")
     TAKE(state, "state") TAKE(filters, "filters")
     TAKE(square, "square") TAKE(row_type, "Row") TAKE(company, "company") TAKE(period, "period") TAKE(full, "full")
-    TAKE(taking, "taking") TAKE(copying, "copying") TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
+    TAKE(taking, "taking") TAKE(crowd, "crowd") TAKE(copying, "copying") TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
     PLACE(array_a, array_type, "_a") PLACE(array_b, array_type, "_b") PLACE(deferred_x, deferred_type, "_x")
     PLACE(ear_code, ear_type, "code") PLACE(ear_kinds, ear_type, "kinds") PLACE(ear_at, ear_type, "at")
-    PLACE(ear_namespace, ear_type, "namespace") PLACE(row_cost, row_type, "cost") PLACE(period_cut, Py_TYPE(period), "cut")
+    PLACE(ear_namespace, ear_type, "namespace") PLACE(row_cost, row_type, "cost") PLACE(row_kernel, row_type, "kernel") PLACE(period_cut, Py_TYPE(period), "cut")
     PLACE(company_alone, Py_TYPE(company), "alone") PLACE(company_passed, Py_TYPE(company), "passed")
+    PLACE(crowd_entered, Py_TYPE(crowd), "entered") PLACE(crowd_checked, Py_TYPE(crowd), "checked")
     PLACE(remote_home, remote_type, "home")
     PLACE(leaf_offset, leaf_type, "_offset") PLACE(leaf_a, leaf_type, "a") PLACE(leaf_origin, leaf_type, "origin")
     PLACE(leaf_owner, leaf_type, "owner")
@@ -1143,7 +1171,7 @@ PyMODINIT_FUNC PyInit__recording(void)
     s_name = PyUnicode_InternFromString("__name__");
     s_sequence = PyUnicode_InternFromString("_sequence");
     PyObject *m = PyModule_Create(&definition);
-    static void *ways[] = {(void *)elementwise};
+    static void *ways[] = {(void *)elementwise, (void *)warm, (void *)new_result};
     PyObject *way = PyCapsule_New(ways, "cunumeric.recorded", NULL);
     if (m != NULL && (way == NULL || PyModule_AddObjectRef(m, "Gate", (PyObject *)&gate_type) < 0 ||
                       PyModule_AddObjectRef(m, "recorded", way) < 0)) {

@@ -36,7 +36,8 @@ def _start() -> Any:
             "kinds_heard": warning.kinds_heard, "state": warning._state,
             "filters": vars(warnings), "square": elementwise.row(np.square), "Row": elementwise.Row,
             "company": window.company, "period": window._period, "full": window.full,
-            "Lease": memory.Lease, "Ear": warning.Ear, "taking": vars(memory), "copying": elementwise.COPY,
+            "Lease": memory.Lease, "Ear": warning.Ear, "taking": vars(memory),
+            "crowd": window._crowd, "copying": elementwise.COPY,
         }
     )  # fmt: skip
 

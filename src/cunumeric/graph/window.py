@@ -100,6 +100,7 @@ def traffic_of(owner: np.ndarray) -> Traffic:
     found = memory.get(id(owner))
     if found is None:
         found = memory[id(owner)] = Traffic(owner)
+        _crowd.entered += owner.nbytes
     return found
 
 
@@ -180,6 +181,35 @@ def _mark(item: Node | Store) -> tuple[Any, Any]:
 _period = _Period()
 
 
+class _Crowd:
+    """Memory that is only read, and that nobody but the window holds any more, stays until the window runs: NumPy would
+    have given it back. One such array is what NumPy takes for a temporary; of more the window is relieved."""
+
+    __slots__ = ("checked", "entered")
+
+    LEAST, ARRAYS = 16 << 20, 1
+
+    def __init__(self) -> None:
+        self.entered = 0  # bytes of all memory that the window meets
+        self.checked = self.LEAST  # at how many of them to look next
+
+    def ends(self) -> bool:
+        """Whether the window should end for the sake of the memory that it holds."""
+        if self.entered < self.checked:
+            return False
+        from .plan import is_dead
+
+        self.checked = self.entered + self.LEAST
+        views: dict[int, list[Leaf]] = {}
+        for leaf in _leaves.values():
+            views.setdefault(id(leaf.owner), []).append(leaf)
+        idle = [t.owner.nbytes for key, t in memory.items() if not t.stores and key in views and is_dead(views[key])]
+        return bool(idle) and sum(idle) > max(self.LEAST, self.ARRAYS * max(idle))
+
+
+_crowd = _Crowd()
+
+
 class _Loops:
     """Where to cut for an engine that compiles: at the turns of loops, so that the same windows come round again.
 
@@ -255,7 +285,7 @@ class _Company:
 
     __slots__ = ("alone", "passed")
 
-    ALONE, PROBE = 6, 24
+    ALONE, PROBE = 6, 128
 
     def __init__(self) -> None:
         self.alone = 0  # windows of one operation, one after another
@@ -276,7 +306,7 @@ def full() -> bool:
     """Whether the window should be run after the item recorded last."""
     if residence.accelerated:
         return False  # at the next recording, `cut`
-    return _period.ends()
+    return _crowd.ends() or _period.ends()
 
 
 def cut() -> None:
@@ -395,6 +425,7 @@ def forget() -> None:
     """Empty the window."""
     counters.recorded += len(pending)
     _loops.flushed()
+    _crowd.entered, _crowd.checked = 0, _crowd.LEAST
     del pending[:]
     memory.clear()
     _leaves.clear()

@@ -28,7 +28,7 @@ except ImportError:
 
 # Bytes of an array from which on its parts have left the caches before anybody reads them again.
 _STREAMED_FROM = 16 << 20
-# Elements of a chunk whose sum has no more parts than `_tiles.c` has room for.
+# Elements of a chunk whose sum has no more parts than `_work.h` has room for.
 _SUMMED_MOST = 4096
 # Elements in a chunk: a few operands of it stay in the first cache.
 CHUNK = 2048

@@ -244,7 +244,7 @@ class Program:
 
     def _group(self, rows: int, low: int, high: int, axis: int) -> tuple[int, int]:
         """Say how many partial results the extension needs; the rows of a band and the first one, so that bands end
-        between rows that share one (`_tiles.c`, reduce)."""
+        between rows that share one (`_work.h`, reduce)."""
         block = self.blocks[-1]
         chunk = native.chunk()
         size = math.prod(block.shape[1:])

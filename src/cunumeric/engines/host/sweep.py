@@ -31,7 +31,7 @@ from .program import Program, Simple, Template
 # Below this cost of a sweep, in additions of elements, waking another thread costs more than it brings.
 _PARALLEL_FROM = 1 << 18
 # A window of so few operations may save less than it costs: where all that they do is this many additions of elements.
-_FEW, _THIN = 6, 1 << 17
+_FEW, _THIN = 32, 1 << 19
 _ALIGN = 64
 _TEMPLATES_MOST = 512
 _templates: OrderedDict[Any, Template] = OrderedDict()
@@ -83,7 +83,10 @@ def _thin(pending: list[Node | Store]) -> bool:
         return False
     work = 0
     for p in pending:
-        work += p.size * p.row.cost if isinstance(p, Node) else p.destination.a.size
+        if isinstance(p, Node):
+            work += p.size * p.row.cost
+        elif type(p.source) is not Node:  # otherwise the node is computed where it is stored
+            work += p.destination.a.size
     return work < _THIN
 
 
