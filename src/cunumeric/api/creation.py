@@ -10,7 +10,7 @@ from ..arrays import interop
 from ..arrays.base import array_of, nd, strip, strip_keywords, wrap_from
 from ..arrays.calls import calling, liking
 from ..arrays.extension import Quick, quick
-from ..runtime import memory
+from ..runtime import lines, memory, residence
 
 __all__ = ["empty", "from_dlpack", "full", "ones"]
 
@@ -42,7 +42,24 @@ def _warm(shape: Any, dtype: Any, order: str) -> np.ndarray | None:
     size = dtype.itemsize
     for n in dims:
         size *= n
-    return memory.empty(dims, dtype) if memory.SHELVED_FROM <= size < 1 << 40 else None
+    if not memory.SHELVED_FROM <= size < 1 << 40:
+        return None
+    a = memory.empty(dims, dtype)
+    if residence.accelerated:
+        residence.made_at(a, lines.here())
+    return a
+
+
+def _on_device(shape: Any, value: Any, dtype: Any, order: str) -> Any:
+    """`full` where an accelerator makes the array; None where the host does."""
+    if not residence.accelerated:
+        return None
+    from ..arrays import creating
+
+    try:
+        return creating.filled(shape, value, dtype, order)
+    except TypeError:
+        return None
 
 
 def empty(shape, dtype=float, order="C", **kwargs):
@@ -53,6 +70,9 @@ def empty(shape, dtype=float, order="C", **kwargs):
 
 
 def ones(shape, dtype=None, order="C", **kwargs):
+    x = _on_device(shape, 1, float if dtype is None else dtype, order) if not kwargs else None
+    if x is not None:
+        return x
     a = _warm(shape, float if dtype is None else dtype, order) if not kwargs else None
     if a is not None and a.dtype.kind in "biufc":
         a.fill(1)
@@ -63,6 +83,10 @@ def ones(shape, dtype=None, order="C", **kwargs):
 def full(shape, fill_value, dtype=None, order="C", **kwargs):
     if not kwargs and dtype is None and type(fill_value) in (int, float, bool):
         dtype = np.array(fill_value).dtype
+    if not kwargs and dtype is not None and type(fill_value) in (int, float, bool, complex):
+        x = _on_device(shape, fill_value, dtype, order)
+        if x is not None:
+            return x
     a = _warm(shape, dtype, order) if not kwargs and dtype is not None else None
     if a is not None and a.dtype.kind in "biufc":
         np.copyto(a, strip(fill_value), casting="unsafe")

@@ -24,20 +24,22 @@ static PyObject *state, *filters; /* the variable of NumPy's error state; the di
 static PyObject *s_lingering, *s_running, *s_sequence, *s_filters, *s_show;
 static PyObject *square, *company, *period, *full, *crowd, *taking, *copying;
 static PyObject *s_name, *s_lock, *s_empty;
-static npy_intp limit, window_limit;
+static npy_intp limit, window_limit, kept_from; /* bytes from which a node keeps the line that recorded it */
+static PyObject *house, *cut_window;
 static int eager, host;
 
 #define WARN_ON_WRITE (1u << 31) /* NumPy keeps this flag to itself */
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
-static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting;
+static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
 static Py_ssize_t ear_code, ear_kinds, ear_at, ear_namespace, row_cost, row_kernel, company_alone, company_passed, period_cut, crowd_entered,
     crowd_checked;
 static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores, traffic_owner;
-enum { N_ARGS, N_DTYPE, N_ERRORS, N_HANDLE, N_HAZARD, N_ITEMSIZE, N_NBYTES, N_NDIM, N_NEEDED, N_PLACE, N_ROW, N_SEQ,
-       N_SHAPE, N_SIZE, N_STRIDES, N_COUNT };
-static const char *const node_names[N_COUNT] = {"args", "dtype", "errors", "handle", "hazard", "itemsize", "nbytes",
-                                                "ndim", "needed", "place", "row", "seq", "shape", "size", "strides"};
+enum { N_ARGS, N_DTYPE, N_ERRORS, N_HANDLE, N_HAZARD, N_ITEMSIZE, N_LINE, N_NBYTES, N_NDIM, N_NEEDED, N_PLACE, N_ROW,
+       N_SEQ, N_SHAPE, N_SIZE, N_STRIDES, N_COUNT };
+static const char *const node_names[N_COUNT] = {"args", "dtype", "errors", "handle", "hazard", "itemsize", "line",
+                                                "nbytes", "ndim", "needed", "place", "row", "seq", "shape", "size",
+                                                "strides"};
 static Py_ssize_t node_at[N_COUNT];
 #define NODE(x, k) FIELD(x, node_at[k])
 
@@ -215,18 +217,46 @@ static PyObject *next_sequence(void)
     return found;
 }
 
-/* `loops.saw(item)` where the stream goes on repeating itself and the window does not end yet: 1; 0: ask Python. */
+#define GRAM 6 /* `_Loops.GRAM` */
+
+/* The end of `loops.saw` outside a run, where `mark` has been appended: a run begins where the last marks were seen
+ * before. */
+static void sought(PyObject *marks, Py_ssize_t size)
+{
+    Py_ssize_t n = PyList_GET_SIZE(marks), last = n;
+    PyObject *places = FIELD(loops, loops_places), *at = PyLong_FromSsize_t(n), *found;
+    PyObject *slice = PyList_GetSlice(marks, n < GRAM ? 0 : n - GRAM, n), *gram = slice ? PyList_AsTuple(slice) : NULL;
+    int good = 0;
+    if (at != NULL && gram != NULL) {
+        found = PyDict_GetItemWithError(places, gram);
+        last = found == NULL ? n : PyLong_AsSsize_t(found);
+        good = !PyErr_Occurred() && PyDict_SetItem(places, gram, at) == 0;
+    }
+    Py_XDECREF(at);
+    Py_XDECREF(slice);
+    Py_XDECREF(gram);
+    if (good && n != last && n - last <= 2 * window_limit) {
+        set(loops, loops_period, PyLong_FromSsize_t(n - last));
+        set(loops, loops_covered, PyLong_FromSsize_t(n - last + GRAM));
+    }
+    else if (good && size >= 2 * window_limit) {
+        set(loops, loops_cutting, Py_NewRef(Py_True));
+    }
+    PyErr_Clear(); /* out of memory: the run is seen later */
+}
+
+/* `loops.saw(item)` where no run ends and no window inside a run: 1; 0: ask Python. */
 static int saw(PyObject *item)
 {
     PyObject *mark = NULL, *marks = FIELD(loops, loops_marks), *pair;
-    Py_ssize_t period = PyLong_AsSsize_t(FIELD(loops, loops_period)), n = PyList_GET_SIZE(marks), size, covered;
+    Py_ssize_t period = PyLong_AsSsize_t(FIELD(loops, loops_period)), n = PyList_GET_SIZE(marks), covered;
+    Py_ssize_t size = n + 1 - PyLong_AsSsize_t(FIELD(loops, loops_start));
     int known = 0;
-    if (!period || period > n) {
+    if (period > n) {
         return 0;
     }
-    size = PyList_GET_SIZE(pending);
     covered = PyLong_AsSsize_t(FIELD(loops, loops_covered)) + 1;
-    if (size >= window_limit &&
+    if (period && size >= window_limit &&
         (size >= 4 * window_limit || (covered >= size ? size % period == 0 : size >= 2 * window_limit))) {
         return 0;
     }
@@ -240,7 +270,13 @@ static int saw(PyObject *item)
     }
     Py_hash_t hash = pair == NULL ? -1 : PyObject_Hash(pair);
     Py_XDECREF(pair);
-    if (hash != -1 && PyLong_AsSsize_t(PyList_GET_ITEM(marks, n - period)) == hash &&
+    if (!period) {
+        known = hash != -1 && (mark = PyLong_FromSsize_t(hash)) != NULL && PyList_Append(marks, mark) == 0;
+        if (known) {
+            sought(marks, size);
+        }
+    }
+    else if (hash != -1 && PyLong_AsSsize_t(PyList_GET_ITEM(marks, n - period)) == hash &&
         (mark = PyLong_FromSsize_t(hash)) != NULL && PyList_Append(marks, mark) == 0) {
         set(loops, loops_covered, PyLong_FromSsize_t(covered));
         known = 1;
@@ -335,7 +371,7 @@ static int cut(void)
         return 0;
     }
     if (FIELD(loops, loops_cutting) == Py_True && open_gate()) {
-        PyObject *r = PyObject_CallNoArgs(flush);
+        PyObject *r = PyObject_CallNoArgs(cut_window);
         if (r == NULL) {
             return -1;
         }
@@ -381,6 +417,30 @@ static PyObject *may_flag(void)
         }
     }
     return kinds;
+}
+
+/* `lines.here()`: the code and the position of the innermost frame that is not this package's; None without one. */
+static PyObject *here(void)
+{
+    PyFrameObject *frame = PyEval_GetFrame();
+    PyObject *found = NULL;
+    Py_XINCREF((PyObject *)frame);
+    while (frame != NULL && found == NULL) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        PyFrameObject *back = NULL;
+        if (PyUnicode_Tailmatch(code->co_filename, house, 0, PY_SSIZE_T_MAX, -1) != 1) {
+            found = Py_BuildValue("Oi", code, PyFrame_GetLasti(frame));
+        }
+        else {
+            back = PyFrame_GetBack(frame);
+        }
+        Py_DECREF(code);
+        Py_DECREF(frame);
+        frame = back;
+    }
+    Py_XDECREF((PyObject *)frame);
+    PyErr_Clear();
+    return found == NULL ? Py_NewRef(Py_None) : found;
 }
 
 /* Who hears of the flags of an operation: the user's line that records it (`warning.Ear`). */
@@ -516,6 +576,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
     }
     PyObject *shape = PyTuple_GET_ITEM(known, 0), *dtype = PyTuple_GET_ITEM(known, 1), *kinds = NULL;
     npy_intp itemsize = PyDataType_ELSIZE((PyArray_Descr *)dtype);
+    npy_intp nbytes = itemsize * PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2));
     if (!scalars && PyTuple_GET_SIZE(shape) == 0) {
         goto slow;
     }
@@ -523,7 +584,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
         *verdict = (Verdict){host && !worth && !touched, known};
         goto slow;
     }
-    if (host && itemsize * PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2)) >= ASK_FROM) {
+    if (host && nbytes >= ASK_FROM) {
         goto slow;
     }
     given = PyTuple_New(n);
@@ -569,9 +630,10 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
     set(node, node_at[N_SIZE], Py_NewRef(PyTuple_GET_ITEM(known, 2)));
     set(node, node_at[N_NDIM], PyLong_FromSsize_t(PyTuple_GET_SIZE(shape)));
     set(node, node_at[N_ITEMSIZE], PyLong_FromSsize_t(itemsize));
-    set(node, node_at[N_NBYTES], PyLong_FromSsize_t(itemsize * PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2))));
+    set(node, node_at[N_NBYTES], PyLong_FromSsize_t(nbytes));
     set(node, node_at[N_SEQ], next_sequence());
     set(node, node_at[N_ERRORS], errors);
+    set(node, node_at[N_LINE], host || nbytes < kept_from ? Py_NewRef(Py_None) : here());
     set(node, node_at[N_PLACE], Py_NewRef(Py_None));
     set(node, node_at[N_STRIDES], Py_NewRef(Py_None));
     set(node, node_at[N_HANDLE], Py_NewRef(Py_None));
@@ -1120,10 +1182,11 @@ static PyObject *start(PyObject *self, PyObject *parts)
     TAKE(remote_type, "Remote") TAKE(deferred_type, "Deferred") TAKE(traffic_type, "Traffic")
     TAKE(pending, "pending") TAKE(memory, "memory") TAKE(leaves, "leaves") TAKE(exposed, "exposed")
     TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(loops_saw, "saw")
-    TAKE(flush, "flush") TAKE(kinds_heard, "kinds_heard")
+    TAKE(flush, "flush") TAKE(cut_window, "cut") TAKE(house, "house") TAKE(kinds_heard, "kinds_heard")
     TAKE(state, "state") TAKE(filters, "filters")
     TAKE(square, "square") TAKE(row_type, "Row") TAKE(company, "company") TAKE(period, "period") TAKE(full, "full")
     TAKE(taking, "taking") TAKE(crowd, "crowd") TAKE(copying, "copying") TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
+    kept_from = PyLong_AsSsize_t(PyDict_GetItemString(parts, "kept_from"));
     PLACE(array_a, array_type, "_a") PLACE(array_b, array_type, "_b") PLACE(deferred_x, deferred_type, "_x")
     PLACE(ear_code, ear_type, "code") PLACE(ear_kinds, ear_type, "kinds") PLACE(ear_at, ear_type, "at")
     PLACE(ear_namespace, ear_type, "namespace") PLACE(row_cost, row_type, "cost") PLACE(row_kernel, row_type, "kernel") PLACE(period_cut, Py_TYPE(period), "cut")
@@ -1137,6 +1200,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     PLACE(traffic_stores, traffic_type, "stores") PLACE(traffic_owner, traffic_type, "owner")
     PLACE(loops_marks, Py_TYPE(loops), "marks") PLACE(loops_period, Py_TYPE(loops), "period")
     PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
+    PLACE(loops_places, Py_TYPE(loops), "places") PLACE(loops_start, Py_TYPE(loops), "start")
     for (int k = 0; k < N_COUNT; k++) {
         PLACE(node_at[k], node_type, node_names[k])
     }

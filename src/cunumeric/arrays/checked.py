@@ -174,7 +174,10 @@ def demand_within(indices: Any, n: int, lowest: int) -> None:
 def whole(indices: Any) -> Any:
     """Indices as an array of integers; goes elsewhere with anything else."""
     if type(indices) not in (ndarray, nd):
-        indices = np.asarray(indices)
+        try:
+            indices = np.asarray(indices)
+        except ValueError:  # arrays and slices: a key
+            raise Elsewhere from None
     if indices.dtype.kind not in "iu" or indices.dtype == np.uint64:
         raise Elsewhere
     return indices

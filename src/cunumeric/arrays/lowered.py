@@ -102,6 +102,8 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
                 out = v
             elif v is np._NoValue:
                 continue
+            elif name == "keepdims" and not isinstance(v, (int, np.bool_)):
+                return NotImplemented  # NumPy says what is wrong, or warns
             elif kind is None or v is None or (kind == "?" and isinstance(v, _ATOMS) and type(v) is not Deferred):
                 static.append((name, _fixed(v)))
             elif kind == "*":
@@ -116,7 +118,7 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         return NotImplemented
     if out is not None and any(name == "casting" or (name == "dtype" and v is not None) for name, v in static):
         return NotImplemented  # what goes into what is NumPy's to say
-    if not any(map(concerns, arrays)) or (warns(spec) and warning.kinds_heard() is None):
+    if (spec.arrays and not any(map(concerns, arrays))) or (warns(spec) and warning.kinds_heard() is None):
         return NotImplemented
     r = calls.call(spec, tuple(given), arrays, tuple(static))
     if r is NotImplemented or out is None:

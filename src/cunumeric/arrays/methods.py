@@ -24,7 +24,7 @@ from .calls import again
 from .extension import Quick, quick
 
 if residence.accelerated:
-    from . import checked, inplace, sized, views  # noqa: F401  (functions that take several calls)
+    from . import checked, creating, inplace, sized, views  # noqa: F401  (functions that take several calls)
 
 
 def method(f: Callable) -> Callable:
@@ -45,8 +45,7 @@ def _attribute(name: str, *, known: bool, settable: bool = False) -> None:
     """A property of the inner array. `known`: a recorded node answers too."""
 
     def get(self):
-        a = self._a if known else host(self)
-        return wrap(getattr(a, name))
+        return getattr(self._a, name) if known else wrap(getattr(host(self), name))
 
     def put(self, value):
         setattr(host(self), name, strip(value))

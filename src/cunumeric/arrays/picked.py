@@ -7,13 +7,14 @@ a value: an index out of bounds raises NumPy's IndexError then, with a note that
 from __future__ import annotations
 
 import math
+import weakref
 from typing import Any
 
 import numpy as np
 
 from ..graph import record, warning, window
 from ..ops.lowering import indexing as rows
-from ..runtime import residence
+from ..runtime import lines, residence
 from . import lowered
 from .base import Deferred, host, nd, wrap
 from .base import ndarray as _ndarray
@@ -178,6 +179,39 @@ _watched: list[tuple[Any, list[Any], list[int], str]] = []
 
 # Indices on the host are looked at at once, where that is quick.
 _QUICK = 1 << 14
+# So many are left to be looked at: they hold their arrays.
+_WATCHED_MOST = 64
+
+
+class _Promised:
+    """Indices that were looked at, or will be: the views of one value on the device, and the lengths they are for."""
+
+    __slots__ = ("value", "views")
+
+    def __init__(self, value: Any) -> None:
+        key = id(value)
+        self.value = weakref.ref(value, lambda _: _promised.pop(key, None))
+        self.views: set[tuple] = set()
+
+
+_promised: dict[int, _Promised] = {}
+
+
+def _seen(i: Any, n: int, enter: bool) -> bool:
+    """Whether these indices, unchanged since, have been watched for an axis of this length; `enter`: they are now."""
+    a = i._a
+    remote = residence.remote_of(a) if type(a) is nd else None
+    if remote is None or remote.value is None or window.written(a):
+        return False
+    found = _promised.get(id(remote.value))
+    if found is None or found.value() is not remote.value:
+        if not enter:
+            return False
+        found = _promised[id(remote.value)] = _Promised(remote.value)
+    view = (a.__array_interface__["data"][0] - remote.start, a.shape, a.strides, a.dtype, n)
+    if enter:
+        found.views.add(view)
+    return view in found.views
 
 
 def _at_hand(i: Any) -> bool:
@@ -191,12 +225,17 @@ def watch(arrays: list[Any], lengths: list[int]) -> None:
         if rows.outside([host(i, writes=False) for i in arrays], tuple(lengths)):
             raise _Plain  # NumPy raises
         return
+    if all(_seen(i, n, False) for i, n in zip(arrays, lengths, strict=True)):
+        return
+    if len(_watched) >= _WATCHED_MOST:
+        look()
     found = lowered.attempt(rows.outside, (arrays,), {"lengths": tuple(lengths)})
     if found is NotImplemented:
         raise _Plain
-    frame = warning.user_frame()
-    _watched.append((found, arrays, lengths, f"{frame.f_code.co_filename}:{frame.f_lineno}"))
+    _watched.append((found, arrays, lengths, lines.told(lines.here())))
     residence.look = look
+    for i, n in zip(arrays, lengths, strict=True):
+        _seen(i, n, True)
 
 
 def look() -> None:
@@ -207,6 +246,7 @@ def look() -> None:
     for found, arrays, lengths, line in watched:
         if not found.value():
             continue
+        _promised.clear()
         for i, n in zip(arrays, lengths, strict=True):
             a = host(i, writes=False)
             bad = a[(a < -n) | (a >= n)]

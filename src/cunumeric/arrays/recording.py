@@ -13,7 +13,7 @@ import numpy as np
 from ..graph import record, warning, window
 from ..graph.node import Leaf, Node, Store
 from ..ops import elementwise
-from ..runtime import memory, residence
+from ..runtime import lines, memory, residence
 from ..runtime.settings import listen, settings
 from .base import Deferred, ndarray
 from .operators import _ARITHMETIC, _COMPARISONS
@@ -33,6 +33,7 @@ def _start() -> Any:
             "Deferred": Deferred, "Traffic": window.Traffic, "pending": window.pending, "memory": window.memory,
             "leaves": window._leaves, "exposed": window._exposed, "signatures": record.signatures,
             "window": vars(window), "loops": window._loops, "saw": window._loops.saw, "flush": window.flush,
+            "cut": window.cut, "house": lines.HOUSE, "kept_from": lines.KEPT_FROM,
             "kinds_heard": warning.kinds_heard, "state": warning._state,
             "filters": vars(warnings), "square": elementwise.row(np.square), "Row": elementwise.Row,
             "company": window.company, "period": window._period, "full": window.full,

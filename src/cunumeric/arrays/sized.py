@@ -172,13 +172,14 @@ def _distinct(a: Any, index: bool, inverse: bool, counts: bool, equal_nan: bool,
     if a.size == 0:
         raise Elsewhere
     s, order, new = one(selection.sorted_steps, a, bool(equal_nan))
-    places = nonzero_places(new)[0]
-    found = [one(np.take, s, places)]
+    size = count(new)
+    found = [one(selection.chosen, s, new, size)]
     if index:
-        found.append(one(np.take, order, places))
+        found.append(one(selection.chosen, order, new, size))
     if inverse:
         found.append(one(selection.ranks, new, order).reshape(shape))
     if counts:
+        places = one(selection.places_chosen, new, size)[0]
         found.append(one(selection.steps_between, places, a.size))
     return found
 

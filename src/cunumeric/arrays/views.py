@@ -106,7 +106,7 @@ def flatten(self, order="C"):
 
 @way(nd.conj, nd.conjugate)
 def conj(self):
-    if not concerns(self):
+    if not concerns(self) or self.dtype.kind not in "biufc":
         raise Elsewhere
     return ufunc.of(np.conjugate)(self) if self.dtype.kind == "c" else self
 

@@ -115,8 +115,10 @@ def _strides(axes: list[int], shape: tuple[int, ...], itemsize: int) -> tuple[in
 
 
 def _concerns(operands: list[Any]) -> bool:
-    """Whether the device is the place for a call on these."""
-    return any(type(v) is Node or v.size >= settings.record_min or residence.on_device(v) for v in operands)
+    """Whether the device is the place for a call on these; it is for what is made from nothing."""
+    return not operands or any(
+        type(v) is Node or v.size >= settings.record_min or residence.on_device(v) for v in operands
+    )
 
 
 def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], static: tuple[tuple[str, Any], ...]) -> Any:

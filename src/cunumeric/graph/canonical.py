@@ -7,6 +7,7 @@ Whether a node's array is alive, and whether memory is dead, is part of the form
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -86,12 +87,12 @@ class Form:
         self.hash = hash(self.key)
 
 
-def dead_owners(stores: list[Store]) -> set[int]:
-    """Ids of the owners of memory that is written here and that only the window refers to."""
-    if not stores:
-        return set()
+def dead_owners(stores: list[Store], large: int = sys.maxsize) -> set[int]:
+    """Ids of the owners of memory that is written here, or of at least so many bytes, and that only the window refers
+    to."""
     views: dict[int, list[Leaf]] = {}
-    for leaf in window._leaves.values():
+    for leaf in window._leaves.values() if stores or large < sys.maxsize else ():
         views.setdefault(id(leaf.owner), []).append(leaf)
     wanted = {id(s.destination.owner) for s in stores}
+    wanted.update([key for key, found in views.items() if found[0].owner.nbytes >= large])
     return {key for key in wanted if is_dead(views[key])}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..ops.elementwise import Row
+from ..runtime.lines import Line
 from ..runtime.residence import OURS, Remote, Strided
 
 nd = np.ndarray
@@ -62,8 +63,8 @@ class Node:
     """The result of an elementwise operation on nodes, leaves and constants (0-d arrays of the loop's dtype)."""
 
     __slots__ = (
-        "__weakref__", "args", "dtype", "errors", "handle", "hazard", "itemsize", "nbytes", "ndim", "needed", "place",
-        "row", "seq", "shape", "size", "strides",
+        "__weakref__", "args", "dtype", "errors", "handle", "hazard", "itemsize", "line", "nbytes", "ndim", "needed",
+        "place", "row", "seq", "shape", "size", "strides",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +80,7 @@ class Node:
         self.nbytes = size * dtype.itemsize
         self.seq = seq
         self.handle: weakref.ref | None = None  # the user's array that stands for this node
+        self.line: Line | None = None  # that recorded a large node, for an accelerator
         self.errors: Any = None  # who hears of floating-point flags (`warning.Ear`)
         self.place: Leaf | None = None  # memory that holds the value, once it does
         self.strides: tuple[int, ...] | None = None  # of the result in memory, where that is not C order

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..ops import elementwise
 from ..ops.elementwise import CAST, COPY, WHERE, Row, resolve
-from ..runtime import residence
+from ..runtime import lines, residence
 from ..runtime.settings import settings
 from . import warning, window
 from .node import Node, Reduction
@@ -239,6 +239,8 @@ def _stands_for(node: Node) -> Any:
     x._a = node
     x._b = None
     node.handle = weakref.ref(x)
+    if node.nbytes >= lines.KEPT_FROM and residence.accelerated:
+        node.line = lines.here()
     window.note(node)
     return x
 

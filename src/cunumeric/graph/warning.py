@@ -7,13 +7,14 @@ block, which may be over by then), an operation that can raise a flag is not rec
 
 from __future__ import annotations
 
-import sys
-import types
 import warnings
 from typing import Any
 
 import numpy as np
 from numpy._core import umath as _umath
+
+from ..runtime import lines
+from ..runtime.lines import user_frame
 
 _state = _umath._extobj_contextvar  # type: ignore[attr-defined]
 _default = _state.get()
@@ -67,14 +68,6 @@ def kinds_heard() -> frozenset[str] | None:
     return kinds if action == "warn" else IGNORE if action == "ignore" else None
 
 
-def user_frame() -> types.FrameType:
-    """The innermost frame that is not this package's."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cunumeric."):
-        frame = frame.f_back
-    return frame
-
-
 class Ear:
     """The user's line that recorded an operation, and the kinds of flag it wants to hear of."""
 
@@ -87,18 +80,12 @@ class Ear:
         self.at = frame.f_lasti  # to find the line takes longer than to record the operation: when it is wanted
         self.namespace = frame.f_globals
 
-    @property
-    def line(self) -> int:
-        for start, end, line in self.code.co_lines():
-            if start <= self.at < end and line is not None:
-                return line
-        return self.code.co_firstlineno
-
     def hear(self, flag: str, name: str) -> None:
         """Warn that `flag` ("overflow", …) was raised by the operation `name`."""
         if _FLAGS[flag] in self.kinds:
             registry = self.namespace.setdefault("__warningregistry__", {})
             warnings.warn_explicit(
-                f"{flag} encountered in {name}", RuntimeWarning, self.code.co_filename, self.line,
+                f"{flag} encountered in {name}", RuntimeWarning, self.code.co_filename,
+                lines.number((self.code, self.at)),
                 self.namespace.get("__name__"), registry,
             )  # fmt: skip

@@ -215,10 +215,11 @@ class _Loops:
 
     Inside a loop the stream of recordings repeats itself; a run is as much of it as repeats with one period. A window
     that began inside a run is cut after whole turns; one that began before it, when the run ends, or if that is too
-    far, at a turn. When a run ends in which was cut, what is left of it is a window of its own: the next one begins
-    where the loop ended, however many turns there were. A read begins anew."""
+    far, where the fewest bytes live in the course of a turn, so that no temporary is carried from window to window.
+    When a run ends in which was cut, what is left of it is a window of its own: the next one begins where the loop
+    ended, however many turns there were. A read begins anew."""
 
-    __slots__ = ("covered", "cut_in_run", "cutting", "marks", "period", "places")
+    __slots__ = ("covered", "cut_in_run", "cutting", "living", "marks", "period", "places", "seeking", "start")
 
     GRAM = 6  # so many equal recordings in a row are a turn
     KEPT = 4096
@@ -229,23 +230,29 @@ class _Loops:
 
     def begin(self) -> None:
         self.marks: list[int] = []
+        self.start = 0  # where in `marks` the window begins
         self.places: dict[tuple[int, ...], int] = {}  # where so many recordings in a row were seen last
         self.period = 0
         self.covered = 0  # items of the run so far
         self.cut_in_run = False
+        self.seeking = False
+        self.living: dict[int, int] = {}  # bytes that lived at the places of a turn
 
     def flushed(self) -> None:
         """The window was run; if that was not our doing, somebody has read a value."""
-        if not self.cutting or len(self.marks) > self.KEPT:
+        if not self.cutting or (len(self.marks) > self.KEPT and not self.period):
             self.begin()
+        elif len(self.marks) > self.KEPT:  # inside a run, which goes on
+            self.marks, self.places = self.marks[-self.period :], {}
         self.cutting = False
+        self.start = len(self.marks)
 
     def saw(self, item: Node | Store) -> None:
         """`item` has entered the window: decide whether it should end, once the operation at hand is recorded."""
         mark = hash(_mark(item))
         marks, period = self.marks, self.period
         marks.append(mark)
-        size, limit = len(pending), settings.window
+        size, limit = len(marks) - self.start, settings.window
         if period:
             if marks[-1 - period] == mark:
                 self.covered += 1
@@ -254,7 +261,8 @@ class _Loops:
                 return
             if self.cut_in_run or size >= limit:
                 self.cutting = True
-            self.period, self.cut_in_run = 0, False
+            self.period, self.cut_in_run, self.seeking = 0, False, False
+            self.living = {}
             return
         at = len(marks)
         gram = tuple(marks[-self.GRAM :])
@@ -269,10 +277,33 @@ class _Loops:
     def _turned(self, size: int, limit: int) -> bool:
         if self.covered >= size:
             turned = size % self.period == 0
-        else:
-            turned = size >= 2 * limit and (self.covered - self.period) % self.period == 0
-        self.cut_in_run = self.cut_in_run or turned
-        return turned or size >= 4 * limit
+            self.cut_in_run = self.cut_in_run or turned
+            return turned or size >= 4 * limit
+        self.seeking = size >= 2 * limit
+        return self.seeking
+
+    def ended(self) -> bool:
+        """Whether the window ends before the recording at hand."""
+        if not self.cutting or not self.seeking or len(pending) >= 4 * settings.window:
+            return self.cutting
+        place = self.covered % self.period
+        if place in self.living and self.living[place] == min(self.living.values()):  # a turn has been seen
+            self.cut_in_run, self.seeking = True, False
+            return True
+        self.living.setdefault(place, _living())
+        self.cutting = self.seeking = False  # until the next item
+        return False
+
+
+def _living() -> int:
+    """Bytes of what the window computes and somebody can ask for."""
+    from .canonical import dead_owners  # which needs this module
+
+    total = sum(p.nbytes for p in pending if type(p) is Node and p.alive())
+    stores = [p for p in pending if type(p) is Store]
+    written = {id(p.destination.owner): p.destination.owner.nbytes for p in stores}  # no reference: they are counted
+    dead = dead_owners(stores)
+    return total + sum(nbytes for key, nbytes in written.items() if key not in dead)
 
 
 _loops = _Loops()
@@ -312,7 +343,7 @@ def full() -> bool:
 def cut() -> None:
     """Run the window if it has come to its end. That is seen at the next recording, not at the last: by then what the
     turn of a loop computed on its way has died."""
-    if _loops.cutting:
+    if _loops.ended():
         flush()
 
 
@@ -332,7 +363,7 @@ def note_store(destination: Leaf, source: Any, fresh: bool = False) -> None:
     if type(source) is Leaf:
         traffic_of(source.owner)
     pending.append(store)
-    if residence.accelerated:
+    if residence.accelerated and not fresh:  # memory for a value depends on where the last window ended
         _loops.saw(store)
 
 
@@ -346,6 +377,7 @@ def place(x: Any) -> np.ndarray:
             a = _memory.empty(node.shape, node.dtype)
         else:
             a = residence.reserve(node.shape, node.dtype, strides=node.strides)
+        residence.made_at(a, node.line)
         source: Any = node
         if node.row.name == "copy" and type(node.args[0]) is Leaf and not _overwritten_since(node):
             source = node.args[0]

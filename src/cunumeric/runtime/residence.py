@@ -20,7 +20,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from . import addresses
+from . import addresses, lines
+from .lines import Line
 from .memory import Lease, Raw
 
 nd = np.ndarray
@@ -48,12 +49,13 @@ look: Callable[[], None] | None = None
 class Remote(nd):
     """Memory that an accelerator may hold: host addresses, and the value on the device."""
 
-    __slots__ = ("_start", "home", "kind", "layout", "range", "value")
+    __slots__ = ("_start", "home", "kind", "layout", "line", "range", "value")
 
     value: Any  # the device's array, or None
     home: bool  # whether the host's bytes are the newest
     layout: tuple[int, ...]  # shape of the value: the lengths of the axes in descending order of strides
     kind: np.dtype
+    line: Line | None  # of the program, that made it, where it is large
     range: addresses.Range | None  # the addresses, where they are kept for the next array
 
     @property
@@ -110,7 +112,8 @@ def held(least: int = 0) -> list[Remote]:
 
 def _owned(raw: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, strides: Any, order: Any) -> np.ndarray:
     remote = raw.view(Remote)
-    remote.value, remote.home, remote.kind, remote.range, remote._start = None, True, dtype, None, None
+    remote.value, remote.home, remote.kind, remote.range = None, True, dtype, None
+    remote._start = remote.line = None
     if strides is None:
         a: np.ndarray = np.ndarray(shape, dtype, buffer=remote, order=order)
         remote.layout = shape if order == "C" else shape[::-1]
@@ -147,6 +150,12 @@ def reserve(
     return a
 
 
+def made_at(a: np.ndarray, line: Line | None) -> None:
+    """Keep the line that made memory of an accelerator's."""
+    if type(a.base) is Remote:
+        a.base.line = line
+
+
 def adopt(a: np.ndarray) -> np.ndarray:
     """`a`, a fresh array of NumPy's to which nobody else refers, as memory that the device may hold; the same array
     where it cannot."""
@@ -163,9 +172,11 @@ def adopt(a: np.ndarray) -> np.ndarray:
         start = a.__array_interface__["data"][0] - b.__array_interface__["data"][0]
         return np.ndarray(a.shape, a.dtype, owner, start, a.strides)
     if a.flags.c_contiguous:
-        return _owned(a.reshape(-1).view(np.uint8).view(Raw), a.shape, a.dtype, None, "C")
-    if a.flags.f_contiguous:
-        return _owned(a.T.reshape(-1).view(np.uint8).view(Raw), a.shape, a.dtype, None, "F")
+        a = _owned(a.reshape(-1).view(np.uint8).view(Raw), a.shape, a.dtype, None, "C")
+    elif a.flags.f_contiguous:
+        a = _owned(a.T.reshape(-1).view(np.uint8).view(Raw), a.shape, a.dtype, None, "F")
+    if a.nbytes >= lines.KEPT_FROM:
+        made_at(a, lines.here())
     return a
 
 

@@ -3,6 +3,23 @@
 Kinds: b bool, i signed, u unsigned integers, f floats, h half floats, c complex. `=` after them: equal bit by bit."""
 
 CHAPTERS = {
+    "creation": """
+iuf= np.arange(50, dtype=a.dtype)
+iuf= np.arange(3, 90, 2, a.dtype)
+f= np.arange(0.5, 20, 0.25)
+f= np.arange(20, 1, -3)
+f np.linspace(1, 2, 50)
+f np.linspace(-1, 5, 33, endpoint=False, dtype=a.dtype)
+iu np.linspace(0, 90, 40, dtype=a.dtype)
+biufc= np.zeros((5, 7), a.dtype)
+biufc= np.ones((5, 7), a.dtype)
+biufc= np.full((4, 3), 2, a.dtype)
+f= np.full((4, 3), np.pi, order="F")
+biufc= np.eye(5, 7, 1, a.dtype)
+iuf= np.eye(6, k=-2, dtype=a.dtype)
+biufc= np.identity(5, a.dtype)
+if= order(np.zeros((3, 4), a.dtype, "F"))
+""",
     "sorting": """
 biufhc= np.sort(a)
 biufhc= np.sort(a, 0)

@@ -43,7 +43,10 @@ def test_every_row_gives_what_numpy_gives():
     assert found["rows"] > 280
 
 
-TOPICS = "arguments bounds canaries channel_flow copies fork ingest loops memory parts scalars sharing".split()
+TOPICS = (
+    "arguments bounds canaries channel_flow copies fork given grouped ingest loops memory parts scalars sharing "
+    "temporaries"
+).split()
 
 
 @pytest.mark.parametrize("topic", TOPICS)

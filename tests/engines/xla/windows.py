@@ -15,9 +15,10 @@ from typing import Any
 import numpy
 
 import cunumeric as np
+from cunumeric.arrays import picked
 from cunumeric.engines.xla import execute, pressure
 from cunumeric.graph import window
-from cunumeric.runtime import residence
+from cunumeric.runtime import lines, residence
 from cunumeric.runtime.settings import settings
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -48,6 +49,24 @@ def assert_flushes(n: int) -> Iterator[None]:
     before = window.counters.flushes
     yield
     assert window.counters.flushes - before == n
+
+
+def grouped() -> None:
+    """Running sums and products by groups, which only GPUs take, are NumPy's."""
+    from cunumeric.ops.lowering import grouped as way
+
+    suits, least = way.suits, way._FROM
+    way.suits, way._FROM = (lambda jx, a, axis: axis == a.ndim - 1), 16
+    rng = numpy.random.default_rng(5)
+    try:
+        for shape in ((1,), (7,), (8,), (17,), (100,), (4097,), (3, 129)):
+            for dtype in ("float64", "int32", "complex64"):
+                a = rng.integers(-3, 4, shape).astype(dtype)
+                b = numpy.where(a > 2, -1, 1).astype(dtype)
+                assert numpy.allclose(numpy.asarray(np.cumsum(np.array(a), -1)), numpy.cumsum(a, -1)), (shape, dtype)
+                assert numpy.allclose(numpy.asarray(np.cumprod(np.array(b), -1)), numpy.cumprod(b, -1)), (shape, dtype)
+    finally:
+        way.suits, way._FROM = suits, least
 
 
 def ingest() -> None:
@@ -139,6 +158,46 @@ def loops() -> None:
     assert numpy.allclose(numpy.asarray(v), expected[1])
 
 
+def temporaries() -> None:
+    """Windows of a loop end where no temporary lives, wherever the loop began."""
+    p = np.ones((40, 40)) * 1
+    for _ in range(3):
+        p = np.sqrt(p) + 1
+
+    def step(p: Any) -> Any:
+        w = 4.0 * p
+        w[1:] -= p[:-1]
+        w[:-1] -= p[1:]
+        return p - 0.01 * w
+
+    for _ in range(200):
+        p = step(p)
+    np.synchronize()
+    long = [program.lowering for program in execute.programs() if len(program.lowering.items) > 100]
+    made = [len(lowering.written) + sum(item[4] for item in lowering.items if len(item) > 2) for lowering in long]
+    assert set(made) == {1}, made
+
+
+def given() -> None:
+    """A result takes the memory of what is read for the last time, and of nothing else."""
+
+    def taken() -> int:
+        np.synchronize()
+        return execute.programs()[-1].call.memory_analysis().alias_size_in_bytes
+
+    x = np.arange(1.0 * (1 << 18)) * 1
+    y = x + 1
+    np.synchronize()
+    y = y * x
+    assert taken() == y.nbytes
+    z = y - x
+    assert taken() == 0
+    row = z[:5]
+    z = z * 3  # `row` shows the old values
+    assert taken() == 0
+    assert (row.tolist(), z[2], y[3]) == ([0.0, 1.0, 4.0, 9.0, 16.0], 12.0, 12.0)
+
+
 def parts() -> None:
     """Reading a part moves that part."""
     x = np.arange(10_000.0).reshape(100, 100) * 1
@@ -190,6 +249,26 @@ def bounds() -> None:
         x[np.array([1, 2, 11]) + 1] = 7
         np.synchronize()
     assert x.tolist() == list(range(10))
+    # What was looked at is not looked at again, until it changes.
+    near = np.array([1, 2, 3]) + 1
+    np.synchronize()
+    x[near].tolist()
+    recorded = window.counters.recorded
+    for _ in range(3):
+        assert x[near].tolist() == [2, 3, 4]
+    assert window.counters.recorded == recorded + 3
+    near += 6
+    try:
+        x[near].tolist()
+        raise AssertionError("no error")
+    except IndexError as error:
+        assert "index 10 is out of bounds" in str(error)
+    with contextlib.suppress(IndexError):
+        x[near].tolist()
+        raise AssertionError("no error")
+    for k in range(200):  # what nobody reads does not pile up
+        y = x[near - 6 - k % 2]
+    assert len(picked._watched) <= picked._WATCHED_MOST
     order = np.array([1, 1, 1]) + 1
     x[order] = np.array([7.0, 8.0, 9.0])
     assert x[2] == 9
@@ -205,6 +284,18 @@ def memory() -> None:
     assert float(total[1]) == 2 * (8 + sum(range(8)))
     assert pressure.counters.spilled > 0
     assert pressure.counters.split > 0
+    # What both halves of a window read lives until the second has run.
+    split = pressure.counters.split
+    a = xs[0] * 1
+    np.synchronize()
+    t = a + 1
+    t[1:] += 2
+    outs = [t * k + a for k in range(1, 9)]
+    del t, a
+    np.synchronize()
+    assert pressure.counters.split > split
+    assert [float(v[2]) for v in outs] == [5.0 * k + 2 for k in range(1, 9)]
+    del outs
     x = np.zeros(n)
     for _ in range(30):
         x += 1
@@ -212,13 +303,23 @@ def memory() -> None:
     w = (w + z[0]) * w
     assert (x[0], w[1]) == (30.0, 62.0 * 60)
     big = None
+    line = sys._getframe().f_lineno + 1
+    made = [xs[0] + 1, np.sort(xs[0]), numpy.sqrt(xs[0]), np.ones(n), xs[0].copy(), xs[0][::-1] * xs[1]]
+    np.synchronize()
+    assert {lines.told(residence.remote_of(y._a).line) for y in made} == {f"{__file__}:{line}"}
+    del made
+    settings.fbmem = 24
+    line = sys._getframe().f_lineno + 1
+    whole = np.ones(1 << 21)
+    np.synchronize()
     try:
-        big = np.ones(1 << 21) * 3
+        big = whole * 3
         big.sum().item()
         raise AssertionError("no error")
     except MemoryError as error:
         assert "MiB more are needed" in str(error)
-    del big
+        assert f"float64 (2097152,), 16 MiB, made at {__file__}:{line}" in str(error)
+    del big, whole
     assert [float(x[5]) for x in xs] == [5.0 + k for k in range(8)]
     settings.fbmem = 0
     try:
@@ -274,7 +375,8 @@ def canaries() -> None:
 TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
-        arguments, bounds, canaries, channel_flow, copies, fork, ingest, loops, memory, parts, scalars, sharing,
+        arguments, bounds, canaries, channel_flow, copies, fork, given, grouped, ingest, loops, memory, parts,
+        scalars, sharing, temporaries,
     )
 }  # fmt: skip
 

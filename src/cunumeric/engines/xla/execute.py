@@ -22,7 +22,7 @@ from . import backend, paper, pressure, processes, storage
 from . import region as regions
 from .collectives import Collective, collectives
 from .lowering import Lowering, pack
-from .recipe import Recipe, Unsupported, shown
+from .recipe import Recipe, Unsupported, operands, order_of, shown
 from .region import Region
 
 _PROGRAMS_MOST = 1024
@@ -52,8 +52,8 @@ class _Program:
         kept, given = split(spec[0], lowering.read, donated)
 
         def function(kept: Any, given: Any, hosts: Any, constants: Any, starts: Any) -> Any:
-            rest, free = iter(kept), iter(given)
-            owners = tuple([next(free if k in donated else rest) for k in lowering.read])
+            rest, free = iter(kept), dict(zip(donated, given, strict=True))
+            owners = tuple([free[k] if k in free else next(rest) for k in lowering.read])
             return lowering.function(owners, hosts, constants, starts)
 
         counters.compiled += 1
@@ -106,7 +106,7 @@ def _in_two(pending: list[Node | Store]) -> None:
     pressure.counters.split += 1
     first, second = pending[: len(pending) // 2], pending[len(pending) // 2 :]
     before = {id(p) for p in first if isinstance(p, Node)}
-    passed = {id(v): v for p in second for v in _operands(p) if id(v) in before}
+    passed = {id(v): v for p in second for v in operands(p) if id(v) in before}
     holders = []
     for node in passed.values():
         if not node.alive():
@@ -133,15 +133,11 @@ def _run_part(part: list[Node | Store]) -> None:
         del window.pending[: len(part)]
 
 
-def _operands(p: Node | Store) -> tuple[Any, ...]:
-    return (p.source,) if isinstance(p, Store) else p.args
-
-
 def split(values: list[Any], read: list[int], donated: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
-    """Values that are kept, and values that are given away."""
+    """Values that are kept, and values that are given away, in the order of `donated`: results take their memory in
+    that order."""
     kept = [v for k, v in zip(read, values, strict=True) if k not in donated]
-    given = [v for k, v in zip(read, values, strict=True) if k in donated]
-    return kept, given
+    return kept, [values[read.index(k)] for k in donated]
 
 
 def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
@@ -232,6 +228,8 @@ def _run_on_device(recipe: Recipe) -> None:
         # the references: `values`, the remote's slot, and getrefcount's argument
         [k for k in recipe.written if values[k] is not None and sys.getrefcount(values[k]) <= 3]
     )
+    if recipe.spent:
+        donated += _given(recipe, values, donated)
     key: Any = (recipe.key, donated)
     program = _programs.get(key)
     moving: tuple[int, ...] = ()
@@ -256,8 +254,8 @@ def _run_on_device(recipe: Recipe) -> None:
         program = _programs[key] = _Program(lowering, donated, (owners, hosts, constants, starts))
         if len(_programs) > _PROGRAMS_MOST:
             _programs.popitem(last=False)
-    else:
-        _programs.move_to_end(key)
+    elif 2 * len(_programs) > _PROGRAMS_MOST:
+        _programs.move_to_end(key)  # hashes the key again
     program.course = course
     global _last
     counters.ran += 1
@@ -265,6 +263,8 @@ def _run_on_device(recipe: Recipe) -> None:
     del values, owners
     results = _called(program, (tuple(kept), tuple(given), hosts, program.packed(constants), starts), remotes)
     _last = tuple([weakref.ref(value) for value in results])
+    for k in recipe.spent:
+        remotes[k].value = None
     for k, value in zip(recipe.written, results, strict=False):
         residence.hold(remotes[k], value)
     for node, value in zip(recipe.living, results[len(recipe.written) :], strict=True):
@@ -272,9 +272,27 @@ def _run_on_device(recipe: Recipe) -> None:
         if x is not None:
             a = residence.reserve(node.shape, node.dtype, strides=node.strides)
             residence.hold(a.base, value)  # type: ignore[arg-type]
+            residence.made_at(a, node.line)
             x._a = a
     for remote in exposed:
         remote.value = None  # it may change before it is read again
+
+
+def _given(recipe: Recipe, values: list[Any], donated: tuple[int, ...]) -> tuple[int, ...]:
+    """Owners that are read for the last time, one for each result without memory that can take theirs."""
+    room = [(recipe.remotes[k].layout, recipe.remotes[k].kind) for k in recipe.written if k not in donated]
+    for node in recipe.living:
+        shape = node.shape
+        if node.strides is not None:
+            shape = tuple([shape[k] for k in order_of(node.strides)])
+        room.append((shape, node.dtype))
+    found = []
+    for k in recipe.spent:
+        form = (recipe.remotes[k].layout, recipe.remotes[k].kind)
+        if form in room and values[k] is not None and sys.getrefcount(values[k]) <= 3:
+            room.remove(form)
+            found.append(k)
+    return tuple(found)
 
 
 class _Places:
@@ -308,7 +326,7 @@ def _moving_leaves(form: Any, recipe: Recipe) -> tuple[int, ...]:
 def _called(program: _Program, arguments: tuple, busy: list[Remote]) -> Any:
     """The program's results; what is idle goes home where there is no room for them."""
     wanted = program.needs
-    if wanted >= _WATCHED_FROM or settings.fbmem:
+    if not pressure.fits(wanted):
         free = pressure.room()
         if free is not None and wanted > free and pressure.spill(wanted - free, busy) < wanted - free:
             raise _TooLarge(wanted - free)
@@ -317,7 +335,7 @@ def _called(program: _Program, arguments: tuple, busy: list[Remote]) -> Any:
     except Exception as error:
         if not pressure.exhausted(error):
             raise
-        if any(v.is_deleted() for v in arguments[1]):
+        if ranks.size > 1 or any(v.is_deleted() for v in arguments[1]):  # other ranks may have found room
             raise pressure.shortage(wanted) from error
     if not pressure.spill(wanted, busy):
         raise _TooLarge(wanted)
@@ -327,10 +345,6 @@ def _called(program: _Program, arguments: tuple, busy: list[Remote]) -> Any:
         if not pressure.exhausted(error):
             raise
         raise _TooLarge(wanted) from None
-
-
-# Programs that take less than this are run without asking how much is free.
-_WATCHED_FROM = 1 << 28
 
 
 @functools.lru_cache(maxsize=1024)
@@ -357,6 +371,8 @@ def show(a: np.ndarray, remote: Remote) -> np.ndarray:
     offset = address(a) - remote.start
     if settings.paper:
         return np.zeros(a.shape, a.dtype)
+    if ranks.size > 1:
+        processes.event("a read", (a.shape, a.strides, a.dtype.str, offset))
     try:
         region, what = shown(remote.layout, remote.kind, offset, a.shape, a.strides, a.dtype)
     except Unsupported:

@@ -27,7 +27,7 @@ def infer(bound: Bound, operands: Signature) -> Any:
         return None
     several = isinstance(found, (tuple, list))
     results = list(found) if several else [found]
-    dtypes = _dtypes(bound, operands, len(results)) or [np.dtype(r.dtype) for r in results]
+    dtypes = (_dtypes(bound, operands, len(results)) if operands else None) or [np.dtype(r.dtype) for r in results]
     return several, tuple([(tuple(r.shape), d) for r, d in zip(results, dtypes, strict=True)])
 
 

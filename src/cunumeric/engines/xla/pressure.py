@@ -4,10 +4,13 @@ The budget is what the device's allocator may take, or less (`CUNUMERIC_FBMEM`, 
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import Any
 
-from ...runtime import residence
+import numpy as np
+
+from ...runtime import lines, ranks, residence
 from ...runtime.residence import Remote
 from ...runtime.settings import settings
 from . import backend, storage
@@ -29,14 +32,48 @@ class Counters:
 counters = Counters()
 
 
+# Programs that take less than this are run without asking how much is free.
+_WATCHED_FROM = 1 << 28
+# What was free when the allocator was asked last, less what has been taken since.
+_left = 0
+
+
+def fits(wanted: int) -> bool:
+    """Whether a program finds `wanted` bytes; the allocator is asked only when it might not. They count as taken."""
+    global _left
+    if settings.fbmem:
+        return False
+    if wanted > _left and wanted >= _WATCHED_FROM:
+        _left = room() or 0
+        if wanted > _left:
+            return False
+    _left -= wanted
+    return True
+
+
 def room() -> int | None:
     """Bytes that can still be taken on the device; None where nobody knows."""
-    if settings.fbmem:
-        return (settings.fbmem << 20) - sum(storage.share(r.value) for r in residence.held(_LARGE))
+    limit = settings.fbmem << 20 or (_agreed() if ranks.size > 1 else 0)
+    if limit:  # all ranks count the same
+        return limit - sum(storage.share(r.value) for r in residence.held(_LARGE))
+    if ranks.size > 1:
+        return None
     stats = backend.modules().jax.local_devices()[0].memory_stats()
     if not stats or "bytes_limit" not in stats:
         return None
     return stats["bytes_limit"] - stats["bytes_in_use"]
+
+
+@functools.cache
+def _agreed() -> int:
+    """The least that the allocator of any rank's device may take; 0 where nobody knows. What is free at a moment is not
+    asked: ranks that differed in it would part."""
+    jx = backend.modules()
+    mesh: Any = jx.mesh
+    stats = jx.jax.local_devices()[0].memory_stats() or {}
+    mine = np.array([stats.get("bytes_limit", 0)], np.int64)
+    limits = jx.jax.make_array_from_callback((mesh.size,), mesh.line, lambda index: mine)
+    return int(jx.jax.jit(jx.np.min, out_shardings=mesh.whole)(limits))
 
 
 def spill(wanted: int, busy: list[Remote]) -> int:
@@ -60,9 +97,12 @@ def spill(wanted: int, busy: list[Remote]) -> int:
 
 def shortage(wanted: int | None) -> MemoryError:
     """The error for a window that cannot be run, naming the largest arrays on the device."""
-    lines = [f"  {r.kind.name} {r.layout}, {r.value.nbytes / 2**20:,.0f} MiB" for r in residence.held(_LARGE)[:_NAMED]]
+    named = []
+    for r in residence.held(_LARGE)[:_NAMED]:
+        made = f", made at {lines.told(r.line)}" if r.line else ""
+        named.append(f"  {r.kind.name} {r.layout}, {r.value.nbytes / 2**20:,.0f} MiB{made}")
     asked = "" if wanted is None else f": {wanted / 2**20:,.0f} MiB more are needed"
-    held = "\nThe largest arrays there are\n" + "\n".join(lines) if lines else ""
+    held = "\nThe largest arrays there are\n" + "\n".join(named) if named else ""
     return MemoryError(f"the device's memory is full{asked}.{held}")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...graph import window
 from ...graph.canonical import dead_owners
 from ...graph.node import Leaf, Node, Store
 from ...runtime.residence import Remote
@@ -46,20 +47,34 @@ def shown(
     return describe(layout, offset // unit, shape, tuple([s // unit for s in strides])), what
 
 
-def _order(strides: tuple[int, ...]) -> tuple[int, ...]:
+def order_of(strides: tuple[int, ...]) -> tuple[int, ...]:
     """Axes in descending order of strides."""
     return tuple(sorted(range(len(strides)), key=lambda k: -strides[k]))
+
+
+# Memory that is read by the window alone is given to its results from so many bytes on.
+_GIVEN_FROM = 1 << 20
 
 
 # What an item's arguments are: `4 * k + kind` is the k-th of its kind.
 NODE, LEAF, HOST, CONSTANT = range(4)
 
 
+def operands(p: Node | Store) -> tuple[Any, ...]:
+    """What an item of the window refers to."""
+    return (p.destination, p.source) if isinstance(p, Store) else p.args
+
+
 class Recipe:
-    __slots__ = ("constants", "dtypes", "hosts", "items", "key", "living", "owners", "regions", "remotes", "written")
+    __slots__ = (
+        "constants", "dtypes", "hosts", "items", "key", "living", "owners", "regions", "remotes", "spent", "written",
+    )  # fmt: skip
 
     def __init__(self, pending: list[Node | Store]) -> None:
-        dead = dead_owners([p for p in pending if type(p) is Store])  # type: ignore[misc]
+        dead = dead_owners([p for p in pending if type(p) is Store], _GIVEN_FROM)  # type: ignore[misc]
+        if len(pending) < len(window.pending):  # the head of a window: the rest asks for memory too
+            rest = [v for p in window.pending[len(pending) :] for v in operands(p)]
+            dead -= {id(v.owner) for v in rest if type(v) is Leaf}
         # (row, arguments, shape, dtype, alive, order of axes in memory) of a node; (destination, source) of a store
         self.items: list[tuple] = []
         self.owners: list[np.ndarray] = []  # arrays that own memory of the device's
@@ -76,6 +91,8 @@ class Recipe:
             self.dtypes, self.regions, self.living,
         )  # fmt: skip
         self.written = sorted(written)  # owners that are written and outlive the window
+        # Owners that nobody asks for after the window: their memory can become that of a result.
+        self.spent = [k for k, owner in enumerate(self.owners) if id(owner) in dead] if dead else []
         self.key = (tuple(self.items), tuple(keys))
 
     def form(self) -> tuple[Any, ...]:
@@ -140,7 +157,7 @@ def _fill(
             alive = p.alive()
             if alive:
                 living.append(p)
-            items.append((p.row, arguments, p.shape, p.dtype, alive, p.strides and _order(p.strides)))
+            items.append((p.row, arguments, p.shape, p.dtype, alive, p.strides and order_of(p.strides)))
         else:
             items.append((number(p.destination), number(p.source)))
             owner = p.destination.owner
@@ -157,5 +174,5 @@ if settings.native:
     except ImportError:
         pass
     else:
-        _recipe.start(Node, Leaf, Store, Remote, shown, _order, _known)
+        _recipe.start(Node, Leaf, Store, Remote, shown, order_of, _known)
         fill = _recipe.build

@@ -102,17 +102,20 @@ def read(jx: Any, value: Any, region: Region, starts: Any = None) -> Any:
     if region.flat is not None:
         return value.reshape(-1)[_positions(jx, region)]
     if value.shape != region.layout:
-        value = value.reshape(region.layout)
+        value = jx.sharded.reshaped(jx, value, region.layout)
     if starts is not None:
-        spans = [step * (n - 1) + 1 for step, n in zip(region.steps, region.sizes, strict=True)]
-        value = lax.dynamic_slice(value, starts, spans)
+        spans = _spans(region)
+        value = _part(jx, value, starts, spans)
         if set(region.steps) != {1}:
             value = lax.slice(value, [0] * len(spans), spans, region.steps)
     elif not region.whole:
         limits = [
             start + step * (n - 1) + 1 for start, step, n in zip(region.starts, region.steps, region.sizes, strict=True)
         ]
+        whole = value.shape
         value = lax.slice(value, region.starts, limits, None if set(region.steps) == {1} else region.steps)
+        if jx.sharded.cuts(jx, whole, region.sizes):
+            value = jx.sharded.few(jx, value, whole)
     if region.turned:
         value = lax.rev(value, region.turned)
     return _shown(jx, value, region)
@@ -197,26 +200,57 @@ def write(jx: Any, value: Any, region: Region, source: Any, starts: Any = None) 
         if region.turned:
             source = lax.rev(source, region.turned)
     if starts is not None:
-        value = value.reshape(region.layout)
+        value = jx.sharded.reshaped(jx, value, region.layout)
         source = jx.np.broadcast_to(source, region.sizes)
         if set(region.steps) != {1}:
-            spans = [step * (n - 1) + 1 for step, n in zip(region.steps, region.sizes, strict=True)]
-            around = lax.dynamic_slice(value, starts, spans)
-            source = around.at[tuple([slice(None, None, step) for step in region.steps])].set(source)
-        return lax.dynamic_update_slice(value, source, starts).reshape(shape)
+            spans = _spans(region)
+            inner = region._replace(layout=spans, starts=(0,) * len(spans))
+            source = _among(jx, _part(jx, value, starts, spans), inner, source)
+        if jx.sharded.cuts(jx, value.shape, source.shape):
+            value = jx.sharded.write(jx, value, source, starts)
+        else:
+            value = lax.dynamic_update_slice(value, source, starts)
+        return jx.sharded.reshaped(jx, value, shape)
     if region.whole:
-        return jx.np.broadcast_to(source, region.layout).reshape(shape)
+        return jx.sharded.reshaped(jx, jx.np.broadcast_to(source, region.layout), shape)
     if value.shape != region.layout:
-        value = value.reshape(region.layout)
+        value = jx.sharded.reshaped(jx, value, region.layout)
+    return jx.sharded.reshaped(jx, _among(jx, value, region, source), shape)
+
+
+def _spans(region: Region) -> tuple[int, ...]:
+    """How far the region reaches along each axis."""
+    return tuple([step * (n - 1) + 1 for step, n in zip(region.steps, region.sizes, strict=True)])
+
+
+def _part(jx: Any, value: Any, starts: Any, spans: tuple[int, ...]) -> Any:
+    """A part without steps, whose place is an argument of the program."""
+    if jx.sharded.cuts(jx, value.shape, spans):
+        return jx.sharded.read(jx, value, starts, spans)
+    return jx.lax.dynamic_slice(value, starts, spans)
+
+
+def _among(jx: Any, value: Any, region: Region, source: Any) -> Any:
+    """The source where the region is, the value elsewhere."""
+    lax = jx.lax
     # A thin source (one position) is repeated along the axis: no padding, nothing to shift.
     padding = [
         (start, n - start - step * (size - 1) - 1, step - 1) if 1 < size < n else (0, 0, 0)
         for n, start, step, size in zip(region.layout, region.starts, region.steps, region.sizes, strict=True)
     ]
+    for k, (low, high, _) in enumerate(padding):
+        # XLA's partitioner brings what grows much to every device.
+        if source.ndim and low + high >= region.sizes[k] and jx.sharded.is_cut(jx, source.shape, k):
+            n, step = region.layout[k], region.steps[k]
+            source = lax.pad(
+                source, np.zeros((), source.dtype), [(0, 0, (step - 1) * (d == k)) for d in range(source.ndim)]
+            )
+            source = jx.sharded.window(jx, source, k, -low, n)
+            padding[k] = (0, 0, 0)
     if source.ndim and any(p != (0, 0, 0) for p in padding):
         source = lax.pad(source, np.zeros((), source.dtype), padding)
     source = jx.np.broadcast_to(source, region.layout)
-    return lax.select(mask(jx, region), source, value).reshape(shape)
+    return lax.select(mask(jx, region), source, value)
 
 
 def _laid(jx: Any, source: Any, region: Region) -> Any:

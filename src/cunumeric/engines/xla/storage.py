@@ -15,7 +15,7 @@ import numpy as np
 
 from ...runtime import residence
 from ...runtime.settings import settings
-from . import backend, paper
+from . import backend, paper, processes
 
 # So many bytes of each device at a time are gathered for a process that does not have them all.
 _PIECE = 1 << 25
@@ -118,6 +118,7 @@ def _place(host: np.ndarray, index: tuple[slice, ...], block: np.ndarray) -> Non
 
 def _gather(mesh: Any, value: Any, host: np.ndarray) -> None:
     """Blocks of all processes, a piece of each at a time: every rank does this at the same point of the program."""
+    processes.event("a copy to the host", (host.shape, host.dtype.str))
     axis: int = mesh.cut(host.shape)
     blocks = value.sharding.devices_indices_map(value.shape)
     order = [blocks[device] for device in mesh.jax.devices.flat]

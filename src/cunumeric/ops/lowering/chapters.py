@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401
     comparisons,
+    creation,
     indexing,
     linalg,
     movement,

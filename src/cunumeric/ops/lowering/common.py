@@ -4,6 +4,7 @@ under the same name with the same meaning."""
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -41,9 +42,14 @@ def floating(jx: Any, *operands: Any, half: bool = False) -> list[Any]:
     return [cast(jx, v, kind) for v in operands]
 
 
+def is_cut(jx: Any, a: Any) -> bool:
+    """Whether some axis of `a` lies on several devices."""
+    return any(jx.sharded.is_cut(jx, a.shape, k) for k in range(a.ndim))
+
+
 def axis_of(axis: Any, ndim: int) -> int:
     """An axis from 0; refuses what NumPy would."""
-    axis = int(axis)
+    axis = operator.index(axis)
     if not -ndim <= axis < ndim:
         raise Refused
     return axis % ndim
@@ -51,7 +57,40 @@ def axis_of(axis: Any, ndim: int) -> int:
 
 def flat_axis(jx: Any, a: Any, axis: Any) -> tuple[Any, int]:
     """The array and the axis to work along: all of it, flattened, where `axis` is None."""
-    return (a.reshape(-1), 0) if axis is None else (a, axis_of(axis, a.ndim))
+    return (flat(jx, a), 0) if axis is None else (a, axis_of(axis, a.ndim))
+
+
+def flat(jx: Any, a: Any) -> Any:
+    """`a` as a vector."""
+    return jx.sharded.reshaped(jx, a, (a.size,))
+
+
+def concatenated(jx: Any, arrays: Any, axis: int = 0) -> Any:
+    """Arrays one behind the other along an axis."""
+    arrays = [jx.np.asarray(a) for a in arrays]
+    axis = axis_of(axis, arrays[0].ndim)
+    if len({(*a.shape[:axis], *a.shape[axis + 1 :]) for a in arrays}) > 1:
+        raise Refused
+    n = sum([a.shape[axis] for a in arrays])
+    whole = tuple([n if k == axis else m for k, m in enumerate(arrays[0].shape)])
+    if len({a.dtype for a in arrays}) == 1 and any(
+        jx.sharded.is_cut(jx, s, axis) for s in (whole, *[a.shape for a in arrays])
+    ):
+        return jx.sharded.joined(jx, arrays, axis)
+    return jx.np.concatenate(arrays, axis)
+
+
+# So many runs of neighbouring elements are moved run by run.
+_RUNS_MOST = 64
+
+
+def picked(jx: Any, a: Any, places: np.ndarray, axis: int) -> Any:
+    """`take` along an axis, of places that are known."""
+    if jx.sharded.is_cut(jx, a.shape, axis) and places.size:
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(places) != 1) + 1])
+        if starts.size <= _RUNS_MOST:
+            return jx.sharded.picked(jx, a, places, starts, axis)
+    return jx.np.take(a, places, axis)
 
 
 def part(a: Any, axis: int, start: int | None, stop: int | None, step: int | None = None) -> Any:

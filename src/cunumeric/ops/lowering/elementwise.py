@@ -71,6 +71,9 @@ def negative(jx, x):
 
 @lowering
 def absolute(jx, x):
+    if _is(x, "c"):  # infinite where a part is, whatever the other
+        endless = jx.np.isinf(x.real) | jx.np.isinf(x.imag)
+        return jx.np.where(endless, np.array(np.inf, x.real.dtype), jx.lax.abs(x))
     return x if _is(x, "bu") else jx.lax.abs(x)
 
 
@@ -278,7 +281,8 @@ def _compared(name: str) -> None:
             return jx.np.where(low, answer, f(x, y.astype(np.uint64)))
         if _is(x, "c") and name not in ("equal", "not_equal"):
             order = getattr(jx.np, name.removesuffix("_equal"))
-            return order(x.real, y.real) | ((x.real == y.real) & f(x.imag, y.imag) & ~jx.np.isnan(x.imag + y.imag))
+            numbers = ~(jx.np.isnan(x.imag) | jx.np.isnan(y.imag))
+            return numbers & (order(x.real, y.real) | ((x.real == y.real) & f(x.imag, y.imag)))
         return f(x, y)
 
     LOWER[name] = compare

@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 
 from . import Refused, lowers, no
-from .common import axis_of, flat_axis, joined
+from .common import axis_of, concatenated, flat, flat_axis, joined, part, picked
 from .elementwise import LOWER, cast
+from .scans import cumulated
+
+# So many copies of an array are joined; more are broadcast.
+_COPIES_MOST = 16
 
 
 def _alike(jx: Any, arrays: list[Any], dtype: Any, casting: str) -> list[Any]:
@@ -24,8 +28,8 @@ def concatenate(jx, arrays, axis=0, out=None, *, dtype=None, casting="same_kind"
     no(out)
     arrays = _alike(jx, arrays, dtype, casting)
     if axis is None:
-        return jx.np.concatenate([a.reshape(-1) for a in arrays])
-    return jx.np.concatenate(arrays, axis_of(axis, arrays[0].ndim))
+        return concatenated(jx, [flat(jx, a) for a in arrays])
+    return concatenated(jx, arrays, axis_of(axis, arrays[0].ndim))
 
 
 @lowers(np.stack, "*arrays")
@@ -36,7 +40,10 @@ def stack(jx, arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
 
 def _stacking(name: str) -> Any:
     def joining(jx, tup, *, dtype=None, casting="same_kind"):
-        return getattr(jx.np, name)(_alike(jx, tup, dtype, casting))
+        arrays = [
+            getattr(jx.np, f"atleast_{2 if name == 'vstack' else 1}d")(v) for v in _alike(jx, tup, dtype, casting)
+        ]
+        return concatenated(jx, arrays, 0 if name == "vstack" or arrays[0].ndim == 1 else 1)
 
     return joining
 
@@ -47,30 +54,49 @@ lowers(np.hstack, "*tup")(_stacking("hstack"))
 
 @lowers(np.dstack, "*tup")
 def dstack(jx, tup):
-    return jx.np.dstack(joined(jx, *tup))
+    return concatenated(jx, [jx.np.atleast_3d(v) for v in joined(jx, *tup)], 2)
 
 
 @lowers(np.column_stack, "*tup")
 def column_stack(jx, tup):
-    return jx.np.column_stack(joined(jx, *tup))
+    return concatenated(jx, [v if v.ndim > 1 else v.reshape(-1, 1) for v in joined(jx, *tup)], 1)
 
 
 @lowers(np.append, "arr", "values")
 def append(jx, arr, values, axis=None):
     arr, values = joined(jx, arr, values)
     if axis is None:
-        return jx.np.concatenate([arr.reshape(-1), values.reshape(-1)])
-    return jx.np.concatenate([arr, values], axis_of(axis, arr.ndim))
+        return concatenated(jx, [flat(jx, arr), flat(jx, values)])
+    return concatenated(jx, [arr, values], axis_of(axis, arr.ndim))
 
 
 @lowers(np.roll, "a")
 def roll(jx, a, shift, axis=None):
+    if jx.mesh is None:
+        return jx.np.roll(a, shift, axis)
+    if axis is None:
+        return jx.sharded.reshaped(jx, roll(jx, flat(jx, a), int(np.sum(shift)), 0), a.shape)
+    shifts, axes = np.broadcast_arrays(shift, axis)
+    for by, k in zip(shifts.reshape(-1).tolist(), axes.reshape(-1).tolist(), strict=True):
+        k = axis_of(k, a.ndim)
+        a = (jx.sharded.rolled if jx.sharded.is_cut(jx, a.shape, k) else _rolled)(jx, a, k, by)
+    return a
+
+
+def _rolled(jx: Any, a: Any, axis: int, shift: int) -> Any:
     return jx.np.roll(a, shift, axis)
 
 
 @lowers(np.tile, "A")
 def tile(jx, A, reps):
-    return jx.np.tile(A, reps)
+    times = reps if isinstance(reps, tuple) else (reps,)
+    if jx.mesh is None or not A.size or any(type(n) is not int or n < 1 for n in times):
+        return jx.np.tile(A, reps)
+    A = A.reshape((1,) * (len(times) - A.ndim) + A.shape)
+    for k, n in enumerate(times, A.ndim - len(times)):
+        if n > 1:
+            A = concatenated(jx, [A] * n, k) if n <= _COPIES_MOST else jx.np.tile(A, (n,) + (1,) * (A.ndim - 1 - k))
+    return A
 
 
 @lowers(np.repeat, "a")
@@ -85,7 +111,7 @@ def repeat(jx, a, repeats, axis=None):
         return wide.reshape(a.shape[:axis] + (a.shape[axis] * n,) + a.shape[axis + 1 :])
     if len(counts) != a.shape[axis]:
         raise Refused
-    return jx.np.take(a, np.repeat(np.arange(len(counts)), counts), axis)
+    return picked(jx, a, np.repeat(np.arange(len(counts)), counts), axis)
 
 
 @lowers(np.resize, "a")
@@ -115,10 +141,48 @@ def pad(jx, array, pad_width, mode="constant", **words):
         raise Refused
     if (np.asarray(words.get("stat_length") or 1) < 1).any():
         raise Refused
+    if jx.mesh is not None and array.size:
+        found = _padded(jx, array, pad_width, mode, words)
+        if found is not None:
+            return found
     if mode == "linear_ramp":  # in double precision, as NumPy's linspace
         wide = cast(jx, array, np.complex128 if array.dtype.kind == "c" else np.float64)
         return cast(jx, jx.np.pad(wide, pad_width, mode, **words), array.dtype)
     return jx.np.pad(array, pad_width, mode, **words)
+
+
+def _padded(jx: Any, a: Any, pad_width: Any, mode: str, words: dict[str, Any]) -> Any:
+    """`pad`, axis by axis, of what is cut; None where that is not what the mode does."""
+    if isinstance(pad_width, dict) or (words and (mode != "constant" or np.ndim(words["constant_values"]))):
+        return None
+    widths = np.broadcast_to(np.asarray(pad_width), (a.ndim, 2)).tolist()
+    spare = {"constant": None, "edge": None, "wrap": 0, "symmetric": 0, "reflect": 1}
+    if mode not in spare or any(type(w) is not int or w < 0 for pair in widths for w in pair):
+        return None
+    less = spare[mode]
+    if less is not None and any(max(pair) > n - less for n, pair in zip(a.shape, widths, strict=True)):
+        return None
+    for k, (before, after) in enumerate(widths):
+        n = a.shape[k]
+        if mode == "constant":
+            fill = words.get("constant_values", 0)
+            if jx.sharded.is_cut(jx, a.shape, k):
+                a = jx.sharded.window(jx, a, k, -before, n + before + after, fill)
+            else:
+                one = [(before, after, 0) if d == k else (0, 0, 0) for d in range(a.ndim)]
+                a = jx.lax.pad(a, jx.np.asarray(fill, a.dtype), one)
+            continue
+        if mode == "edge":
+            ends = [jx.np.repeat(part(a, k, *at), w, k) for at, w in (((0, 1), before), ((n - 1, n), after))]
+        elif mode == "wrap":
+            ends = [part(a, k, n - before, n), part(a, k, 0, after)]
+        else:
+            first = int(mode == "reflect")
+            ends = [part(a, k, first, first + before), part(a, k, n - first - after, n - first)]
+            ends = [jx.lax.rev(v, (k,)) for v in ends]
+        if before + after:
+            a = concatenated(jx, [ends[0], a, ends[1]], k)
+    return a
 
 
 def _triangle(upper: bool) -> Any:
@@ -210,7 +274,7 @@ def delete(jx, arr, obj, axis=None):
     gone = _indices(obj, n)
     if (gone >= n).any():
         raise Refused
-    return jx.np.take(arr, np.setdiff1d(np.arange(n), gone), axis)
+    return picked(jx, arr, np.setdiff1d(np.arange(n), gone), axis)
 
 
 @lowers(np.insert, "arr", "values")
@@ -231,7 +295,7 @@ def insert(jx, arr, obj, values, axis=None):
         shape = arr.shape[:axis] + (count,) + arr.shape[axis + 1 :]
         i = int(at.reshape(-1)[0])
         head, tail = jx.np.split(arr, [i], axis)
-        return jx.np.concatenate([head, jx.np.broadcast_to(values, shape), tail], axis)
+        return concatenated(jx, [head, jx.np.broadcast_to(values, shape), tail], axis)
     shape = arr.shape[:axis] + (at.size,) + arr.shape[axis + 1 :]
     order = np.argsort(at, kind="stable")
     values = jx.np.take(jx.np.broadcast_to(values, shape), order, axis)
@@ -239,7 +303,7 @@ def insert(jx, arr, obj, values, axis=None):
     rest = np.setdiff1d(np.arange(n + at.size), places)
     source = np.empty(n + at.size, np.intp)
     source[rest], source[places] = np.arange(n), n + np.arange(at.size)
-    return jx.np.take(jx.np.concatenate([arr, values], axis), source, axis)
+    return picked(jx, concatenated(jx, [arr, values], axis), source, axis)
 
 
 @lowers(np.fft.fftshift, "x")
@@ -274,6 +338,6 @@ def unwrap(jx, p, discont=None, axis=-1, *, period=6.283185307179586):
     moved = LOWER["remainder"](jx, steps + period / 2, jx.np.asarray(period, p.dtype)) - period / 2
     moved = jx.np.where((moved == -period / 2) & (steps > 0), jx.np.asarray(period / 2, p.dtype), moved)
     correction = jx.np.where(abs(steps) < limit, jx.np.zeros((), p.dtype), moved - steps)
-    running = jx.lax.cumsum(correction, axis)
+    running = cumulated(jx, correction, axis, "add")
     first = (slice(None),) * axis
-    return jx.np.concatenate([p[first + (slice(0, 1),)], p[first + (slice(1, None),)] + running], axis)
+    return concatenated(jx, [p[first + (slice(0, 1),)], p[first + (slice(1, None),)] + running], axis)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import Refused, lowers
-from .common import inexact, joined
+from .common import concatenated, inexact, joined
 from .elementwise import LOWER, cast
 from .linalg import _least_squares
 from .movement import vander
@@ -64,7 +64,7 @@ def polyint(jx, p, m=1, k=None):
     p = cast(jx, p, inexact(p.dtype))
     for c in constants[:m]:
         n = p.shape[0]
-        p = jx.np.concatenate([p / np.arange(n, 0, -1).astype(p.real.dtype), jx.np.asarray([c], p.dtype)])
+        p = concatenated(jx, [p / np.arange(n, 0, -1).astype(p.real.dtype), jx.np.asarray([c], p.dtype)])
     return p
 
 

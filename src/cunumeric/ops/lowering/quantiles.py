@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from . import Refused, lowers, no
-from .common import NV, given
+from .common import NV, given, is_cut
 from .elementwise import cast
 from .reductions import _axes
-from .sorting import in_order
+from .sorting import in_order, keys
 
 # Hyndman and Fan's continuous definitions: quantile q of n numbers is at place n q + alpha + q (1 - alpha - beta) - 1.
 _CONTINUOUS = {
@@ -29,6 +30,17 @@ def _collapsed(jx: Any, a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
     kept = [k for k in range(a.ndim) if k not in axes]
     moved = jx.lax.transpose(a, (*kept, *axes))
     return moved.reshape([a.shape[k] for k in kept] + [-1]), axes
+
+
+def _at_ranks(jx: Any, a: Any, axis: Any, ranks: list[Any]) -> list[Any]:
+    """The elements that sorting along the axes brings to these places: numbers, or a place for each line."""
+    if len(_axes(axis, a.ndim)) == a.ndim and is_cut(jx, a):
+        found = jx.sharded.ranked(jx, keys(jx, a), jx.np.stack([jx.np.asarray(r, np.int64).reshape(()) for r in ranks]))
+        values = found[0] if len(found) == 1 else jx.lax.complex(found[1], found[2])
+        return [values[k] for k in range(len(ranks))]
+    a, _ = _collapsed(jx, a, axis)
+    s = in_order(jx, a, a.ndim - 1)
+    return [s[..., r] if isinstance(r, int) else jx.np.take_along_axis(s, r[..., None], -1)[..., 0] for r in ranks]
 
 
 def _place(np_: Any, n: Any, q: Any, method: str) -> tuple[Any, Any]:
@@ -61,35 +73,39 @@ def _quantile(jx: Any, a: Any, q: Any, axis: Any, method: str, keepdims: Any, we
     q = np.asarray(q)
     if q.ndim > 1 or q.dtype.kind not in "biuf" or not np.all((q >= 0) & (q <= 1)):
         raise Refused
-    shape = [1 if k in _axes(axis, a.ndim) else n for k, n in enumerate(a.shape)]
-    a, _ = _collapsed(jx, a, axis)
-    if not a.shape[-1]:
+    axes = _axes(axis, a.ndim)
+    shape = [1 if k in axes else n for k, n in enumerate(a.shape)]
+    count = math.prod([a.shape[k] for k in axes])
+    if not count:
         raise Refused
-    a = in_order(jx, a, a.ndim - 1)
     real = a.dtype.kind == "f"
     exact = method in ("lower", "higher", "nearest")
-    wide = a if exact else cast(jx, a, np.float32 if a.dtype == np.float16 else a.dtype if real else np.float64)
-    nan = jx.np.isnan(a).sum(-1) if real else None
-    last: Any = a.shape[-1] - 1
-    found = []
+    nan = jx.np.isnan(a).sum(axes) if real else None
+    ranks: list[Any] = []
+    weights = []
     for value in q.reshape(-1).astype(np.float64):
         if skip and nan is not None:
-            n = jx.np.maximum(a.shape[-1] - nan, 1)
+            n = jx.np.maximum(count - nan, 1)
             low, weight = _place(jx.np, n.astype(np.float64), float(value), method)
             first = low.astype(np.int64)
-            x = jx.np.take_along_axis(wide, first[..., None], -1)[..., 0]
-            y = jx.np.take_along_axis(wide, jx.np.minimum(first + 1, n - 1)[..., None], -1)[..., 0]
+            ranks += [first, jx.np.minimum(first + 1, n - 1)]
         else:
-            low, weight = _place(np, a.shape[-1], float(value), method)
-            x, y = wide[..., int(low)], wide[..., min(int(low) + 1, last)]
+            low, weight = _place(np, count, float(value), method)
+            ranks += [int(low), min(int(low) + 1, count - 1)]
+        weights.append(weight)
+    at = _at_ranks(jx, a, axis, ranks)
+    kind = a.dtype if exact else np.float32 if a.dtype == np.float16 else a.dtype if real else np.float64
+    found = []
+    for x, y, weight in zip(at[::2], at[1::2], weights, strict=True):
+        x, y = cast(jx, x, kind), cast(jx, y, kind)
         if exact:
             r = jx.np.where(weight == 1, y, x)
         else:
-            weight = jx.np.asarray(weight, wide.dtype)
+            weight = jx.np.asarray(weight, kind)
             step = y - x
             r = jx.np.where(weight >= 0.5, y - step * (1 - weight), x + step * weight)
         if nan is not None:
-            odd = nan == a.shape[-1] if skip else nan > 0
+            odd = nan == count if skip else nan > 0
             r = jx.np.where(odd, np.array(np.nan, r.dtype), r)
         found.append(r)
     if given(keepdims) and keepdims:
@@ -108,24 +124,24 @@ def _rows(skip: bool) -> tuple[Any, Any, Any]:
 
     def median(jx, a, axis=None, out=None, overwrite_input=False, keepdims=NV):
         no(out)
-        shape = [1 if k in _axes(axis, a.ndim) else n for k, n in enumerate(a.shape)]
-        flat, _ = _collapsed(jx, a, axis)
-        n: Any = flat.shape[-1]
+        axes = _axes(axis, a.ndim)
+        shape = [1 if k in axes else n for k, n in enumerate(a.shape)]
+        n: Any = math.prod([a.shape[k] for k in axes])
         if not n or (skip and a.dtype.kind == "c"):
             raise Refused
-        s = in_order(jx, flat, flat.ndim - 1)
         kind = np.dtype(np.float64) if a.dtype.kind in "biu" else np.dtype(a.dtype)
-        wide = cast(jx, s, np.float32 if kind == np.float16 else kind)
-        nan = jx.np.isnan(flat).sum(-1) if kind.kind in "fc" else jx.np.zeros(flat.shape[:-1], np.int64)
-        if skip:
-            n = jx.np.maximum(n - nan, 1)[..., None]
-            x = jx.np.take_along_axis(wide, (n - 1) // 2, -1)[..., 0]
-            y = jx.np.take_along_axis(wide, n // 2, -1)[..., 0]
-            r = jx.np.where(n[..., 0] % 2 == 1, y, (x + y) / 2)
+        wide = np.float32 if kind == np.float16 else kind
+        nan = jx.np.isnan(a).sum(axes) if kind.kind in "fc" else None
+        count = n
+        if skip and nan is not None:
+            n = jx.np.maximum(n - nan, 1)
+        x, y = (cast(jx, v, wide) for v in _at_ranks(jx, a, axis, [(n - 1) // 2, n // 2]))
+        if isinstance(n, int):
+            r = y if n % 2 else (x + y) / 2
         else:
-            r = wide[..., n // 2] if n % 2 else (wide[..., n // 2 - 1] + wide[..., n // 2]) / 2
-        if kind.kind in "fc":
-            r = jx.np.where(nan == flat.shape[-1] if skip else nan > 0, np.array(np.nan, wide.dtype), r)
+            r = jx.np.where(n % 2 == 1, y, (x + y) / 2)
+        if nan is not None:
+            r = jx.np.where(nan == count if skip else nan > 0, np.array(np.nan, wide), r)
         r = r.astype(kind)
         return r.reshape(shape) if given(keepdims) and keepdims else r
 

@@ -68,6 +68,14 @@ def _prod(jx, a, axis=None, dtype=None, out=None, keepdims=_NV, initial=_NV, whe
     return _kept(jx, _folded(jx, r, initial, "multiply"), a, axes, keepdims)
 
 
+def largest(jx: Any, a: Any, method: str, axes: Any, keepdims: bool = False) -> Any:
+    """The "max" or "min" of real numbers; NaN where there is one. What devices tell each other may lose it."""
+    r = getattr(jx.np, method)(a, axes, keepdims=keepdims)
+    if jx.mesh is None or a.dtype.kind != "f":
+        return r
+    return jx.np.where(jx.np.any(a != a, axes, keepdims=keepdims), np.array(np.nan, a.dtype), r)
+
+
 def _complex_extreme(jx: Any, a: Any, axes: tuple[int, ...], wins: Any) -> Any:
     """By real parts, then by imaginary parts; a NaN wins over all."""
     if any(a.shape[k] == 0 for k in axes):
@@ -77,7 +85,8 @@ def _complex_extreme(jx: Any, a: Any, axes: tuple[int, ...], wins: Any) -> Any:
     real = wins(jx.np.where(nan, worst, a.real), axes, keepdims=True)
     imag = wins(jx.np.where((a.real == real) & ~nan, a.imag, worst), axes, keepdims=True)
     found = jx.lax.complex(real, imag).astype(a.dtype)
-    none = jx.np.asarray(complex(np.nan, np.nan), a.dtype)
+    first = [jx.np.max(jx.np.where(nan, part, -np.inf), axes, keepdims=True) for part in (a.real, a.imag)]
+    none = jx.lax.complex(*first).astype(a.dtype)  # the NaN itself, where there is one
     return jx.np.squeeze(jx.np.where(nan.any(axes, keepdims=True), none, found), axes)
 
 
@@ -99,7 +108,7 @@ def _extreme(name: str, method: str) -> Any:
         elif initial is not _NV and any(a.shape[k] == 0 for k in axes):
             return jx.np.full([1 if k in axes else n for k, n in enumerate(a.shape)], initial, a.dtype)
         else:
-            r = getattr(jx.np, method)(a, axes)
+            r = largest(jx, a, method, axes)
         return _kept(jx, _folded(jx, r, initial, name), a, axes, keepdims)
 
     return extreme

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from . import Refused, lowers, no
-from .common import NV, axis_of, flat_axis, fold, part
+from . import Refused, grouped, lowers, no
+from .common import NV, axis_of, concatenated, flat_axis, fold, part
 from .elementwise import LOWER, cast
 from .reductions import _axes, _kept, accumulator
 
@@ -17,13 +17,24 @@ from .reductions import _axes, _kept, accumulator
 _STEPS_MOST = 1024
 
 
-def _running(jx: Any, a: Any, axis: int, name: str) -> Any:
+def cumulated(jx: Any, a: Any, axis: int, name: str) -> Any:
     """The running sum ("add") or product; half precision is summed in single."""
     if a.dtype.kind == "b":
         raise Refused
     wide = a.astype(np.float32) if a.dtype == np.float16 else a
+    if a.ndim and jx.sharded.is_cut(jx, a.shape, axis):
+        return jx.sharded.running(jx, wide, axis, name).astype(a.dtype)
+    if a.ndim and grouped.suits(jx, a, axis):
+        return grouped.running(jx, wide, name).astype(a.dtype)
     f = jx.lax.cumsum if name == "add" else jx.lax.cumprod
     return f(wide, axis).astype(a.dtype) if a.ndim else a
+
+
+def _scanned(jx: Any, join: Callable[[Any, Any], Any], a: Any, axis: int) -> Any:
+    """The running values of an operation that is associative, of an array or of a tuple of arrays."""
+    if jx.sharded.is_cut(jx, (a[0] if isinstance(a, tuple) else a).shape, axis):
+        return jx.sharded.accumulated(jx, join, a, axis)
+    return jx.lax.associative_scan(join, a, axis=axis)
 
 
 def _in_accumulator(jx: Any, a: Any, dtype: Any) -> Any:
@@ -36,7 +47,7 @@ def _cumulative(name: str, nan_is: int | None = None) -> Any:
         if nan_is is not None and a.dtype.kind in "fc":
             a = jx.np.where(jx.np.isnan(a), np.array(nan_is, a.dtype), a)
         a, axis = flat_axis(jx, _in_accumulator(jx, a, dtype), axis)
-        return _running(jx, a, axis, name)
+        return cumulated(jx, a, axis, name)
 
     return cumulative
 
@@ -59,11 +70,11 @@ def _standard(name: str) -> Any:
                 raise Refused
             axis = 0
         axis = axis_of(axis, x.ndim)
-        r = _running(jx, _in_accumulator(jx, x, dtype), axis, name)
+        r = cumulated(jx, _in_accumulator(jx, x, dtype), axis, name)
         if not include_initial:
             return r
         first = jx.np.full_like(part(r, axis, 0, 1) if r.shape[axis] else _widened(jx, r, axis), name == "multiply")
-        return jx.np.concatenate([first, r], axis)
+        return concatenated(jx, [first, r], axis)
 
     return cumulative
 
@@ -108,7 +119,7 @@ def _stepwise(jx: Any, f: np.ufunc, a: Any, axis: int, running: np.dtype, every:
         raise Refused
     if f.__name__ == "power" and a.dtype.kind in "iu":
         raise Refused  # negative exponents are errors that only the data shows
-    rows = jx.np.moveaxis(a, axis, 0)
+    rows = jx.np.moveaxis(jx.sharded.beside(jx, a, axis), axis, 0)
     apply = _pairs(jx, f)
 
     def step(value: Any, row: Any) -> tuple[Any, Any]:
@@ -118,7 +129,7 @@ def _stepwise(jx: Any, f: np.ufunc, a: Any, axis: int, running: np.dtype, every:
     last, values = jx.lax.scan(step, cast(jx, rows[0], running), rows[1:])
     if not every:
         return last
-    return jx.np.moveaxis(jx.np.concatenate([cast(jx, rows[:1], running), values]), 0, axis)
+    return jx.np.moveaxis(concatenated(jx, [cast(jx, rows[:1], running), values]), 0, axis)
 
 
 def _accumulated(f: np.ufunc, stepwise: bool) -> Any:
@@ -133,7 +144,7 @@ def _accumulated(f: np.ufunc, stepwise: bool) -> Any:
             return _stepwise(jx, f, a, axis, running, every=True)
         if a.dtype != running:
             a = cast(jx, a, running)
-        return jx.lax.associative_scan(_pairs(jx, f), a, axis=axis)
+        return _scanned(jx, _pairs(jx, f), a, axis)
 
     return accumulate
 
@@ -174,7 +185,7 @@ def _differences(jx: Any, array: Any, axis: Any = 0, dtype: Any = None, out: Any
     axis = axis_of(axis, array.ndim)
     elements, running = _loop(np.subtract, np.dtype(array.dtype), dtype)
     a = cast(jx, cast(jx, array, elements), running)
-    return _running(jx, jx.np.concatenate([part(a, axis, 0, 1), -part(a, axis, 1, None)], axis), axis, "add")
+    return cumulated(jx, concatenated(jx, [part(a, axis, 0, 1), -part(a, axis, 1, None)], axis), axis, "add")
 
 
 lowers(np.add.accumulate, "array")(
@@ -221,7 +232,7 @@ def _segments(f: np.ufunc) -> Any:
         def joined(x: Any, y: Any) -> Any:
             return x[0] | y[0], jx.np.where(y[0], y[1], LOWER[f.__name__](jx, x[1], y[1]))
 
-        _, values = jx.lax.associative_scan(joined, (flags, a), axis=axis)
+        _, values = _scanned(jx, joined, (flags, a), axis)
         ends = [max(s, e - 1) for s, e in zip(starts, (*starts[1:], n), strict=True)]
         return jx.np.take(values, np.array(ends), axis)
 

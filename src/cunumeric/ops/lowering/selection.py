@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import Refused, lowers, no
-from .common import NV, flat_axis, given, joined
+from .common import NV, flat_axis, given, is_cut, joined
 from .elementwise import LOWER, cast
 
 
@@ -24,15 +24,59 @@ def _within(jx: Any, indices: Any, n: int, mode: str) -> Any:
     return jx.np.where(indices < 0, indices + n, indices)
 
 
+def rows_of(jx: Any, a: Any, places: Any, axis: int) -> Any:
+    """`a` along an axis, at places from 0 on."""
+    if not jx.sharded.is_cut(jx, a.shape, axis):
+        return jx.np.take(a, places, axis, mode="clip")
+    order = [axis, *[k for k in range(a.ndim) if k != axis]]
+    places = jx.np.clip(places, 0, a.shape[axis] - 1)
+    found = jx.sharded.rows_at(jx, jx.lax.transpose(a, order), places)
+    d = places.ndim
+    return jx.lax.transpose(found, [*range(d, d + axis), *range(d), *range(d + axis, found.ndim)])
+
+
+class Elements:
+    """The elements of an array that is cut, as rows of one element: the longest axis first."""
+
+    def __init__(self, jx: Any, a: Any) -> None:
+        self.jx, self.shape = jx, a.shape
+        self.order = sorted(range(a.ndim), key=lambda k: -a.shape[k])
+
+    def place(self, indices: Any) -> Any:
+        """The place of each element, by its index along each axis."""
+        found: Any = 0
+        for k in self.order:
+            found = found * self.shape[k] + indices[k]
+        return found
+
+    def flat(self, places: Any) -> Any:
+        """The place of each element, by its place in C order."""
+        indices = []
+        for n in reversed(self.shape):
+            indices.append(places % n)
+            places = places // n
+        return self.place(indices[::-1])
+
+    def at(self, a: Any, places: Any) -> Any:
+        return self.jx.sharded.rows_at(self.jx, self.jx.lax.transpose(a, self.order), places, a.ndim)
+
+    def put(self, a: Any, places: Any, values: Any) -> Any:
+        found = self.jx.sharded.rows_put(self.jx, self.jx.lax.transpose(a, self.order), places, values, "set", a.ndim)
+        return self.jx.lax.transpose(found, [self.order.index(k) for k in range(a.ndim)])
+
+
 @lowers(np.take, "a", "indices")
 def take(jx, a, indices, axis=None, out=None, mode="raise"):
     no(out)
     if indices.dtype.kind not in "biu":
         raise Refused
+    if axis is None and a.ndim > 1 and a.size and is_cut(jx, a):
+        elements = Elements(jx, a)
+        return elements.at(a, elements.flat(jx.np.clip(_within(jx, indices, a.size, mode), 0, a.size - 1)))
     a, axis = flat_axis(jx, a, axis)
     if not a.shape[axis]:
         raise Refused
-    return jx.np.take(a, _within(jx, indices, a.shape[axis], mode), axis, mode="clip")
+    return rows_of(jx, a, _within(jx, indices, a.shape[axis], mode), axis)
 
 
 @lowers(np.take_along_axis, "arr", "indices")
@@ -42,7 +86,27 @@ def take_along_axis(jx, arr, indices, axis=-1):
     arr, axis = flat_axis(jx, arr, axis)
     if indices.ndim != arr.ndim or not arr.shape[axis]:
         raise Refused
-    return jx.np.take_along_axis(arr, _within(jx, indices, arr.shape[axis], "raise"), axis, mode="clip")
+    places = _within(jx, indices, arr.shape[axis], "raise")
+
+    def lines(arr: Any, places: Any) -> Any:
+        return jx.np.take_along_axis(arr, places, axis, mode="clip")
+
+    if not jx.sharded.is_cut(jx, arr.shape, axis):
+        return lines(arr, places)
+    found = jx.sharded.along(jx, lines, [arr, places], axis)
+    if found is not None:
+        return found
+    elements = Elements(jx, arr)
+    places = jx.np.clip(places, 0, arr.shape[axis] - 1)
+    return elements.at(arr, elements.place(_all_indices(jx, arr, places, axis)))
+
+
+def _all_indices(jx: Any, a: Any, places: Any, axis: int) -> list[Any]:
+    """Indices along all axes that `places` along one of them stand for."""
+    return [
+        places if k == axis else jx.lax.iota(np.int64, n).reshape([-1 if j == k else 1 for j in range(a.ndim)])
+        for k, n in enumerate(a.shape)
+    ]
 
 
 def masked_copy(a: np.ndarray, mask: np.ndarray, values: Any) -> np.ndarray:
@@ -70,6 +134,10 @@ def _put_along(jx, a, indices, values, axis):
     places = _within(jx, indices, a.shape[axis], "raise")
     shape = np.broadcast_shapes(places.shape, tuple(1 if k == axis else n for k, n in enumerate(a.shape)))
     places = jx.np.broadcast_to(places, shape)
+    if jx.sharded.is_cut(jx, a.shape, axis):
+        elements = Elements(jx, a)
+        places = jx.np.clip(elements.place(_all_indices(jx, a, places, axis)), 0, a.size - 1)
+        return elements.put(a, places, jx.np.broadcast_to(cast(jx, values, a.dtype), shape))
     where: list[Any] = []
     for k, n in enumerate(a.shape):
         where.append(places if k == axis else jx.lax.broadcasted_iota(np.int64, shape, k) if n > 1 else 0)
@@ -86,9 +154,13 @@ def put_flat(a: np.ndarray, indices: np.ndarray, values: np.ndarray, mode: str) 
 @lowers(put_flat, "a", "indices", "values")
 def _put_flat(jx, a, indices, values, mode):
     """The last of several values for one place wins."""
-    flat = a.reshape(-1)
-    places = _within(jx, indices.reshape(-1), flat.shape[0], mode)
+    places = _within(jx, indices.reshape(-1), a.size, mode)
     count = places.shape[0]
+    if is_cut(jx, a):
+        elements = Elements(jx, a)
+        values = jx.np.resize(cast(jx, values.reshape(-1), a.dtype), (count,))
+        return elements.put(a, elements.flat(places), values)
+    flat = a.reshape(-1)
     last = jx.np.full(flat.shape, -1, np.int64).at[places].max(jx.np.arange(count))
     values = cast(jx, values.reshape(-1), a.dtype)
     return jx.np.where(last >= 0, values[last % values.shape[0]], flat).reshape(a.shape)
@@ -106,18 +178,24 @@ def put_masked(a: np.ndarray, mask: np.ndarray, values: np.ndarray, repeats: boo
 
 @lowers(put_masked, "a", "mask", "values")
 def _put_masked(jx, a, mask, values, repeats):
-    mask = mask.reshape(-1) != 0
     values = cast(jx, values.reshape(-1), a.dtype)
     n = values.shape[0]
-    if not n or mask.shape[0] != a.size:
+    if not n or mask.size != a.size:
         raise Refused
+    mask = mask.reshape(a.shape) != 0
     if n == 1:
         chosen = values[0]
     elif repeats:
-        chosen = jx.np.resize(values, (a.size,))
+        place: Any = 0
+        for k, length in enumerate(a.shape):
+            place = place * length + jx.lax.broadcasted_iota(np.int64, a.shape, k)
+        chosen = rows_of(jx, values, place % n, 0)
     else:
-        chosen = values[(jx.np.cumsum(mask) - 1) % n]
-    return jx.np.where(mask, chosen, a.reshape(-1)).reshape(a.shape)
+        from .scans import cumulated
+
+        before = cumulated(jx, mask.reshape(-1).astype(np.int64), 0, "add").reshape(a.shape) - 1
+        chosen = rows_of(jx, values, before % n, 0)
+    return jx.np.where(mask, chosen, a)
 
 
 @lowers(np.choose, "a", "*choices")
@@ -185,11 +263,16 @@ def chosen(a: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
 
 @lowers(chosen, "a", "mask")
 def _chosen(jx, a, mask, size):
+    if is_cut(jx, mask):
+        return jx.sharded.chosen(jx, mask, [a], size)[1]
     return a[_places(jx, mask, size)]
 
 
 def _places(jx: Any, mask: Any, size: int) -> Any:
-    """Places of the `size` true elements of a vector."""
+    """Places of the `size` true elements of a mask, in C order."""
+    if is_cut(jx, mask):
+        return jx.sharded.chosen(jx, mask, [], size)[0]
+    mask = mask.reshape(-1)
     n = mask.shape[0]
     kind = np.int32 if n < 2**31 else np.int64
     before = jx.lax.cumsum(mask.astype(kind), 0)
@@ -205,6 +288,9 @@ def rows_chosen(a: np.ndarray, mask: np.ndarray, size: int, axis: int) -> np.nda
 
 @lowers(rows_chosen, "a", "mask")
 def _rows_chosen(jx, a, mask, size, axis):
+    if jx.sharded.is_cut(jx, a.shape, axis):
+        rows = jx.sharded.chosen(jx, mask, [jx.np.moveaxis(a, axis, 0)], size)[1]
+        return jx.np.moveaxis(rows, 0, axis)
     return jx.np.take(a, _places(jx, mask, size), axis, mode="clip")
 
 
@@ -215,7 +301,7 @@ def places_chosen(mask: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
 
 @lowers(places_chosen, "mask")
 def _places_chosen(jx, mask, size):
-    flat = _places(jx, (mask != 0).reshape(-1), size).astype(np.int64)
+    flat = _places(jx, mask != 0, size).astype(np.int64)
     found = []
     for n in reversed(mask.shape[1:]):
         found.append(flat % n)
@@ -233,6 +319,16 @@ def _repeated(jx, a, counts, size, axis):
     return jx.np.repeat(a, jx.np.broadcast_to(counts, (a.shape[axis],)), axis, total_repeat_length=size)
 
 
+def tallied(jx: Any, at: Any, weights: Any, size: int) -> Any:
+    """The sum of the weights for each of `size` bins; places beyond them count for none."""
+    none = jx.np.zeros(size, weights.dtype)
+    if jx.sharded.is_cut(jx, none.shape, 0):
+        return jx.sharded.rows_put(jx, none, at, weights, "add")
+    if is_cut(jx, at):
+        return jx.sharded.tallied(jx, at, weights, size)
+    return none.at[at].add(weights, mode="drop")
+
+
 def counted(x: np.ndarray, weights: Any, size: int) -> np.ndarray:
     """`bincount` with `size` bins, which are enough."""
     return np.bincount(x, weights, size)
@@ -240,9 +336,8 @@ def counted(x: np.ndarray, weights: Any, size: int) -> np.ndarray:
 
 @lowers(counted, "x", "weights")
 def _counted(jx, x, weights, size):
-    if weights is None:
-        return jx.np.zeros(size, np.int64).at[x].add(1)
-    return jx.np.zeros(size, np.float64).at[x].add(cast(jx, weights, np.float64))
+    w = np.ones((), np.int64) if weights is None else cast(jx, weights, np.float64)
+    return tallied(jx, x, w, size)
 
 
 def sorted_steps(a: np.ndarray, equal_nan: bool) -> tuple[np.ndarray, ...]:
@@ -258,14 +353,15 @@ def sorted_steps(a: np.ndarray, equal_nan: bool) -> tuple[np.ndarray, ...]:
 
 @lowers(sorted_steps, "a")
 def _sorted_steps(jx, a, equal_nan):
-    from .sorting import keys, order_of
+    from .sorting import with_order
 
-    order = order_of(jx, keys(jx, a), 0)
-    s = a[order]
-    new = s[1:] != s[:-1]
+    s, order = with_order(jx, a, 0)
+    # A shift and the first place by itself: joined parts would be gathered where there are several devices.
+    last = jx.lax.pad(s, np.zeros((), s.dtype), [(1, -1, 0)])
+    new = s != last
     if equal_nan and a.dtype.kind in "fc":
-        new = new & ~(jx.np.isnan(s[1:]) & jx.np.isnan(s[:-1]))
-    return s, order, jx.np.concatenate([jx.np.ones((min(1, a.shape[0]),), bool), new])
+        new = new & ~(jx.np.isnan(s) & jx.np.isnan(last))
+    return s, order, new | (jx.lax.iota(np.int32, a.shape[0]) == 0)
 
 
 def ranks(new: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -277,7 +373,12 @@ def ranks(new: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 @lowers(ranks, "new", "order")
 def _ranks(jx, new, order):
-    return jx.np.zeros(order.shape, np.int64).at[order].set(jx.np.cumsum(new) - 1, unique_indices=True)
+    from .scans import cumulated
+
+    numbers = cumulated(jx, new.astype(np.int64), 0, "add") - 1
+    if is_cut(jx, order):
+        return jx.sharded.rows_put(jx, jx.np.zeros(order.shape, np.int64), order, numbers, "max")
+    return jx.np.zeros(order.shape, np.int64).at[order].set(numbers, unique_indices=True)
 
 
 def steps_between(places: np.ndarray, end: int) -> np.ndarray:
@@ -287,7 +388,7 @@ def steps_between(places: np.ndarray, end: int) -> np.ndarray:
 
 @lowers(steps_between, "places")
 def _steps_between(jx, places, end):
-    return jx.np.diff(places, append=end)
+    return jx.lax.pad(places, np.asarray(end, places.dtype), [(-1, 1, 0)]) - places
 
 
 def filled_diagonal(a: np.ndarray, value: np.ndarray, wrap: bool) -> np.ndarray:
@@ -324,4 +425,7 @@ def _updated(jx, a, indices, values, name):
     method = {"add": "add", "multiply": "multiply", "maximum": "max", "minimum": "min"}[name]
     if a.dtype.kind in "bc" and method != "add":
         raise Refused
+    if jx.sharded.is_cut(jx, a.shape, 0):
+        values = jx.np.broadcast_to(values, places.shape + a.shape[1:]) if values.ndim else values
+        return jx.sharded.rows_put(jx, a, places, values, method)
     return getattr(a.at[places], method)(values)

@@ -10,6 +10,8 @@ import numpy as np
 from . import Refused, lowers, no
 from .common import axis_of, flat_axis, joined
 from .elementwise import cast
+from .reductions import largest
+from .selection import rows_of
 
 
 def keys(jx: Any, a: Any) -> list[Any]:
@@ -20,19 +22,34 @@ def keys(jx: Any, a: Any) -> list[Any]:
     return [odd, a.real, a.imag]
 
 
+def together(jx: Any, operands: list[Any], num_keys: int, axis: int) -> list[Any]:
+    """Arrays of one shape, sorted along an axis by the first `num_keys` of them."""
+    if jx.sharded.is_cut(jx, operands[0].shape, axis):
+        return jx.sharded.in_order(jx, operands, num_keys, axis)
+    # Where it is not cut by the rule it may be cut for now, as what was transposed is.
+    operands = [jx.sharded.rested(jx, x) for x in operands]
+    return jx.lax.sort(operands, dimension=axis, is_stable=True, num_keys=num_keys)
+
+
 def in_order(jx: Any, a: Any, axis: int) -> Any:
     """`a` sorted along an axis."""
-    if a.dtype.kind != "c":
-        return jx.lax.sort(a, dimension=axis, is_stable=True)
-    found = jx.lax.sort(keys(jx, a), dimension=axis, is_stable=True, num_keys=3)
-    return jx.lax.complex(found[1], found[2])
+    found = together(jx, keys(jx, a), 3 if a.dtype.kind == "c" else 1, axis)
+    return found[0] if len(found) == 1 else jx.lax.complex(found[1], found[2])
+
+
+def with_order(jx: Any, a: Any, axis: int) -> tuple[Any, Any]:
+    """`a` sorted along an axis, and the indices that sort it."""
+    n, found = a.shape[axis], keys(jx, a)
+    place = jx.lax.broadcasted_iota(np.int32 if n < 2**31 else np.int64, a.shape, axis)
+    *s, order = together(jx, [*found, place], len(found), axis)
+    return s[0] if len(s) == 1 else jx.lax.complex(s[1], s[2]), order.astype(np.int64)
 
 
 def order_of(jx: Any, found: list[Any], axis: int) -> Any:
     """Indices that sort by the keys `found`, the first before the others."""
     n = found[0].shape[axis]
     place = jx.lax.broadcasted_iota(np.int32 if n < 2**31 else np.int64, found[0].shape, axis)
-    return jx.lax.sort([*found, place], dimension=axis, is_stable=True, num_keys=len(found))[-1].astype(np.int64)
+    return together(jx, [*found, place], len(found), axis)[-1].astype(np.int64)
 
 
 def _known(kind: Any, order: Any, stable: Any, kinds: str = "quicksort heapsort mergesort stable") -> None:
@@ -101,9 +118,13 @@ def _pieces(jx: Any, a: Any) -> list[Any]:
     return keys(jx, a)
 
 
-def before(jx: Any, x: Any, y: Any, or_equal: bool) -> Any:
+def before(jx: Any, x: Any, y: Any, or_equal: Any) -> Any:
     """Whether `x` comes before `y` in the order of sorts (or is equal)."""
-    left, right = keys(jx, x), keys(jx, y)
+    return precedes(jx, keys(jx, x), keys(jx, y), or_equal)
+
+
+def precedes(jx: Any, left: list[Any], right: list[Any], or_equal: Any) -> Any:
+    """Whether the keys `left` come before the keys `right`; the first keys decide before the others."""
     answer: Any = or_equal
     for a, b in zip(reversed(left), reversed(right), strict=True):
         less, equal = a < b, a == b
@@ -119,6 +140,8 @@ def before(jx: Any, x: Any, y: Any, or_equal: bool) -> Any:
 def place_of(jx: Any, a: Any, v: Any, right: bool) -> Any:
     """Where the elements of `v` belong in the sorted vector `a`: by bisection, all at once."""
     n = a.shape[0]
+    if jx.sharded.is_cut(jx, a.shape, 0):
+        return jx.sharded.counted(jx, keys(jx, a), keys(jx, v), right)
     low = jx.np.zeros(v.shape, np.int64)
     if not n:
         return low
@@ -138,7 +161,7 @@ def searchsorted(jx, a, v, side="left", sorter=None):
     if sorter is not None:
         if sorter.dtype.kind not in "iu" or sorter.shape != a.shape:
             raise Refused
-        a = a[sorter]
+        a = rows_of(jx, a, sorter.astype(np.int64), 0)
     a, v = joined(jx, a, v)
     return place_of(jx, a, v, side == "right")
 
@@ -163,11 +186,18 @@ def _places(best: str) -> Any:
         no(out)
         whole = axis is None
         shape = [1] * a.ndim if whole else [1 if k == axis_of(axis, a.ndim) else n for k, n in enumerate(a.shape)]
+        if a.dtype.kind == "b":
+            a = a.astype(np.uint8)
+        if (
+            a.ndim > 1
+            and a.size
+            and any(jx.sharded.is_cut(jx, a.shape, k) for k in range(a.ndim) if whole or k == axis % a.ndim)
+        ):
+            found = _cut_place(jx, a, None if whole else axis_of(axis, a.ndim), best)
+            return found.reshape(shape) if keepdims is not np._NoValue and keepdims else found
         a, axis = flat_axis(jx, a, axis)
         if not a.shape[axis]:
             raise Refused
-        if a.dtype.kind == "b":
-            a = a.astype(np.uint8)
         found = (_complex_place if a.dtype.kind == "c" else _place)(jx, a, axis, best)
         return found.reshape(shape) if keepdims is not np._NoValue and keepdims else found
 
@@ -179,14 +209,33 @@ def _place(jx: Any, a: Any, axis: int, best: str) -> Any:
     return getattr(jx.lax, best)(a, axis, np.int32 if n < 2**31 else np.int64).astype(np.int64)
 
 
-def _complex_place(jx: Any, a: Any, axis: int, best: str) -> Any:
+def _best(jx: Any, a: Any, axis: int | None, best: str) -> Any:
+    """Where `a` is NaN, or else where it is the extreme, along an axis or over all."""
     method, worst = (jx.np.max, -np.inf) if best == "argmax" else (jx.np.min, np.inf)
+    if a.dtype.kind != "c":
+        extreme = largest(jx, a, best.removeprefix("arg"), axis, keepdims=True)
+        return (a == extreme) | ((a != a) & (extreme != extreme))
     nan = jx.np.isnan(a)
     real = jx.np.where(nan, worst, a.real)
     first = ~nan & (real == method(real, axis, keepdims=True))
     imag = jx.np.where(first, a.imag, worst)
-    second = first & (imag == method(imag, axis, keepdims=True))
-    return _place(jx, jx.np.where(nan.any(axis, keepdims=True), nan, second).astype(np.uint8), axis, "argmax")
+    found = first & (imag == method(imag, axis, keepdims=True))
+    return jx.np.where(nan.any(axis, keepdims=True), nan, found)
+
+
+def _complex_place(jx: Any, a: Any, axis: int, best: str) -> Any:
+    return _place(jx, _best(jx, a, axis, best).astype(np.uint8), axis, "argmax")
+
+
+def _cut_place(jx: Any, a: Any, axis: int | None, best: str) -> Any:
+    """On several devices: the first position of the best, by two reductions. Neither needs the array in another shape,
+    which a search along a cut axis and one over all axes would."""
+    kind = np.int32 if a.size < 2**31 else np.int64
+    position = np.zeros((), kind)
+    for k in range(a.ndim) if axis is None else (axis,):
+        position = position * kind(a.shape[k]) + jx.lax.broadcasted_iota(kind, a.shape, k)
+    here = jx.np.where(_best(jx, a, axis, best), position, np.iinfo(kind).max)
+    return jx.np.min(here, axis).astype(np.int64)
 
 
 lowers(np.argmax, "a")(_places("argmax"))
@@ -212,4 +261,6 @@ def contained(jx: Any, x: Any, among: Any) -> Any:
     if not n:
         return jx.np.zeros(x.shape, bool)
     among = in_order(jx, among, 0)
+    if jx.sharded.is_cut(jx, among.shape, 0):
+        return (place_of(jx, among, x, True) > place_of(jx, among, x, False)) & (x == x)
     return among[jx.np.minimum(place_of(jx, among, x, False), n - 1)] == x

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from . import Refused, lowers, no
-from .common import NV, axis_of, floating, inexact, joined, part
+from .common import NV, axis_of, concatenated, floating, inexact, joined, part
 from .elementwise import LOWER, cast
+from .products import _product
 from .reductions import _axes, _count, _extreme, _kept, _prod, _sum, mean
-from .sorting import _places, place_of
+from .selection import rows_of, tallied
+from .sorting import _places, place_of, with_order
 
 # Up to so many elements in the shorter operand a convolution is a sum of shifted arrays.
 _SHIFTS_MOST = 64
@@ -60,12 +62,12 @@ def cov(jx, m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweigh
     if not rowvar and m.ndim == 1:
         x = x.reshape(1, -1)
     if y is not None:
-        x = jx.np.concatenate([x, _rows(jx, y, rowvar, kind)], 0)
+        x = concatenated(jx, [x, _rows(jx, y, rowvar, kind)], 0)
     factor = x.shape[1] - ((0 if bias else 1) if ddof is None else ddof)
     if factor <= 0 or not x.shape[0]:
         raise Refused
     x = x - x.mean(1, keepdims=True)
-    c = jx.np.dot(x, x.T.conj(), precision=jx.lax.Precision.HIGHEST) / factor
+    c = _product(jx, "matmul", x, x.T.conj()) / factor
     return c.squeeze()
 
 
@@ -99,7 +101,7 @@ def diff(jx, a, n=1, axis=-1, prepend=NV, append=NV):
             v = jx.np.broadcast_to(v, tuple(1 if k == axis else m for k, m in enumerate(a.shape)))
         pieces.append(v)
     if len(pieces) > 1:
-        a = jx.np.concatenate(joined(jx, *pieces), axis)
+        a = concatenated(jx, joined(jx, *pieces), axis)
     for _ in range(n):
         x, y = part(a, axis, 1, None), part(a, axis, None, max(a.shape[axis] - 1, 0))
         a = x != y if a.dtype.kind == "b" else x - y
@@ -120,7 +122,7 @@ def ediff1d(jx, ary, to_end=None, to_begin=None):
             raise Refused
         v = cast(jx, jx.np.asarray(v), a.dtype).reshape(-1)
         pieces = [v, *pieces] if front else [*pieces, v]
-    return jx.np.concatenate(pieces) if pieces else a[:0]
+    return concatenated(jx, pieces) if pieces else a[:0]
 
 
 def slopes(f: np.ndarray, spacings: list[np.ndarray], axes: tuple[int, ...], edge_order: int) -> Any:
@@ -162,7 +164,7 @@ def _slope(jx: Any, f: Any, h: Any, axis: int, edge_order: int) -> Any:
         first = -(2 * p + q) / (p * (p + q)) * f[0] + (p + q) / (p * q) * f[1] - p / (q * (p + q)) * f[2]
         p, q = steps[-2], steps[-1]
         last = q / (p * (p + q)) * f[-3] - (q + p) / (p * q) * f[-2] + (2 * q + p) / (q * (p + q)) * f[-1]
-    return jx.np.moveaxis(jx.np.concatenate([first[None], inner, last[None]], 0), 0, axis)
+    return jx.np.moveaxis(concatenated(jx, [first[None], inner, last[None]], 0), 0, axis)
 
 
 @lowers(np.trapezoid, "y", "x")
@@ -238,15 +240,15 @@ def interp(jx, x, xp, fp, left=None, right=None, period=None):
             raise Refused
         period = abs(period)
         x, xp = (LOWER["remainder"](jx, v, jx.np.asarray(period, np.float64)) for v in (x, xp))
-        order = jx.np.argsort(xp, stable=True)
-        xp, fp = xp[order], fp[order]
-        xp = jx.np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
-        fp = jx.np.concatenate([fp[-1:], fp, fp[:1]])
+        xp, order = with_order(jx, xp, 0)
+        fp = rows_of(jx, fp, order, 0)
+        xp = concatenated(jx, [xp[-1:] - period, xp, xp[:1] + period])
+        fp = concatenated(jx, [fp[-1:], fp, fp[:1]])
         left = right = None
     n = xp.shape[0]
     j = jx.np.clip(place_of(jx, xp, x, True) - 1, 0, max(n - 2, 0))
-    low, high = fp[j], fp[jx.np.minimum(j + 1, n - 1)]
-    x0, x1 = xp[j], xp[jx.np.minimum(j + 1, n - 1)]
+    low, high = rows_of(jx, fp, j, 0), rows_of(jx, fp, jx.np.minimum(j + 1, n - 1), 0)
+    x0, x1 = rows_of(jx, xp, j, 0), rows_of(jx, xp, jx.np.minimum(j + 1, n - 1), 0)
     width = x1 - x0
     slope = (high - low) / jx.np.where(width == 0, jx.np.ones_like(width), width)
     r = slope * (x - x0) + low
@@ -281,13 +283,13 @@ def histogram(jx, a, bins, range=None, density=None, weights=None):
         raise Refused
     no(range)
     n = bins.shape[0] - 1
-    at = _bin_of(jx, a.reshape(-1), bins)
+    at = _bin_of(jx, a, bins)
     if weights is None:
-        counts = jx.np.zeros(n, np.int64).at[at].add(1, mode="drop")
+        counts = tallied(jx, at, np.ones((), np.int64), n)
     else:
-        w = weights.reshape(-1)
+        w = weights
         wide = w if w.dtype.kind in "iu" else cast(jx, w, np.result_type(w.dtype, np.float64))
-        counts = jx.np.zeros(n, wide.dtype).at[at].add(wide, mode="drop").astype(w.dtype)
+        counts = tallied(jx, at, wide, n).astype(w.dtype)
     if density:
         counts = counts / (bins[1:] - bins[:-1]) / counts.sum()
     return counts, bins
@@ -304,8 +306,8 @@ def _table(jx, x, y, edges, density, weights):
     m, n = ex.shape[0] - 1, ey.shape[0] - 1
     p, q = _bin_of(jx, x, ex), _bin_of(jx, y, ey)
     at = jx.np.where((p < m) & (q < n), p * n + q, m * n)
-    w = jx.np.asarray(1.0, np.float64) if weights is None else cast(jx, weights, np.float64)
-    h = jx.np.zeros(m * n, np.float64).at[at].add(w, mode="drop").reshape(m, n)
+    w = np.ones((), np.float64) if weights is None else cast(jx, weights, np.float64)
+    h = tallied(jx, at, w, m * n).reshape(m, n)
     if density:
         h = h / h.sum() / (ex[1:] - ex[:-1])[:, None] / (ey[1:] - ey[:-1])
     return h

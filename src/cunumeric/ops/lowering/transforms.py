@@ -32,15 +32,54 @@ def _sized(n: Any, length: int) -> int:
     return int(n)
 
 
+_OTHER_NORM = {None: "forward", "backward": "forward", "forward": "backward"}
+
+
 def _one(name: str) -> Any:
     def transform(jx: Any, a: Any, n: Any = None, axis: Any = -1, norm: Any = None, out: Any = None) -> Any:
         no(out)
         axis = axis_of(axis, a.ndim)
         halved = name in ("irfft", "hfft")
         n = _sized(n, 2 * (a.shape[axis] - 1) if halved else a.shape[axis])
-        return getattr(jx.np.fft, name)(_operand(jx, a, name in ("rfft", "ihfft")), n, axis, norm)
+        a = _operand(jx, a, name in ("rfft", "ihfft"))
+        if name == "hfft":
+            return _over(jx, "irfft", a.conj(), [n], [axis], _OTHER_NORM.get(norm, norm))
+        if name == "ihfft":
+            return _over(jx, "rfft", a, [n], [axis], _OTHER_NORM.get(norm, norm)).conj()
+        return _over(jx, name, a, [n], [axis], norm)
 
     return transform
+
+
+def _over(jx: Any, one: str, a: Any, lengths: list[int], axes: list[int], norm: Any) -> Any:
+    """The transform `one` over axes, of which the last is the one that a real transform halves."""
+    if len(set(axes)) < len(axes):
+        first, rest = (-1, slice(0, -1)) if one == "rfft" else (0, slice(1, None))
+        a = _over(jx, _each(one, first == -1), a, [lengths[first]], [axes[first]], norm)
+        return _over(jx, "fft" if one == "rfft" else one, a, lengths[rest], axes[rest], norm)
+    if jx.mesh is not None and a.size and jx.mesh.cut(a.shape) is not None:
+        return jx.sharded.transformed(
+            jx, lambda name, x, n, k: _local(jx, name, x, n, k, norm), one, a, lengths, axes, norm
+        )
+    return _local(jx, one, a, lengths, axes, norm)
+
+
+def _each(one: str, last: bool) -> str:
+    """What the transform `one` is along its last axis, or along another."""
+    return one if last or one in ("fft", "ifft") else {"rfft": "fft", "irfft": "ifft"}[one]
+
+
+def _local(jx: Any, one: str, a: Any, lengths: list[int], axes: list[int], norm: Any) -> Any:
+    """The same of an array that is on one device; axes are distinct."""
+    if len(axes) == 1:
+        return getattr(jx.np.fft, one)(a, lengths[0], axes[0], norm)
+    if len(axes) <= _AXES_MOST:
+        return getattr(jx.np.fft, one + "n")(a, lengths, axes, norm)
+    pairs = list(zip(lengths, axes, strict=True))
+    order = pairs[::-1] if one == "rfft" else pairs
+    for n, axis in order:
+        a = getattr(jx.np.fft, _each(one, axis == axes[-1]))(a, n, axis, norm)
+    return a
 
 
 def _axes(s: Any, axes: Any, ndim: int) -> tuple[int, ...]:
@@ -66,22 +105,7 @@ def _several(name: str) -> Any:
         for k, (n, axis) in enumerate(zip(lengths, axes, strict=True)):
             last = halved and k == len(axes) - 1
             lengths[k] = _sized(n, 2 * (a.shape[axis] - 1) if last else a.shape[axis])
-        a = _operand(jx, a, real and not inverse)
-        if len(axes) <= _AXES_MOST and len(set(axes)) == len(axes):
-            return getattr(jx.np.fft, one + "n")(a, lengths, axes, norm)
-        pairs = list(zip(lengths, axes, strict=True))
-        if not real:
-            for n, axis in reversed(pairs):
-                a = getattr(jx.np.fft, one)(a, n, axis, norm)
-            return a
-        if not inverse:
-            a = jx.np.fft.rfft(a, *pairs[-1], norm)
-            for n, axis in reversed(pairs[:-1]):
-                a = jx.np.fft.fft(a, n, axis, norm)
-            return a
-        for n, axis in pairs[:-1]:
-            a = jx.np.fft.ifft(a, n, axis, norm)
-        return jx.np.fft.irfft(a, *pairs[-1], norm)
+        return _over(jx, one, _operand(jx, a, real and not inverse), lengths, list(axes), norm)
 
     def over_all(jx, a, s=None, axes=None, norm=None, out=None):
         no(out)

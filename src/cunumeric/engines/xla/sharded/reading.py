@@ -13,13 +13,14 @@ def _words(dtype: Any) -> np.dtype:
     return np.dtype(f"u{np.dtype(dtype).itemsize}")
 
 
-def _sum(jx: Any, value: Any, here: Any) -> Any:
+def only_sum(jx: Any, value: Any) -> Any:
+    """The sum over devices of which one has a value and the others have zeros."""
     lax = jx.lax
     if value.dtype.kind == "c":
-        return lax.complex(_sum(jx, value.real, here), _sum(jx, value.imag, here))
+        return lax.complex(only_sum(jx, value.real), only_sum(jx, value.imag))
     words = _words(value.dtype)
     bits = value.astype(words) if value.dtype.kind == "b" else lax.bitcast_convert_type(value, words)
-    total = lax.psum(jx.np.where(here, bits, np.zeros((), words)), jx.mesh.names)
+    total = lax.psum(bits, jx.mesh.names)
     return total.astype(bool) if value.dtype.kind == "b" else lax.bitcast_convert_type(total, value.dtype)
 
 
@@ -38,7 +39,7 @@ def element(jx: Any, value: Any, spec: Any, position: Any) -> Any:
             here &= (k >= 0) & (k < n)
             local.append(jx.np.clip(k, 0, n - 1))
         found = jx.lax.dynamic_slice(block, local, (1,) * block.ndim).reshape(())
-        return _sum(jx, found, here)
+        return only_sum(jx, jx.np.where(here, found, np.zeros((), found.dtype)))
 
     return jx.jax.shard_map(part, mesh=jx.mesh.jax, in_specs=(spec, P()), out_specs=P(), check_vma=False)(
         value, position

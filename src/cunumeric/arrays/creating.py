@@ -1,0 +1,103 @@
+"""Large arrays that an accelerator makes from nothing but numbers: none of their bytes is ever on the host."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from ..graph import record
+from ..ops.lowering import creation
+from ..runtime import lines, residence
+from ..runtime.settings import settings
+from .base import array_of
+from .lowered import Elsewhere, one, way
+
+_MOST = 1 << 56  # NumPy refuses more in its own words
+_REALS = (int, float, np.integer, np.floating)
+
+
+def _large(size: int) -> None:
+    if not size or size < settings.record_min or size > _MOST:
+        raise Elsewhere
+
+
+def _kind(dtype: Any, kinds: str) -> np.dtype:
+    found = np.dtype(dtype)
+    if found.kind not in kinds or not residence.suits(found):
+        raise Elsewhere
+    return found
+
+
+def _number(*values: Any) -> None:
+    if not all(isinstance(v, _REALS) and type(v) is not bool and math.isfinite(v) for v in values):
+        raise Elsewhere
+
+
+def filled(shape: Any, value: Any, dtype: Any, order: str) -> Any:
+    """A new array of `shape` with `value` everywhere, recorded; raises `Elsewhere` where it is NumPy's."""
+    lengths = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in lengths) or order not in ("C", "F"):
+        raise Elsewhere
+    lengths = tuple([int(n) for n in lengths])
+    kind = _kind(dtype, "biufc")
+    _large(math.prod(lengths))
+    residence.ask(lengths, kind)
+    try:
+        value = np.array(value, kind)[()]
+    except (ValueError, OverflowError):
+        raise Elsewhere from None
+    a = residence.reserve(lengths, kind, order)  # type: ignore[arg-type]
+    residence.made_at(a, lines.here())
+    x = array_of(a)
+    if not record.fill(x, value):
+        raise Elsewhere
+    return x
+
+
+@way(np.zeros)
+def zeros(shape, dtype=float, order="C"):
+    return filled(shape, 0, float if dtype is None else dtype, order)
+
+
+@way(np.arange)
+def arange(start, stop=None, step=1, dtype=None):
+    if stop is None:
+        start, stop = 0, start
+    _number(start, stop, step)
+    n = math.ceil((stop - start) / step) if step else 0
+    _large(max(n, 0))
+    none: Any = (start, start + 0 * stop, step, dtype)
+    kind = _kind(np.arange(*none).dtype, "iuf")
+    first = kind.type(start)  # NumPy's step is the distance of the first two
+    return one(creation.steps, n, first.item(), (kind.type(start + step) - first).item(), kind)
+
+
+@way(np.linspace)
+def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
+    _number(start, stop)
+    n = operator.index(num)
+    _large(n)
+    wide = np.result_type(np.asarray(start), np.asarray(stop), float(n))
+    kind = _kind(wide if dtype is None else dtype, "iuf")
+    step = wide.type(np.subtract(stop, start, dtype=wide)) / wide.type(n - 1 if endpoint else n)
+    if retstep or axis not in (0, -1) or not step or wide != np.float64:
+        raise Elsewhere
+    return one(creation.spaced, n, float(start), float(step), float(stop) if endpoint else None, wide, kind)
+
+
+@way(np.eye)
+def eye(N, M=None, k=0, dtype=float, order="C"):
+    n = operator.index(N)
+    m = n if M is None else operator.index(M)
+    if n < 1 or m < 1 or order != "C":
+        raise Elsewhere
+    _large(n * m)
+    return one(creation.diagonal_ones, n, m, operator.index(k), _kind(dtype, "biufc"))
+
+
+@way(np.identity)
+def identity(n, dtype=None):
+    return eye(n, dtype=float if dtype is None else dtype)
