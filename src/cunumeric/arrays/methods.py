@@ -495,12 +495,17 @@ def __len__(self):
     return shape[0]
 
 
+# So many elements of what is on the device are read one by one, rather than all of its memory at once.
+_FEW = 64
+
+
 @method
 def __iter__(self):
-    a = host(self, writes=False)
-    if a.ndim == 0:
+    if self.ndim == 0:
         raise TypeError("iteration over a 0-d array")
-    return (self[i] for i in range(len(a)))
+    if not residence.accelerated or (self.ndim == 1 and self.size > _FEW):
+        host(self, writes=False)  # its elements will be read one by one
+    return (self[i] for i in range(len(self)))
 
 
 @method

@@ -44,8 +44,7 @@ def test_every_row_gives_what_numpy_gives():
 
 
 TOPICS = (
-    "arguments bounds canaries channel_flow copies fork given grouped ingest loops memory parts scalars sharing "
-    "temporaries"
+    "arguments bounds canaries channel_flow copies fork given ingest loops memory parts scalars sharing temporaries"
 ).split()
 
 

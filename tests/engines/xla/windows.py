@@ -53,7 +53,7 @@ def assert_flushes(n: int) -> Iterator[None]:
 
 def grouped() -> None:
     """Running sums and products by groups, which only GPUs take, are NumPy's."""
-    from cunumeric.ops.lowering import grouped as way
+    from cunumeric.engines.xla.sharded import grouped as way
 
     suits, least = way.suits, way._FROM
     way.suits, way._FROM = (lambda jx, a, axis: axis == a.ndim - 1), 16

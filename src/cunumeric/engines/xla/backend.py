@@ -35,6 +35,11 @@ def modules() -> Modules:
     if settings.paper:  # so many devices, of which none will run anything
         count = f"--xla_force_host_platform_device_count={settings.paper}"
         os.environ.update(JAX_PLATFORMS="cpu", XLA_FLAGS=f"{os.environ.get('XLA_FLAGS', '')} {count}")
+    if ranks.size > 1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        # The processor's devices would begin collectives that do not depend on each other in any order, and could wait
+        # for each other for ever.
+        order = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {order}".strip()
     import jax
     import jax.numpy
     import jax.scipy

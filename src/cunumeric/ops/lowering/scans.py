@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Refused, grouped, lowers, no
+from . import Refused, lowers, no
 from .common import NV, axis_of, concatenated, flat_axis, fold, part
 from .elementwise import LOWER, cast
 from .reductions import _axes, _kept, accumulator
@@ -24,8 +24,6 @@ def cumulated(jx: Any, a: Any, axis: int, name: str) -> Any:
     wide = a.astype(np.float32) if a.dtype == np.float16 else a
     if a.ndim and jx.sharded.is_cut(jx, a.shape, axis):
         return jx.sharded.running(jx, wide, axis, name).astype(a.dtype)
-    if a.ndim and grouped.suits(jx, a, axis):
-        return grouped.running(jx, wide, name).astype(a.dtype)
     f = jx.lax.cumsum if name == "add" else jx.lax.cumprod
     return f(wide, axis).astype(a.dtype) if a.ndim else a
 

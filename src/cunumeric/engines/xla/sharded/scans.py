@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ....ops.lowering import grouped
+from . import grouped
 from .spread import Spread, cropped, mapped, passed, rank
 
 # Gathering so many values costs less than a second exchange.

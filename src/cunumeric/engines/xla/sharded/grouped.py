@@ -1,13 +1,13 @@
-"""Running sums and products on a GPU: sums of groups of eight, the running sums of those, and then each group.
+"""Running sums and products of a device's part on a GPU: sums of groups of eight, the running sums of those, and then
+each group.
 
-It reads twice and writes once, where XLA's own scan passes over the operand three times (one H200, 134 million doubles:
-1.07 ms instead of 1.30). The grouping is that of Blelloch, "Prefix sums and their applications" (1990); sums are more
-exact than one after the other.
+What other devices hand over joins the sums of groups, so it costs no pass over the elements, as it does beside XLA's
+own scan (two H200, 268 million doubles: 1.66 ms instead of 2.09). The grouping is that of Blelloch, "Prefix sums and
+their applications" (1990); sums are more exact than one after the other.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -36,8 +36,7 @@ def running(jx: Any, a: Any, name: str, carry: Callable[[Any], Any] | None = Non
     sides = [(0, 0, 0)] * last
     even = lax.pad(a, neutral, [*sides, (0, -n % _GROUP, 0)]) if n % _GROUP else a
     groups = even.reshape(*a.shape[:-1], -1, _GROUP)
-    # Not as a reduction: over lines of eight it takes twice as long.
-    sums = functools.reduce(join, [groups[..., k] for k in range(_GROUP)])
+    sums = reduce(groups, -1, dtype=a.dtype)
     before = lax.pad(running(jx, sums, name), neutral, [*sides, (1, -1, 0)])
     if carry is not None:
         before = join(before, jx.np.broadcast_to(carry(reduce(sums, -1, dtype=a.dtype, keepdims=True)), before.shape))
