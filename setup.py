@@ -21,9 +21,13 @@ def extension(name: str, *parts: str) -> Extension:
 
 setup(
     ext_modules=[
-        extension("arrays/_fast", "arrays/_fast.h", "arrays/_functions.h", "runtime/_slots.h"),
-        extension("arrays/_recording", "runtime/_slots.h"),
-        extension("engines/host/_tiles"),
+        extension("arrays/_fast", "arrays/_fast.h", "arrays/_functions.h", "arrays/_recorded.h", "runtime/_slots.h"),
+        extension("arrays/_recording", "arrays/_gate.h", "arrays/_recorded.h", "runtime/_slots.h"),
+        extension(
+            "engines/host/_tiles",
+            *[f"engines/host/_{part}.h" for part in ("form", "loops", "program", "work")],
+            "runtime/_slots.h",
+        ),
         extension("engines/xla/_recipe", "runtime/_slots.h"),
         extension("runtime/_shelf"),
     ]

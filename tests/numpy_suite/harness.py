@@ -218,7 +218,7 @@ class StandIn(types.ModuleType):
         held = self.__dict__
         held["_stand_in_for"] = real
         held["_redirect"] = redirect
-        for name, value in vars(real).items():
+        for name, value in list(vars(real).items()):  # twins may import what enters itself here
             # Modules wait until asked for: following them here would walk the whole package.
             if not isinstance(value, types.ModuleType) and name != "__getattr__":
                 held[name] = redirect.twin(value)

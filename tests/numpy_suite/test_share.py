@@ -13,12 +13,18 @@ RUN = Path(__file__).with_name("run.py")
 SHARE = "0.1"
 
 
-@pytest.mark.parametrize("config", ["default", "forced", "compiled"])
+# The accelerator's engine compiles a program for nearly every test: a share of one folder, which collects quickly.
+XLA = ["--folder", "lib/tests", "--share", "0.04"]
+
+
+@pytest.mark.parametrize("config", ["default", "forced", "compiled", "xla"])
 def test_share_of_numpys_tests(config):
     if config == "compiled":
         pytest.importorskip("llvmlite", reason="the extra `compiled` is not installed")
+    if config == "xla":
+        pytest.importorskip("jax", reason="the extra `xla` is not installed")
     done = subprocess.run(
-        [sys.executable, str(RUN), "--config", config, "--share", SHARE],
+        [sys.executable, str(RUN), "--config", config, *(XLA if config == "xla" else ["--share", SHARE])],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

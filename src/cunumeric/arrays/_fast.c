@@ -333,6 +333,48 @@ typedef struct {
 } Called;
 
 static PyObject *python_call;  /* ufunc.__call__ */
+static Warm *warm;
+static NewResult *new_result;
+static Recorded *recorded;     /* NULL: there is no recording in C, or it is an accelerator's */
+
+/* What NumPy's `kernel` gave for `args` as our user may have it; takes the reference of `r`. */
+static PyObject *finish_call(PyObject *r, PyObject *const *args, Py_ssize_t n, PyObject *names)
+{
+    if (r != NULL && names == NULL && n <= 2 && PyArray_CheckExact(r) && PyArray_BASE((PyArrayObject *)r) == NULL &&
+        PyArray_TYPE((PyArrayObject *)r) != NPY_OBJECT && Py_REFCNT(r) == 1) {
+        return wrap(r, Py_None);  /* new, and nobody's output */
+    }
+    return r == NULL ? NULL : finish(r, args, n, names);
+}
+
+/* A call on arrays that are not small, or while something waits: recorded, or NumPy's at once where that is not worth
+ * it; NULL without an error: Python has to do it. */
+static PyObject *call_large(PyObject *f, PyObject *kernel, PyObject *const *args, Py_ssize_t n)
+{
+    Verdict verdict = {0, NULL};
+    PyObject *row = FIELD(f, at_row), *inner[5] = {NULL}, *r;
+    if (recorded == NULL || row == NULL || row == Py_None || n > 3) {
+        return NULL;
+    }
+    r = recorded(row, args, (int)n, 0, &verdict);
+    if (r != NULL || PyErr_Occurred() || !verdict.at_once) {
+        return r;
+    }
+    for (Py_ssize_t k = 0; k < n; k++) {
+        inner[k + 1] = Py_NewRef(Py_TYPE(args[k]) == array_type ? FIELD(args[k], at_a) : args[k]);
+    }
+    Py_ssize_t all = n;
+    if (verdict.known != NULL && warm(verdict.known)) { /* seen before, so there is no output among the arguments */
+        inner[++all] = new_result(verdict.known);
+    }
+    if (all == n || inner[all] != NULL) {
+        r = PyObject_Vectorcall(kernel, inner + 1, all | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    for (Py_ssize_t k = 1; k <= all; k++) {
+        Py_XDECREF(inner[k]);
+    }
+    return all > n ? wrap(r, Py_None) : finish_call(r, args, n, NULL);
+}
 
 static PyObject *call_ufunc(PyObject *f, PyObject *const *args, size_t nargsf, PyObject *names)
 {
@@ -358,11 +400,10 @@ static PyObject *call_ufunc(PyObject *f, PyObject *const *args, size_t nargsf, P
             Py_DECREF(inner[k--]);
         }
         if (fast) {
-            if (r != NULL && names == NULL && n <= 2 && PyArray_CheckExact(r) && PyArray_BASE((PyArrayObject *)r) == NULL &&
-                PyArray_TYPE((PyArrayObject *)r) != NPY_OBJECT && Py_REFCNT(r) == 1) {
-                return wrap(r, Py_None);  /* new, and nobody's output */
-            }
-            return r == NULL ? NULL : finish(r, args, n, names);
+            return finish_call(r, args, n, names);
+        }
+        if (all == n && ((r = call_large(f, kernel, args, n)) != NULL || PyErr_Occurred())) {
+            return r;
         }
     }
     inner[1] = f;
@@ -446,12 +487,13 @@ static int take_name(PyObject *type, const char *name, void *function)
     }
 
 /* accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again, runtime.memory.ways,
- * the type of an accelerator's memory or None) */
+ * the type of an accelerator's memory or None, recording in C for the host or None) */
 static PyObject *accelerate(PyObject *self, PyObject *args)
 {
-    PyObject *arrays, *ufuncs, *list, *out, *from, *again, *shelf, *remote;
-    if (!PyArg_ParseTuple(args, "O!O!O!O!OOOO", &PyType_Type, &arrays, &PyType_Type, &ufuncs, &PyList_Type, &list,
-                          &PyDict_Type, &out, &from, &again, &shelf, &remote)) {
+    PyObject *arrays, *ufuncs, *list, *out, *from, *again, *shelf, *remote, *recording;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!OOOOO", &PyType_Type, &arrays, &PyType_Type, &ufuncs, &PyList_Type, &list,
+                          &PyDict_Type, &out, &from, &again, &shelf, &remote,
+                          &recording)) {
         return NULL;
     }
     if (array_type != NULL) {
@@ -461,7 +503,8 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     at_a = offset_of(arrays, "_a");
     at_b = offset_of(arrays, "_b");
     Py_ssize_t at = offset_of(ufuncs, "_kernel");
-    if (at_a < 0 || at_b < 0 || at < 0) {
+    at_row = offset_of(ufuncs, "_row");
+    if (at_a < 0 || at_b < 0 || at < 0 || at_row < 0) {
         return NULL;
     }
     python_getitem = PyObject_GetAttrString(arrays, "__getitem__");
@@ -498,6 +541,12 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
         void **ways = PyCapsule_GetPointer(shelf, "cunumeric.shelf");
         new_array = (NewArray)ways[0];
         note_memory = (NoteMemory)ways[1];
+    }
+    if (PyCapsule_IsValid(recording, "cunumeric.recorded")) {
+        void **ways = PyCapsule_GetPointer(recording, "cunumeric.recorded");
+        recorded = (Recorded *)ways[0];
+        warm = (Warm *)ways[1];
+        new_result = (NewResult *)ways[2];
     }
     PyNumberMethods *n = array_type->tp_as_number;
     TAKE_BINARY(add, "add")
@@ -543,11 +592,12 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
 
 static PyObject *set_limits(PyObject *self, PyObject *args)
 {
-    Py_ssize_t record, kernel;
-    if (!PyArg_ParseTuple(args, "nn", &record, &kernel)) {
+    Py_ssize_t record, kernel, function;
+    if (!PyArg_ParseTuple(args, "nnn", &record, &kernel, &function)) {
         return NULL;
     }
     limit = record;
+    function_limit = function;
     kernel_limit = kernel < record ? kernel : record;  /* some functions are recorded, or have a kernel */
     Py_RETURN_NONE;
 }
@@ -557,7 +607,7 @@ static PyMethodDef methods[] = {
     {"function", make_function, METH_VARARGS,
      "function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None)"},
     {"set_limits", set_limits, METH_VARARGS,
-     "set_limits(elements of what is not small, elements of what a parallel kernel is asked for)"},
+     "set_limits(elements of what is not small, of what a parallel kernel is asked for, of what functions of Python record)"},
     {NULL, NULL, 0, NULL},
 };
 

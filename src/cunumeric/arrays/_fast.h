@@ -9,16 +9,18 @@
 #include <structmember.h>
 #include <numpy/arrayobject.h>
 #include "../runtime/_slots.h"
+#include "_recorded.h"
 
 static PyTypeObject *array_type;   /* the array class */
 static PyTypeObject *array_meta;   /* its metaclass */
 static PyTypeObject *remote_type;  /* of memory that an accelerator may hold; NULL where there is none */
 static PyTypeObject *ufunc_type;   /* the ufunc class */
-static Py_ssize_t at_kernel;       /* offset of its slot _kernel */
+static Py_ssize_t at_kernel, at_row; /* offsets of its slots _kernel and _row */
 static Py_ssize_t at_a, at_b;      /* offsets of its slots _a and _b */
 static PyObject *pending;          /* the list of recorded work */
 static PyObject *handed;           /* memory that was handed out, and may come back as a result: base._handed */
 static npy_intp limit;             /* results of this many elements are not small */
+static npy_intp function_limit;    /* from this many elements on functions other than ufuncs ask to be recorded */
 static npy_intp kernel_limit;      /* from this many elements on a parallel kernel is asked */
 static PyObject *python_wrap_from, *python_again;
 

@@ -337,7 +337,7 @@ static int is_pythons(Function *f, PyObject *const *args, Py_ssize_t n, Py_ssize
 /* Whether `a`, as given to NumPy, is large enough for the Python function. */
 static inline int is_large(Function *f, PyObject *a)
 {
-    npy_intp least = f->rule == BELOW_KERNEL ? kernel_limit : limit;
+    npy_intp least = f->rule == BELOW_KERNEL ? kernel_limit : function_limit;
     return (f->rule == BELOW_KERNEL || f->rule == BELOW_RECORD) && PyArray_CheckExact(a) &&
            PyArray_SIZE((PyArrayObject *)a) >= least;
 }

@@ -1,7 +1,10 @@
-/* Recording for an accelerator without a Python frame: elementwise operators, basic indexing and slice assignment.
+/* Recording without a Python frame: elementwise operators, basic indexing and slice assignment, for both engines.
  *
  * Every function here does what `graph/record.py` and `arrays/indexing.py` do, for the cases that are common and have
- * been seen before (`signatures`), and leaves everything else to them: a NULL without an error means that. */
+ * been seen before (`signatures`), and leaves everything else to them: a NULL without an error means that.
+ *
+ * The host's engine (`host`) asks for more: nodes of one shape, a listener for floating-point flags, whether recording
+ * is worth it at all (`window.company`), and the lock of the window, because a thread may be recording in Python. */
 #define PY_SSIZE_T_CLEAN
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #include <Python.h>
@@ -9,23 +12,29 @@
 #include <numpy/arrayobject.h>
 #include <numpy/arrayscalars.h>
 #include "../runtime/_slots.h"
+#include "_gate.h"
+#include "_recorded.h"
 
-static PyTypeObject *array_type, *node_type, *leaf_type, *store_type, *remote_type, *deferred_type;
+static PyTypeObject *array_type, *node_type, *leaf_type, *store_type, *remote_type, *deferred_type, *lease_type, *ear_type,
+    *traffic_type;
 static PyObject *pending, *memory, *leaves, *exposed, *signatures; /* of the window */
 static PyObject *window;                                           /* the window module's dictionary */
-static PyObject *loops_saw, *cut_window, *traffic_of, *kinds_heard, *loops;
+static PyObject *loops_saw, *flush, *kinds_heard, *loops;
 static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
 static PyObject *s_lingering, *s_running, *s_sequence, *s_filters, *s_show;
-static PyObject *square;
+static PyObject *square, *company, *period, *full, *crowd, *taking, *copying;
+static PyObject *s_name, *s_lock, *s_empty;
 static npy_intp limit, window_limit, kept_from; /* bytes from which a node keeps the line that recorded it */
-static PyObject *house;
-static int eager;
+static PyObject *house, *cut_window;
+static int eager, host;
 
 #define WARN_ON_WRITE (1u << 31) /* NumPy keeps this flag to itself */
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
 static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
-static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores;
+static Py_ssize_t ear_code, ear_kinds, ear_at, ear_namespace, row_cost, row_kernel, company_alone, company_passed, period_cut, crowd_entered,
+    crowd_checked;
+static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores, traffic_owner;
 enum { N_ARGS, N_DTYPE, N_ERRORS, N_HANDLE, N_HAZARD, N_ITEMSIZE, N_LINE, N_NBYTES, N_NDIM, N_NEEDED, N_PLACE, N_ROW,
        N_SEQ, N_SHAPE, N_SIZE, N_STRIDES, N_COUNT };
 static const char *const node_names[N_COUNT] = {"args", "dtype", "errors", "handle", "hazard", "itemsize", "line",
@@ -41,13 +50,31 @@ static inline void set(PyObject *x, Py_ssize_t at, PyObject *v) /* takes the ref
     Py_XDECREF(old);
 }
 
+/* As in graph/record.py, graph/window.py and runtime/memory.py. */
+#define MIDDLING (1 << 21)
+#define ASK_FROM (1 << 30)
+#define ALONE 6
+#define PROBE 128
+#define SHELVED_FROM (256 * 1024)
+
+/* An object of one of the window's classes. The collector need not look at it: it dies with the window. */
+static PyObject *make(PyTypeObject *type)
+{
+    PyObject *x = type->tp_alloc(type, 0);
+    if (x != NULL && host) {
+        PyObject_GC_UnTrack(x);
+    }
+    return x;
+}
+
 static int open_gate(void)
 {
     return !eager && PyDict_GetItem(window, s_lingering) == Py_None && PyDict_GetItem(window, s_running) == Py_False;
 }
 
-/* The array at the end of the chain of bases, if its memory is a remote's that nobody outside can reach; else NULL. */
-static PyArrayObject *remote_owner(PyObject *a)
+/* The array at the end of the chain of bases, if its memory is ours (a remote's, with an accelerator) and nobody outside
+ * can reach it; else NULL. */
+static PyArrayObject *owner_of(PyObject *a)
 {
     PyArrayObject *owner = (PyArrayObject *)a;
     PyObject *b = PyArray_BASE(owner);
@@ -55,7 +82,7 @@ static PyArrayObject *remote_owner(PyObject *a)
         owner = (PyArrayObject *)b;
         b = PyArray_BASE(owner);
     }
-    if (b == NULL || Py_TYPE(b) != remote_type) {
+    if (host ? b != NULL && Py_TYPE(b) != lease_type : b == NULL || Py_TYPE(b) != remote_type) {
         return NULL;
     }
     if (PyDict_GET_SIZE(exposed)) {
@@ -134,7 +161,7 @@ static PyObject *leaf_of(PyObject *a, PyArrayObject *owner)
     if (leaf != NULL) {
         Py_INCREF(leaf);
     }
-    else if (!PyErr_Occurred() && (leaf = leaf_type->tp_alloc(leaf_type, 0)) != NULL) {
+    else if (!PyErr_Occurred() && (leaf = make(leaf_type)) != NULL) {
         set(leaf, leaf_offset, PyLong_FromSsize_t(PyArray_BYTES((PyArrayObject *)a) - PyArray_BYTES(owner)));
         set(leaf, leaf_a, Py_NewRef(a));
         set(leaf, leaf_origin, Py_NewRef(Py_None));
@@ -144,8 +171,14 @@ static PyObject *leaf_of(PyObject *a, PyArrayObject *owner)
         }
     }
     if (leaf != NULL && !PyDict_Contains(memory, id)) {
-        PyObject *traffic = PyObject_CallOneArg(traffic_of, (PyObject *)owner);
-        if (traffic == NULL) {
+        PyObject *traffic = make(traffic_type), *stores = traffic == NULL ? NULL : PyList_New(0);
+        if (stores != NULL) {
+            set(traffic, traffic_owner, Py_NewRef((PyObject *)owner));
+            set(traffic, traffic_stores, stores);
+            set(crowd, crowd_entered, PyLong_FromSsize_t(PyLong_AsSsize_t(FIELD(crowd, crowd_entered)) +
+                                                         PyArray_NBYTES(owner)));
+        }
+        if (stores == NULL || PyDict_SetItem(memory, id, traffic) < 0) {
             Py_CLEAR(leaf);
         }
         Py_XDECREF(traffic);
@@ -154,6 +187,24 @@ end:
     Py_XDECREF(key);
     Py_XDECREF(id);
     return leaf;
+}
+
+/* The recorded traffic of `owner`'s memory, borrowed; NULL: none. */
+static PyObject *traffic_on(PyArrayObject *owner)
+{
+    if (!PyDict_GET_SIZE(memory)) {
+        return NULL;
+    }
+    PyObject *id = PyLong_FromVoidPtr(owner), *found = id == NULL ? NULL : PyDict_GetItemWithError(memory, id);
+    Py_XDECREF(id);
+    PyErr_Clear();
+    return found;
+}
+
+static int written(PyArrayObject *owner)
+{
+    PyObject *traffic = traffic_on(owner);
+    return traffic != NULL && PyList_GET_SIZE(FIELD(traffic, traffic_stores)) > 0;
 }
 
 static PyObject *next_sequence(void)
@@ -241,6 +292,9 @@ static int enter(PyObject *item)
         return -1;
     }
     PyObject *r;
+    if (host) {
+        return 0; /* see `finish` */
+    }
     if (!saw(item)) {
         r = PyObject_CallOneArg(loops_saw, item);
         if (r == NULL) {
@@ -251,9 +305,71 @@ static int enter(PyObject *item)
     return 0;
 }
 
+/* Whether `mark` is that of a recording (`window._mark`). */
+static int marked(PyObject *item, PyObject *mark)
+{
+    PyObject *first = PyTuple_GET_ITEM(mark, 0), *second = PyTuple_GET_ITEM(mark, 1);
+    if (Py_TYPE(item) == node_type) {
+        return first == NODE(item, N_ROW) && PyObject_RichCompareBool(second, NODE(item, N_SHAPE), Py_EQ) == 1;
+    }
+    PyObject *leaf = FIELD(item, store_destination), *shape = dims((PyArrayObject *)FIELD(leaf, leaf_a));
+    PyObject *offset = PyLong_FromSsize_t(PyArray_BYTES((PyArrayObject *)FIELD(leaf, leaf_a)) -
+                                          PyArray_BYTES((PyArrayObject *)FIELD(leaf, leaf_owner)));
+    int same = shape != NULL && offset != NULL && PyObject_RichCompareBool(first, shape, Py_EQ) == 1 &&
+               PyObject_RichCompareBool(second, offset, Py_EQ) == 1;
+    Py_XDECREF(shape);
+    Py_XDECREF(offset);
+    PyErr_Clear();
+    return same;
+}
+
+/* On the host the window ends with an item (`window.full`), once the operation is recorded as a whole; -1: an error. */
+static int finish(void)
+{
+    Py_ssize_t size = PyList_GET_SIZE(pending);
+    int crowded = host && PyLong_AsSsize_t(FIELD(crowd, crowd_entered)) >= PyLong_AsSsize_t(FIELD(crowd, crowd_checked));
+    if (!host || (size < window_limit && !crowded)) {
+        return 0;
+    }
+    PyObject *cut = FIELD(period, period_cut), *r;
+    Py_ssize_t n = crowded ? 0 : PyTuple_GET_SIZE(cut);
+    for (Py_ssize_t k = 1; size < 2 * window_limit && k <= n && k <= size; k++) {
+        if (!marked(PyList_GET_ITEM(pending, size - k), PyTuple_GET_ITEM(cut, n - k))) {
+            return 0; /* not where the last one ended */
+        }
+    }
+    r = PyObject_CallNoArgs(full);
+    int ends = r == NULL ? -1 : PyObject_IsTrue(r);
+    Py_XDECREF(r);
+    if (ends > 0) {
+        r = PyObject_CallNoArgs(flush);
+        ends = r == NULL ? -1 : 0;
+        Py_XDECREF(r);
+    }
+    return ends;
+}
+
+/* Take the lock of the window: 1; 0: another thread has it. With an accelerator the interpreter's own lock does. */
+static int lock(void)
+{
+    PyObject *g = host ? PyDict_GetItem(window, s_lock) : NULL; /* another one after a fork */
+    return g == NULL || take((Gate *)g, 0) > 0;
+}
+
+static void unlock(void)
+{
+    PyObject *g = host ? PyDict_GetItem(window, s_lock) : NULL;
+    if (g != NULL) {
+        give((Gate *)g);
+    }
+}
+
 /* Run the window if it has come to its end (`window.cut`); -1: an error. */
 static int cut(void)
 {
+    if (host) {
+        return 0;
+    }
     if (FIELD(loops, loops_cutting) == Py_True && open_gate()) {
         PyObject *r = PyObject_CallNoArgs(cut_window);
         if (r == NULL) {
@@ -272,33 +388,35 @@ static int is_word(PyObject *v)
 
 /* Whether operations that can raise a floating-point flag may be recorded now (`warning.kinds_heard`). The answer is
  * remembered for as long as the error state, the filters of warnings and what shows them are the same objects. */
-static int may_flag(void)
+static PyObject *may_flag(void)
 {
-    static PyObject *known[4];
+    static PyObject *known[4], *kinds;
     static Py_ssize_t known_size = -1;
     PyObject *now[4] = {NULL, PyDict_GetItem(filters, s_filters), NULL, PyDict_GetItem(filters, s_show)};
     if (now[1] == NULL || !PyList_Check(now[1]) || PyContextVar_Get(state, Py_None, &now[0]) < 0) {
         PyErr_Clear();
-        return 0;
+        return NULL;
     }
     Py_DECREF(now[0]); /* the variable holds it */
     Py_ssize_t size = PyList_GET_SIZE(now[1]);
     now[2] = size ? PyList_GET_ITEM(now[1], 0) : NULL;
     if (size == known_size && memcmp(now, known, sizeof now) == 0) {
-        return 1;
+        return kinds;
     }
-    PyObject *kinds = PyObject_CallNoArgs(kinds_heard);
-    int may = kinds != NULL && kinds != Py_None;
-    Py_XDECREF(kinds);
-    PyErr_Clear();
-    if (may) {
+    known_size = -1;
+    Py_XSETREF(kinds, PyObject_CallNoArgs(kinds_heard));
+    if (kinds == NULL || kinds == Py_None) {
+        PyErr_Clear();
+        return NULL;
+    }
+    else {
         known_size = size;
         for (int k = 0; k < 4; k++) {
             Py_XINCREF(now[k]);
             Py_XSETREF(known[k], now[k]);
         }
     }
-    return may;
+    return kinds;
 }
 
 /* `lines.here()`: the code and the position of the innermost frame that is not this package's; None without one. */
@@ -325,13 +443,59 @@ static PyObject *here(void)
     return found == NULL ? Py_NewRef(Py_None) : found;
 }
 
-/* `row` on the arguments, recorded; `scalars`: also where the result has no dimensions. */
-static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int scalars)
+/* Who hears of the flags of an operation: the user's line that records it (`warning.Ear`). */
+static PyObject *ear_of(PyObject *kinds)
 {
-    PyObject *key = NULL, *given = NULL, *node = NULL, *x = NULL, *inner[3];
+    PyFrameObject *frame = PyEval_GetFrame();
+    Py_XINCREF(frame);
+    while (frame != NULL) {
+        PyObject *globals = PyFrame_GetGlobals(frame), *name = PyDict_GetItem(globals, s_name);
+        const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+        PyFrameObject *back = text != NULL && strncmp(text, "cunumeric.", 10) == 0 ? PyFrame_GetBack(frame) : NULL;
+        Py_DECREF(globals);
+        if (back == NULL) {
+            break;
+        }
+        Py_SETREF(frame, back);
+    }
+    PyObject *ear = frame == NULL ? NULL : make(ear_type);
+    if (ear != NULL) {
+        set(ear, ear_kinds, Py_NewRef(kinds));
+        set(ear, ear_code, (PyObject *)PyFrame_GetCode(frame));
+        set(ear, ear_at, PyLong_FromLong(PyFrame_GetLasti(frame)));
+        set(ear, ear_namespace, PyFrame_GetGlobals(frame));
+    }
+    Py_XDECREF(frame);
+    return ear;
+}
+
+/* `window.company.expected`. */
+static int expected(void)
+{
+    if (PyLong_AsLong(FIELD(company, company_alone)) < ALONE) {
+        return 1;
+    }
+    long passed = PyLong_AsLong(FIELD(company, company_passed)) + 1;
+    set(company, company_passed, PyLong_FromLong(passed % PROBE));
+    return passed % PROBE == 0;
+}
+
+/* Whether dtypes that are equal are the same: `long` and `longlong` are not. */
+static int usual(PyArray_Descr *d)
+{
+    return d->type_num != NPY_LONGLONG && d->type_num != NPY_ULONGLONG && d->byteorder != '>' &&
+           PyDataType_METADATA(d) == NULL;
+}
+
+/* `row` on the arguments as a node that is not in the window yet; `scalars`: also where the result has no dimensions.
+ * `verdict` is set where it is not worth recording, and NumPy may run it at once. */
+static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict)
+{
+    PyObject *key = NULL, *given = NULL, *node = NULL, *inner[3];
     PyArrayObject *owners[3];
-    int worth = 0;
-    if (n > 3 || cut() < 0 || !open_gate()) {
+    npy_intp size = -1; /* of all operands; -2: they differ */
+    int worth = 0, touched = 0;
+    if (n > 3 || !open_gate()) {
         return NULL;
     }
     key = PyTuple_New(1 + 2 * n);
@@ -361,12 +525,22 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int sc
             else {
                 PyArrayObject *view = (PyArrayObject *)a;
                 if (!PyArray_CheckExact(a) || !PyArray_NDIM(view) || !PyArray_ISALIGNED(view) || !descending(view) ||
-                    (owners[k] = remote_owner(a)) == NULL) {
+                    (owners[k] = owner_of(a)) == NULL) {
                     goto slow;
                 }
-                worth |= PyArray_SIZE(view) >= limit || FIELD(PyArray_BASE(owners[k]), remote_home) == Py_False;
+                if (host) {
+                    touched |= traffic_on(owners[k]) != NULL;
+                    size = size == -1 || size == PyArray_SIZE(view) ? PyArray_SIZE(view) : -2;
+                }
+                else {
+                    worth |= PyArray_SIZE(view) >= limit || FIELD(PyArray_BASE(owners[k]), remote_home) == Py_False;
+                }
                 first = dims(view);
                 second = (PyObject *)PyArray_DESCR(view);
+            }
+            if (host && !usual((PyArray_Descr *)second)) {
+                Py_XDECREF(first);
+                goto slow;
             }
         }
         else if (is_word(v)) {
@@ -385,12 +559,32 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int sc
         PyTuple_SET_ITEM(key, 2 + 2 * k, Py_NewRef(second));
     }
     /* (shape, dtype, size, dtypes of the operands, whether floating-point flags may be heard) */
-    PyObject *known = worth ? PyDict_GetItemWithError(signatures, key) : NULL;
+    PyObject *known = worth || host ? PyDict_GetItemWithError(signatures, key) : NULL;
+    if (host && !worth) {
+        size = known != NULL ? PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2)) : size;
+        int alone = size >= 0 && size < limit;
+        if (!touched && !alone && limit && known != NULL && size >= 0 && size * PyLong_AsLong(FIELD(row, row_cost)) < MIDDLING) {
+            alone = !expected();
+        }
+        if (!touched && alone) {
+            *verdict = (Verdict){1, known};
+            goto slow;
+        }
+    }
     if (known == NULL) {
         goto slow;
     }
-    if ((PyTuple_GET_ITEM(known, 4) == Py_True && !may_flag()) ||
-        (!scalars && PyTuple_GET_SIZE(PyTuple_GET_ITEM(known, 0)) == 0)) {
+    PyObject *shape = PyTuple_GET_ITEM(known, 0), *dtype = PyTuple_GET_ITEM(known, 1), *kinds = NULL;
+    npy_intp itemsize = PyDataType_ELSIZE((PyArray_Descr *)dtype);
+    npy_intp nbytes = itemsize * PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2));
+    if (!scalars && PyTuple_GET_SIZE(shape) == 0) {
+        goto slow;
+    }
+    if (PyTuple_GET_ITEM(known, 4) == Py_True && (kinds = may_flag()) == NULL) {
+        *verdict = (Verdict){host && !worth && !touched, known};
+        goto slow;
+    }
+    if (host && nbytes >= ASK_FROM) {
         goto slow;
     }
     given = PyTuple_New(n);
@@ -403,6 +597,10 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int sc
             v = leaf_of(inner[k], owners[k]);
         }
         else if (Py_TYPE(inner[k]) == node_type) {
+            if (host && NODE(inner[k], N_SHAPE) != shape &&
+                PyObject_RichCompareBool(NODE(inner[k], N_SHAPE), shape, Py_EQ) != 1) {
+                goto slow; /* another iteration space */
+            }
             v = Py_NewRef(inner[k]);
         }
         else {
@@ -415,15 +613,16 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int sc
         }
         PyTuple_SET_ITEM(given, k, v);
     }
-    node = node_type->tp_alloc(node_type, 0);
-    x = node == NULL ? NULL : array_type->tp_alloc(array_type, 0);
-    if (x == NULL) {
+    node = make(node_type);
+    PyObject *errors = node == NULL ? NULL
+                       : host && kinds != NULL && PySet_GET_SIZE(kinds) ? ear_of(kinds) : Py_NewRef(Py_None);
+    if (errors == NULL) {
         goto slow;
     }
-    PyObject *shape = PyTuple_GET_ITEM(known, 0), *dtype = PyTuple_GET_ITEM(known, 1);
-    npy_intp itemsize = PyDataType_ELSIZE((PyArray_Descr *)dtype);
-    npy_intp nbytes = itemsize * PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2));
     set(node, node_at[N_ROW], Py_NewRef(row));
+    if (host) {
+        PyObject_GC_UnTrack(given);
+    }
     set(node, node_at[N_ARGS], given);
     given = NULL;
     set(node, node_at[N_SHAPE], Py_NewRef(shape));
@@ -433,34 +632,49 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int sc
     set(node, node_at[N_ITEMSIZE], PyLong_FromSsize_t(itemsize));
     set(node, node_at[N_NBYTES], PyLong_FromSsize_t(nbytes));
     set(node, node_at[N_SEQ], next_sequence());
-    set(node, node_at[N_ERRORS], Py_NewRef(Py_None));
-    set(node, node_at[N_LINE], nbytes < kept_from ? Py_NewRef(Py_None) : here());
+    set(node, node_at[N_ERRORS], errors);
+    set(node, node_at[N_LINE], host || nbytes < kept_from ? Py_NewRef(Py_None) : here());
     set(node, node_at[N_PLACE], Py_NewRef(Py_None));
     set(node, node_at[N_STRIDES], Py_NewRef(Py_None));
+    set(node, node_at[N_HANDLE], Py_NewRef(Py_None));
     set(node, node_at[N_HAZARD], PyLong_FromLong(0));
     set(node, node_at[N_NEEDED], Py_NewRef(Py_False));
-    set(x, array_a, Py_NewRef(node));
-    set(x, array_b, Py_NewRef(Py_None));
-    PyObject *handle = PyWeakref_NewRef(x, NULL);
-    if (handle == NULL) {
-        goto slow;
-    }
-    set(node, node_at[N_HANDLE], handle);
-    Py_CLEAR(key);
-    if (enter(node) < 0) {
-        Py_DECREF(node);
-        Py_DECREF(x);
-        return NULL; /* with an error */
-    }
-    Py_DECREF(node);
-    return x;
+    Py_DECREF(key);
+    return node;
 slow:
     PyErr_Clear();
     Py_XDECREF(key);
     Py_XDECREF(given);
     Py_XDECREF(node);
-    Py_XDECREF(x);
     return NULL;
+}
+
+/* `row` on the arguments, recorded. */
+static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict)
+{
+    if (cut() < 0 || !lock()) {
+        return NULL;
+    }
+    PyObject *node = node_of(row, args, n, scalars, verdict), *x = node == NULL ? NULL : array_type->tp_alloc(array_type, 0);
+    PyObject *handle = NULL;
+    if (x != NULL) {
+        set(x, array_a, Py_NewRef(node));
+        set(x, array_b, Py_NewRef(Py_None));
+        handle = PyWeakref_NewRef(x, NULL);
+    }
+    if (handle == NULL) {
+        PyErr_Clear();
+        Py_CLEAR(x);
+    }
+    else {
+        set(node, node_at[N_HANDLE], handle);
+        if (enter(node) < 0 || finish() < 0) {
+            Py_CLEAR(x); /* with an error */
+        }
+    }
+    Py_XDECREF(node);
+    unlock();
+    return x;
 }
 
 /* -- basic indexing ------------------------------------------------------------------------------------------------ */
@@ -484,10 +698,16 @@ static int basic(PyObject *key)
     return PySlice_Check(key) || key == Py_Ellipsis ? 1 : PyLong_CheckExact(key) ? 2 : 0;
 }
 
+static int place(PyObject *x);
+
 static PyObject *getitem(PyObject *x, PyObject *key)
 {
     PyObject *a = FIELD(x, array_a);
-    if (a == NULL || !PyArray_CheckExact(a) || basic(key) != 1) {
+    if (a == NULL || basic(key) != 1 || (!PyArray_CheckExact(a) && !place(x))) {
+        return NULL;
+    }
+    a = FIELD(x, array_a);
+    if (PyArray_TYPE((PyArrayObject *)a) == NPY_OBJECT) {
         return NULL;
     }
     PyObject *view = PyObject_GetItem(a, key);
@@ -507,18 +727,84 @@ static PyObject *getitem(PyObject *x, PyObject *key)
     return found;
 }
 
+/* `destination[...] = source` enters the window; takes the reference of `source`. 1; 0: not here; -1: an error. */
+static int enter_store(PyObject *view, PyArrayObject *owner, PyObject *source, int fresh)
+{
+    PyObject *destination = leaf_of(view, owner), *store = destination ? make(store_type) : NULL;
+    PyObject *traffic = store == NULL ? NULL : traffic_on(owner);
+    int done = 0;
+    if (traffic == NULL) {
+        Py_XDECREF(destination);
+        Py_DECREF(source);
+    }
+    else {
+        set(store, store_fresh, Py_NewRef(fresh ? Py_True : Py_False));
+        set(store, store_seq, next_sequence());
+        set(store, store_source, source);
+        set(store, store_destination, destination);
+        done = PyList_Append(FIELD(traffic, traffic_stores), store) < 0 ? 0 : enter(store) < 0 ? -1 : 1;
+    }
+    Py_XDECREF(store);
+    return done;
+}
+
+/* Give `x`, which stands for a node, memory of its own (`window.place`), on the host: 1; 0: not here. */
+static int place(PyObject *x)
+{
+    PyObject *node = FIELD(x, array_a), *a = NULL, *source;
+    int done = 0;
+    if (!host || Py_TYPE(node) != node_type || NODE(node, N_STRIDES) != Py_None || !open_gate() || !lock()) {
+        return 0;
+    }
+    PyObject *both[2] = {NODE(node, N_SHAPE), NODE(node, N_DTYPE)};
+    a = PyObject_Vectorcall(PyDict_GetItem(taking, s_empty), both, 2, NULL);
+    if (a == NULL || FIELD(x, array_a) != node) {
+        goto end;
+    }
+    source = node;
+    if (NODE(node, N_ROW) == copying) {
+        PyObject *leaf = PyTuple_GET_ITEM(NODE(node, N_ARGS), 0);
+        if (Py_TYPE(leaf) == leaf_type) {
+            PyObject *traffic = traffic_on((PyArrayObject *)FIELD(leaf, leaf_owner));
+            PyObject *stores = traffic == NULL ? NULL : FIELD(traffic, traffic_stores);
+            Py_ssize_t n = stores == NULL ? 0 : PyList_GET_SIZE(stores);
+            if (n == 0 || PyLong_AsLongLong(FIELD(PyList_GET_ITEM(stores, n - 1), store_seq)) <=
+                              PyLong_AsLongLong(NODE(node, N_SEQ))) {
+                source = leaf;
+            }
+        }
+    }
+    if (enter_store(a, (PyArrayObject *)a, Py_NewRef(source), 1) > 0) {
+        set(node, node_at[N_HANDLE], Py_NewRef(Py_None));
+        set(x, array_a, Py_NewRef(a));
+        done = 1;
+    }
+end:
+    PyErr_Clear();
+    Py_XDECREF(a);
+    unlock();
+    return done;
+}
+
+/* Whether what is recorded may be written to `v`. */
+static int storable(PyArrayObject *v)
+{
+    int flags = PyArray_FLAGS(v);
+    return PyArray_NDIM(v) && PyArray_SIZE(v) && (flags & NPY_ARRAY_WRITEABLE) && !((unsigned)flags & WARN_ON_WRITE) &&
+           PyArray_ISALIGNED(v) && distinct(v) && (!host || (descending(v) && usual(PyArray_DESCR(v))));
+}
+
 /* `x[key] = value`, recorded: 1; 0: not here; -1: an error. */
 static int setitem(PyObject *x, PyObject *key, PyObject *value)
 {
-    PyObject *a = FIELD(x, array_a), *view = NULL, *whole = NULL, *destination = NULL, *source = NULL, *store = NULL;
+    PyObject *a, *view = NULL, *whole = NULL, *source = NULL;
     PyArrayObject *owner, *other = NULL;
     int kind, done = 0;
     if (cut() < 0) {
         return -1;
     }
     a = FIELD(x, array_a);
-    if (a == NULL || !PyArray_CheckExact(a) || !open_gate() || !(kind = basic(key)) ||
-        (owner = remote_owner(a)) == NULL) {
+    if (a == NULL || !PyArray_CheckExact(a) || !open_gate() || !(kind = basic(key)) || (owner = owner_of(a)) == NULL) {
         return 0;
     }
     if (kind == 2) { /* with an ellipsis integers name a view too */
@@ -534,23 +820,16 @@ static int setitem(PyObject *x, PyObject *key, PyObject *value)
         key = whole;
     }
     view = PyObject_GetItem(a, key);
-    if (view == NULL || !PyArray_CheckExact(view)) {
+    if (view == NULL || !PyArray_CheckExact(view) || !storable((PyArrayObject *)view)) {
         goto slow;
     }
     PyArrayObject *v = (PyArrayObject *)view;
-    npy_intp size = PyArray_SIZE(v);
-    int flags = PyArray_FLAGS(v);
-    if (!PyArray_NDIM(v) || !size || !(flags & NPY_ARRAY_WRITEABLE) || ((unsigned)flags & WARN_ON_WRITE) ||
-        !PyArray_ISALIGNED(v) || !distinct(v)) {
-        goto slow;
-    }
-    PyObject *id = PyLong_FromVoidPtr(owner);
-    int busy = id == NULL ? 0 : PyDict_Contains(memory, id);
-    Py_XDECREF(id);
-    int worth = busy == 1 || size >= limit || FIELD(PyArray_BASE(owner), remote_home) == Py_False;
     PyArray_Descr *d = PyArray_DESCR(v);
-    if (is_word(value)) {
-        if (!worth) {
+    int large = PyArray_SIZE(v) >= limit, scalar = is_word(value);
+    int worth = host ? written(owner)
+                     : traffic_on(owner) != NULL || large || FIELD(PyArray_BASE(owner), remote_home) == Py_False;
+    if (scalar) {
+        if (!worth || (host && d->kind != 'f')) {
             goto slow;
         }
         Py_INCREF(d);
@@ -570,10 +849,10 @@ static int setitem(PyObject *x, PyObject *key, PyObject *value)
             }
             source = Py_NewRef(b);
         }
-        else if (worth && b != NULL && PyArray_CheckExact(b)) {
+        else if ((worth || host) && b != NULL && PyArray_CheckExact(b)) {
             PyArrayObject *w = (PyArrayObject *)b;
             if (PyArray_DESCR(w) != d || !PyArray_ISALIGNED(w) || !PyArray_SAMESHAPE(v, w) ||
-                (other = remote_owner(b)) == NULL) {
+                (other = owner_of(b)) == NULL) {
                 goto slow;
             }
             if (PyArray_BYTES(v) == PyArray_BYTES(w) &&
@@ -581,30 +860,20 @@ static int setitem(PyObject *x, PyObject *key, PyObject *value)
                 done = 1; /* x[i] op= y ends with x[i] = x[i] */
                 goto slow;
             }
+            if (host && (!descending(w) || !(worth || large || written(other)))) {
+                goto slow;
+            }
             source = leaf_of(b, other);
         }
     }
-    if (source == NULL) {
-        goto slow;
+    if (source != NULL && lock()) {
+        done = enter_store(view, owner, source, 0);
+        source = NULL;
+        if (done > 0 && finish() < 0) {
+            done = -1;
+        }
+        unlock();
     }
-    destination = leaf_of(view, owner);
-    store = destination == NULL ? NULL : store_type->tp_alloc(store_type, 0);
-    if (store == NULL) {
-        goto slow;
-    }
-    set(store, store_fresh, Py_NewRef(Py_False));
-    set(store, store_seq, next_sequence());
-    set(store, store_source, source);
-    source = NULL;
-    set(store, store_destination, destination);
-    destination = NULL;
-    id = PyLong_FromVoidPtr(owner);
-    PyObject *traffic = id == NULL ? NULL : PyDict_GetItem(memory, id);
-    Py_XDECREF(id);
-    if (traffic == NULL || PyList_Append(FIELD(traffic, traffic_stores), store) < 0) {
-        goto slow;
-    }
-    done = enter(store) < 0 ? -1 : 1;
 slow:
     if (done >= 0) {
         PyErr_Clear();
@@ -612,15 +881,26 @@ slow:
     Py_XDECREF(whole);
     Py_XDECREF(view);
     Py_XDECREF(source);
-    Py_XDECREF(destination);
-    Py_XDECREF(store);
     return done;
 }
 
-/* `x op= y` for an array, recorded: 1; 0: not here; -1: an error. */
-static int inplace(PyObject *row, PyObject *x, PyObject *y)
+/* The dtype of what is in an array of ours; NULL: neither a node nor NumPy's array. */
+static PyObject *dtype_of(PyObject *a)
 {
-    PyObject *both[2] = {x, y}, *a = FIELD(x, array_a), *r;
+    return a == NULL ? NULL : Py_TYPE(a) == node_type ? NODE(a, N_DTYPE)
+           : PyArray_CheckExact(a) ? (PyObject *)PyArray_DESCR((PyArrayObject *)a) : NULL;
+}
+
+static Py_ssize_t ndim_of(PyObject *a)
+{
+    return Py_TYPE(a) == node_type ? PyTuple_GET_SIZE(NODE(a, N_SHAPE)) : PyArray_NDIM((PyArrayObject *)a);
+}
+
+/* `x op= y` for an array, recorded: 1; 0: not here; -1: an error. */
+static int inplace(PyObject *row, PyObject *x, PyObject *y, Verdict *verdict)
+{
+    PyObject *both[2] = {x, y}, *a, *node, *handle = NULL;
+    PyArrayObject *owner = NULL;
     int done = 0;
     if (cut() < 0) {
         return -1;
@@ -630,58 +910,61 @@ static int inplace(PyObject *row, PyObject *x, PyObject *y)
     if (a == NULL || (!is_word(y) && Py_TYPE(y) != array_type && Py_TYPE(y) != deferred_type)) {
         return 0;
     }
-    PyObject *dtype = Py_TYPE(a) == node_type ? NODE(a, N_DTYPE)
-                      : PyArray_CheckExact(a) ? (PyObject *)PyArray_DESCR((PyArrayObject *)a) : NULL;
+    PyObject *dtype = dtype_of(a);
     PyObject *other = Py_TYPE(y) == deferred_type ? FIELD(FIELD(y, deferred_x), array_a)
                       : Py_TYPE(y) == array_type ? FIELD(y, array_a) : NULL;
     if (dtype == NULL || ((PyArray_Descr *)dtype)->kind != 'f' || Py_TYPE(y) == &PyDoubleArrType_Type) {
         return 0;
     }
-    if (other != NULL) {
-        PyObject *d = Py_TYPE(other) == node_type ? NODE(other, N_DTYPE)
-                      : PyArray_CheckExact(other) ? (PyObject *)PyArray_DESCR((PyArrayObject *)other) : NULL;
-        if (d != dtype) {
-            return 0;
-        }
-        if (Py_TYPE(y) == array_type) { /* of no more dimensions than the array has */
-            Py_ssize_t n = Py_TYPE(other) == node_type ? PyTuple_GET_SIZE(NODE(other, N_SHAPE))
-                                                       : PyArray_NDIM((PyArrayObject *)other);
-            Py_ssize_t m = Py_TYPE(a) == node_type ? PyTuple_GET_SIZE(NODE(a, N_SHAPE))
-                                                   : PyArray_NDIM((PyArrayObject *)a);
-            if (n > m) {
-                return 0;
-            }
-        }
+    if (other != NULL && (dtype_of(other) != dtype || (Py_TYPE(y) == array_type && ndim_of(other) > ndim_of(a)))) {
+        return 0;
     }
-    if (Py_TYPE(a) != node_type) {
-        PyArrayObject *v = (PyArrayObject *)a;
-        int flags = PyArray_FLAGS(v);
-        if (!(flags & NPY_ARRAY_WRITEABLE) || ((unsigned)flags & WARN_ON_WRITE) || !distinct(v)) {
-            return 0;
-        }
+    if (Py_TYPE(a) != node_type && (!storable((PyArrayObject *)a) || (owner = owner_of(a)) == NULL)) {
+        return 0;
     }
-    r = elementwise(row, both, 2, 0);
-    if (r == NULL) {
+    if (!lock()) {
+        return 0;
+    }
+    node = node_of(row, both, 2, 0, verdict);
+    if (node == NULL) {
+        unlock();
         return PyErr_Occurred() ? -1 : 0;
     }
-    PyObject *node = FIELD(r, array_a);
-    a = FIELD(x, array_a);
-    if (Py_TYPE(a) == node_type) {
-        int same = PyObject_RichCompareBool(NODE(a, N_SHAPE), NODE(node, N_SHAPE), Py_EQ);
-        PyObject *handle = same == 1 ? PyWeakref_NewRef(x, NULL) : NULL;
-        if (handle != NULL) { /* no memory was given to the array yet: it stands for the new value from now on */
-            set(a, node_at[N_HANDLE], Py_NewRef(Py_None));
-            set(node, node_at[N_HANDLE], handle);
-            set(x, array_a, Py_NewRef(node));
-            done = 1;
-        }
+    PyObject *shape = owner == NULL ? Py_NewRef(NODE(a, N_SHAPE)) : dims((PyArrayObject *)a);
+    int same = shape == NULL ? 0 : PyObject_RichCompareBool(shape, NODE(node, N_SHAPE), Py_EQ);
+    Py_XDECREF(shape);
+    if (same == 1 && owner != NULL) {
+        done = enter(node) < 0 ? -1 : enter_store(a, owner, Py_NewRef(node), 0);
     }
-    else {
-        done = setitem(x, Py_Ellipsis, r);
+    else if (same == 1 && (handle = PyWeakref_NewRef(x, NULL)) != NULL) {
+        /* No memory was given to the array yet: it stands for the new value from now on. */
+        set(a, node_at[N_HANDLE], Py_NewRef(Py_None));
+        set(node, node_at[N_HANDLE], handle);
+        set(x, array_a, Py_NewRef(node));
+        done = enter(node) < 0 ? -1 : 1;
     }
-    Py_DECREF(r);
-    PyErr_Clear();
+    Py_DECREF(node);
+    if (done >= 0) {
+        PyErr_Clear();
+    }
+    if (done > 0 && finish() < 0) {
+        done = -1;
+    }
+    unlock();
     return done;
+}
+
+/* Whether memory for a result with this signature comes from the shelf, and that memory. */
+static int warm(PyObject *known)
+{
+    return PyDataType_ELSIZE((PyArray_Descr *)PyTuple_GET_ITEM(known, 1)) *
+               PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2)) >= SHELVED_FROM;
+}
+
+static PyObject *new_result(PyObject *known)
+{
+    PyObject *both[2] = {PyTuple_GET_ITEM(known, 0), PyTuple_GET_ITEM(known, 1)};
+    return PyObject_Vectorcall(PyDict_GetItem(taking, s_empty), both, 2, NULL);
 }
 
 /* -- methods: a fast way, and the Python method for everything else ------------------------------------------------- */
@@ -689,9 +972,48 @@ static int inplace(PyObject *row, PyObject *x, PyObject *y)
 typedef struct {
     PyObject_HEAD
     vectorcallfunc call;
-    PyObject *row, *fallback;
+    PyObject *row, *fallback, *numpys; /* NumPy's operation, or None */
     int how; /* 0: operator; 1: reflected operator; 2: getitem; 3: setitem; 4: in place */
 } Method;
+
+/* NumPy's operation on the inner arrays, where nothing is recorded on their memory. A large result is on warm memory:
+ * what NumPy's own chains of operations spare by writing into their temporaries, ours must not pay in fresh pages. */
+static PyObject *at_once(Method *m, PyObject *const *args, Py_ssize_t n, PyObject *known)
+{
+    PyObject *inner[3] = {NULL, NULL, NULL}, *r = NULL, *x;
+    Py_ssize_t k, count = m->row == Py_None ? 1 : n; /* a power is a square */
+    for (k = 0; k < n; k++) { /* NumPy lets other threads run meanwhile */
+        inner[k] = Py_NewRef(Py_TYPE(args[k]) == array_type ? FIELD(args[k], array_a) : args[k]);
+    }
+    if (m->how != 4 && known != NULL && warm(known)) {
+        PyObject *row = m->row == Py_None ? square : m->row, *out = new_result(known);
+        if (out != NULL) {
+            Py_XSETREF(inner[count], out);
+            r = PyObject_Vectorcall(FIELD(row, row_kernel), inner, count + 1, NULL);
+        }
+    }
+    else {
+        r = PyObject_Vectorcall(m->numpys, inner, n, NULL);
+    }
+    for (k = 0; k < 3; k++) {
+        Py_XDECREF(inner[k]);
+    }
+    if (r == NULL || m->how == 4) {
+        Py_XDECREF(r);
+        return r == NULL ? NULL : Py_NewRef(args[0]);
+    }
+    if (!PyArray_CheckExact(r)) {
+        return r;
+    }
+    x = array_type->tp_alloc(array_type, 0);
+    if (x == NULL) {
+        Py_DECREF(r);
+        return NULL;
+    }
+    set(x, array_a, r);
+    set(x, array_b, Py_NewRef(Py_None));
+    return x;
+}
 
 static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
 {
@@ -699,6 +1021,7 @@ static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargs
     Py_ssize_t n = PyVectorcall_NARGS(nargsf);
     if (names == NULL && n >= 1 && Py_TYPE(args[0]) == array_type) {
         PyObject *found = NULL;
+        Verdict verdict = {0, NULL};
         if (m->how == 0 && n == 2) {
             PyObject *row = m->row;
             int count = 2;
@@ -707,20 +1030,23 @@ static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargs
                 PyErr_Clear();
                 row = square;
             }
-            found = count ? elementwise(row, args, count, 0) : NULL;
+            found = count ? elementwise(row, args, count, 0, &verdict) : NULL;
         }
         else if (m->how == 0 && n == 1) {
-            found = elementwise(m->row, args, 1, 0);
+            found = elementwise(m->row, args, 1, 0, &verdict);
         }
         else if (m->how == 1 && n == 2) {
             PyObject *turned[2] = {args[1], args[0]};
-            found = elementwise(m->row, turned, 2, 0);
+            found = elementwise(m->row, turned, 2, 0, &verdict);
+            if (found == NULL && verdict.at_once && m->numpys != Py_None && !PyErr_Occurred()) {
+                return at_once(m, turned, 2, verdict.known);
+            }
         }
         else if (m->how == 2 && n == 2) {
             found = getitem(args[0], args[1]);
         }
         else if (m->how == 4 && n == 2) {
-            int done = inplace(m->row, args[0], args[1]);
+            int done = inplace(m->row, args[0], args[1], &verdict);
             if (done < 0) {
                 return NULL;
             }
@@ -737,6 +1063,9 @@ static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargs
         }
         if (found != NULL || PyErr_Occurred()) {
             return found;
+        }
+        if (verdict.at_once && m->numpys != Py_None) {
+            return at_once(m, args, n, verdict.known);
         }
     }
     return PyObject_Vectorcall(m->fallback, args, nargsf, names);
@@ -761,6 +1090,7 @@ static void method_end(PyObject *self)
 {
     Py_XDECREF(((Method *)self)->row);
     Py_XDECREF(((Method *)self)->fallback);
+    Py_XDECREF(((Method *)self)->numpys);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -776,12 +1106,12 @@ static PyTypeObject method_type = {
     .tp_dealloc = method_end,
 };
 
-/* method(row, fallback, how) */
+/* method(row, fallback, how, NumPy's operation on its own arrays, or None) */
 static PyObject *make_method(PyObject *self, PyObject *args)
 {
-    PyObject *row, *fallback;
+    PyObject *row, *fallback, *numpys;
     int how;
-    if (!PyArg_ParseTuple(args, "OOi", &row, &fallback, &how)) {
+    if (!PyArg_ParseTuple(args, "OOiO", &row, &fallback, &how, &numpys)) {
         return NULL;
     }
     Method *m = PyObject_New(Method, &method_type);
@@ -789,6 +1119,7 @@ static PyObject *make_method(PyObject *self, PyObject *args)
         m->call = method_call;
         m->row = Py_NewRef(row);
         m->fallback = Py_NewRef(fallback);
+        m->numpys = Py_NewRef(numpys);
         m->how = how;
     }
     return (PyObject *)m;
@@ -801,7 +1132,8 @@ static PyObject *call_elementwise(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "OO!", &row, &PyTuple_Type, &given)) {
         return NULL;
     }
-    PyObject *r = elementwise(row, ((PyTupleObject *)given)->ob_item, (int)PyTuple_GET_SIZE(given), 1);
+    Verdict verdict = {0, NULL};
+    PyObject *r = elementwise(row, ((PyTupleObject *)given)->ob_item, (int)PyTuple_GET_SIZE(given), 1, &verdict);
     if (r == NULL && !PyErr_Occurred()) {
         Py_RETURN_NONE;
     }
@@ -818,6 +1150,12 @@ static PyObject *set_window(PyObject *self, PyObject *v)
 {
     window_limit = PyLong_AsSsize_t(v);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *set_host(PyObject *self, PyObject *v)
+{
+    host = PyObject_IsTrue(v);
+    Py_RETURN_NONE;
 }
 
 static PyObject *set_eager(PyObject *self, PyObject *v)
@@ -839,22 +1177,27 @@ static PyObject *start(PyObject *self, PyObject *parts)
     if ((variable = offset_of((PyObject *)type, name)) < 0) {               \
         return NULL;                                                        \
     }
-    PyObject *traffic_type;
+    PyObject *row_type;
     TAKE(array_type, "ndarray") TAKE(node_type, "Node") TAKE(leaf_type, "Leaf") TAKE(store_type, "Store")
     TAKE(remote_type, "Remote") TAKE(deferred_type, "Deferred") TAKE(traffic_type, "Traffic")
     TAKE(pending, "pending") TAKE(memory, "memory") TAKE(leaves, "leaves") TAKE(exposed, "exposed")
     TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(loops_saw, "saw")
-    TAKE(cut_window, "cut") TAKE(traffic_of, "traffic_of") TAKE(kinds_heard, "kinds_heard")
+    TAKE(flush, "flush") TAKE(cut_window, "cut") TAKE(house, "house") TAKE(kinds_heard, "kinds_heard")
     TAKE(state, "state") TAKE(filters, "filters")
-    TAKE(square, "square") TAKE(house, "house")
+    TAKE(square, "square") TAKE(row_type, "Row") TAKE(company, "company") TAKE(period, "period") TAKE(full, "full")
+    TAKE(taking, "taking") TAKE(crowd, "crowd") TAKE(copying, "copying") TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
     kept_from = PyLong_AsSsize_t(PyDict_GetItemString(parts, "kept_from"));
     PLACE(array_a, array_type, "_a") PLACE(array_b, array_type, "_b") PLACE(deferred_x, deferred_type, "_x")
+    PLACE(ear_code, ear_type, "code") PLACE(ear_kinds, ear_type, "kinds") PLACE(ear_at, ear_type, "at")
+    PLACE(ear_namespace, ear_type, "namespace") PLACE(row_cost, row_type, "cost") PLACE(row_kernel, row_type, "kernel") PLACE(period_cut, Py_TYPE(period), "cut")
+    PLACE(company_alone, Py_TYPE(company), "alone") PLACE(company_passed, Py_TYPE(company), "passed")
+    PLACE(crowd_entered, Py_TYPE(crowd), "entered") PLACE(crowd_checked, Py_TYPE(crowd), "checked")
     PLACE(remote_home, remote_type, "home")
     PLACE(leaf_offset, leaf_type, "_offset") PLACE(leaf_a, leaf_type, "a") PLACE(leaf_origin, leaf_type, "origin")
     PLACE(leaf_owner, leaf_type, "owner")
     PLACE(store_destination, store_type, "destination") PLACE(store_fresh, store_type, "fresh")
     PLACE(store_seq, store_type, "seq") PLACE(store_source, store_type, "source")
-    PLACE(traffic_stores, traffic_type, "stores")
+    PLACE(traffic_stores, traffic_type, "stores") PLACE(traffic_owner, traffic_type, "owner")
     PLACE(loops_marks, Py_TYPE(loops), "marks") PLACE(loops_period, Py_TYPE(loops), "period")
     PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
     PLACE(loops_places, Py_TYPE(loops), "places") PLACE(loops_start, Py_TYPE(loops), "start")
@@ -871,6 +1214,7 @@ static PyMethodDef functions[] = {
     {"set_limit", set_limit, METH_O, NULL},
     {"set_window", set_window, METH_O, NULL},
     {"set_eager", set_eager, METH_O, NULL},
+    {"set_host", set_host, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -879,13 +1223,23 @@ static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_recording", NUL
 PyMODINIT_FUNC PyInit__recording(void)
 {
     import_array();
-    if (PyType_Ready(&method_type) < 0) {
+    if (PyType_Ready(&method_type) < 0 || PyType_Ready(&gate_type) < 0) {
         return NULL;
     }
     s_lingering = PyUnicode_InternFromString("_lingering");
     s_running = PyUnicode_InternFromString("_running");
     s_filters = PyUnicode_InternFromString("filters");
     s_show = PyUnicode_InternFromString("_showwarnmsg_impl");
+    s_empty = PyUnicode_InternFromString("empty");
+    s_lock = PyUnicode_InternFromString("lock");
+    s_name = PyUnicode_InternFromString("__name__");
     s_sequence = PyUnicode_InternFromString("_sequence");
-    return PyModule_Create(&definition);
+    PyObject *m = PyModule_Create(&definition);
+    static void *ways[] = {(void *)elementwise, (void *)warm, (void *)new_result};
+    PyObject *way = PyCapsule_New(ways, "cunumeric.recorded", NULL);
+    if (m != NULL && (way == NULL || PyModule_AddObjectRef(m, "Gate", (PyObject *)&gate_type) < 0 ||
+                      PyModule_AddObjectRef(m, "recorded", way) < 0)) {
+        Py_CLEAR(m);
+    }
+    return m;
 }

@@ -11,7 +11,11 @@ from ..runtime.settings import listen, settings
 from .base import _handed, ndarray, wrap_from
 from .calls import again
 from .extension import ARRAYS, UFUNCS, fast, in_c
+from .recording import CAPSULE
 from .ufunc import ufunc
+
+# How many times more elements it takes for a function that records in Python than for one that does in C.
+_FUNCTIONS = 1 if residence.accelerated else 4
 
 
 def _start() -> bool:
@@ -21,7 +25,7 @@ def _start() -> bool:
 
     def heard(name: str, value: Any) -> None:
         if name in ("record_min", "kernel_min"):
-            fast.set_limits(settings.record_min, settings.kernel_min)
+            fast.set_limits(settings.record_min, settings.kernel_min, settings.record_min * _FUNCTIONS)
 
     heard("record_min", None)
     listen(heard)
@@ -32,7 +36,7 @@ def _start() -> bool:
     # A method that C hands over to Python has one more reference to its array than one called by Python: the caller's.
     record._HELD_BY_CALL += 1
     remote = residence.Remote if residence.accelerated else None
-    fast.accelerate(ndarray, ufunc, window.pending, _handed, wrap_from, again, memory.ways, remote)
+    fast.accelerate(ndarray, ufunc, window.pending, _handed, wrap_from, again, memory.ways, remote, CAPSULE)
     return True
 
 

@@ -1,9 +1,11 @@
-"""Recording in C, where an accelerator is in charge and the optional extension was built: see `_recording.c`. Imported
-when the classes are complete, because it takes the place of their methods."""
+"""Recording in C, where the optional extension was built: see `_recording.c`. Imported when the classes are complete,
+because it takes the place of their methods."""
 
 from __future__ import annotations
 
+import operator
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,29 +13,32 @@ import numpy as np
 from ..graph import record, warning, window
 from ..graph.node import Leaf, Node, Store
 from ..ops import elementwise
-from ..runtime import lines, residence
+from ..runtime import lines, memory, residence
 from ..runtime.settings import listen, settings
 from .base import Deferred, ndarray
 from .operators import _ARITHMETIC, _COMPARISONS
 
 
-def _start() -> bool:
-    """Whether the extension is there and now in charge."""
-    if not residence.accelerated or not settings.native:
-        return False
+def _start() -> Any:
+    """Put the extension in charge, where it is there; for the host's engine the capsule by which C records."""
+    if not settings.native:
+        return None
     try:
         from . import _recording  # type: ignore[attr-defined]
     except ImportError:
-        return False
+        return None
     _recording.start(
         {
             "ndarray": ndarray, "Node": Node, "Leaf": Leaf, "Store": Store, "Remote": residence.Remote,
             "Deferred": Deferred, "Traffic": window.Traffic, "pending": window.pending, "memory": window.memory,
             "leaves": window._leaves, "exposed": window._exposed, "signatures": record.signatures,
-            "window": vars(window), "loops": window._loops, "saw": window._loops.saw, "cut": window.cut,
-            "traffic_of": window.traffic_of, "kinds_heard": warning.kinds_heard, "state": warning._state,
-            "filters": vars(warnings),
-            "square": elementwise.row(np.square), "house": lines.HOUSE, "kept_from": lines.KEPT_FROM,
+            "window": vars(window), "loops": window._loops, "saw": window._loops.saw, "flush": window.flush,
+            "cut": window.cut, "house": lines.HOUSE, "kept_from": lines.KEPT_FROM,
+            "kinds_heard": warning.kinds_heard, "state": warning._state,
+            "filters": vars(warnings), "square": elementwise.row(np.square), "Row": elementwise.Row,
+            "company": window.company, "period": window._period, "full": window.full,
+            "Lease": memory.Lease, "Ear": warning.Ear, "taking": vars(memory),
+            "crowd": window._crowd, "copying": elementwise.COPY,
         }
     )  # fmt: skip
 
@@ -50,25 +55,29 @@ def _start() -> bool:
     heard("record_min", settings.record_min)
     heard("eager", settings.eager)
     heard("window", settings.window)
+    if not residence.accelerated:
+        window.lock = _recording.Gate()
+        _recording.set_host(True)
     listen(heard)
     record.at_once = _recording.elementwise
 
-    def replace(name: str, row: Any, how: int) -> None:
-        setattr(ndarray, name, _recording.method(row, getattr(ndarray, name), how))
+    def replace(name: str, row: Any, how: int, numpys: Callable | None = None) -> None:
+        setattr(ndarray, name, _recording.method(row, getattr(ndarray, name), how, numpys))
 
     for symbol, kernel in _ARITHMETIC.items():
         if symbol != "pow":
-            replace(f"__{symbol}__", elementwise.row(kernel), 0)
-            replace(f"__r{symbol}__", elementwise.row(kernel), 1)
-            replace(f"__i{symbol}__", elementwise.row(kernel), 4)
-    replace("__pow__", None, 0)
+            numpys = getattr(operator, f"__{symbol}__")
+            replace(f"__{symbol}__", elementwise.row(kernel), 0, numpys)
+            replace(f"__r{symbol}__", elementwise.row(kernel), 1, numpys)
+            replace(f"__i{symbol}__", elementwise.row(kernel), 4, getattr(operator, f"__i{symbol}__"))
+    replace("__pow__", None, 0, operator.pow)
     for symbol, kernel in _COMPARISONS.items():
-        replace(f"__{symbol}__", elementwise.row(kernel), 0)
-    replace("__neg__", elementwise.row(np.negative), 0)
-    replace("__abs__", elementwise.row(np.absolute), 0)
+        replace(f"__{symbol}__", elementwise.row(kernel), 0, getattr(operator, symbol))
+    replace("__neg__", elementwise.row(np.negative), 0, operator.neg)
+    replace("__abs__", elementwise.row(np.absolute), 0, operator.abs)
     replace("__getitem__", None, 2)
     replace("__setitem__", None, 3)
-    return True
+    return None if residence.accelerated else _recording.recorded
 
 
-RECORDING = _start()
+CAPSULE = _start()

@@ -8,6 +8,7 @@ Whether a node's array is alive, and whether memory is dead, is part of the form
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,39 @@ from . import window
 from .node import Leaf, Node, Reduction, Store
 from .plan import is_dead
 
+# Set by an engine that reads the form off in C: (hash, form, nodes, leaves, arrays, constants, dead) of a window.
+in_c: Callable[..., tuple] | None = None
+
 
 class Form:
-    """`key` is the form; the lists are what its numbers stand for in this window."""
+    """`key` is the form and `hash` a number for it; the lists are what its numbers stand for in this window."""
 
-    __slots__ = ("constants", "dead", "key", "leaves", "nodes")
+    __slots__ = ("arrays", "constants", "dead", "hash", "key", "leaves", "nodes")
 
-    def __init__(self, pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> None:
+    hash: int
+    key: Any
+
+    def __init__(self, pending: list[Node | Store], reduction: Reduction | None) -> None:
         self.nodes: list[Node] = []
         self.leaves: list[Leaf] = []
+        self.arrays: list[np.ndarray] = []  # of the leaves
         self.constants: list[np.ndarray] = []
-        self.dead = dead
+        self.dead: set[int] = set()  # ids of owners of memory that only the window refers to
+        if in_c is None:
+            self._read(pending, reduction)
+        else:
+            self.hash, self.key, self.nodes, self.leaves, self.arrays, self.constants, self.dead = in_c(
+                pending, reduction, window._leaves, window._exposed
+            )
+
+    def named(self, reduction: Reduction | None) -> list[Any]:
+        """The objects whose addresses may be in the form: whoever keeps it keeps them."""
+        told: list[Any] = [*self.nodes, reduction] if reduction is not None else [*self.nodes]
+        kinds = [p.errors.kinds for p in told if p.errors is not None]
+        return [*kinds, *{id(v.dtype): v.dtype for v in [*told, *self.arrays, *self.constants]}.values()]
+
+    def _read(self, pending: list[Node | Store], reduction: Reduction | None) -> None:
+        self.dead = dead = dead_owners([p for p in pending if type(p) is Store])
         numbers: dict[int, int] = {}
         owners: dict[int, int] = {}
         key: list[Any] = []
@@ -39,6 +62,7 @@ class Form:
                 return found
             if type(v) is Leaf:
                 leaves.append(v)
+                self.arrays.append(v.a)
                 found = numbers[id(v)] = -len(leaves)
                 owner = owners.setdefault(id(v.owner), len(owners))
                 a = v.a
@@ -60,6 +84,7 @@ class Form:
             r = reduction
             key.append((r.ufunc, number(r.source), r.axes, r.dtype, r.temporary, r.errors and r.errors.kinds))
         self.key = tuple(key)
+        self.hash = hash(self.key)
 
 
 def dead_owners(stores: list[Store], large: int = sys.maxsize) -> set[int]:

@@ -102,25 +102,31 @@ def _prune(stores: list[Store], nodes: list[Node], dead_ids: set[int]) -> list[S
     original where the original still holds the same values."""
     if not dead_ids:
         return stores
+    readers_of: dict[int, list[tuple[Node, Leaf]]] = {}
+    for node in nodes:
+        for arg in node.args:
+            if type(arg) is Leaf:
+                readers_of.setdefault(id(arg.owner), []).append((node, arg))
     dead: dict[int, list[Store]] = {}
     for store in stores:
         if id(store.destination.owner) in dead_ids:
             dead.setdefault(id(store.destination.owner), []).append(store)
     gone: set[int] = set()
     for key, own in dead.items():
-        readers = window.memory[key].readers
+        readers = readers_of.get(key, [])
         sources = [s for s in stores if type(s.source) is Leaf and id(s.source.owner) == key]
         if not readers and not sources:
             gone.update(id(s) for s in own)
             continue
-        if len(own) == 1 and not sources and type(own[0].source) is Leaf and _forward(own[0], readers):
+        if len(own) == 1 and not sources and type(own[0].source) is Leaf and _forward(own[0], readers_of):
             gone.add(id(own[0]))
     return [s for s in stores if id(s) not in gone] if gone else stores
 
 
-def _forward(copy: Store, readers: list[tuple[Node, Leaf]]) -> bool:
+def _forward(copy: Store, readers_of: dict[int, list[tuple[Node, Leaf]]]) -> bool:
     """Let the readers of a dead copy read the original; False, and nothing changed, where that is not the same."""
     original: Leaf = copy.source
+    readers = readers_of.get(id(copy.destination.owner), [])
     whole = copy.destination.a
     if original.a.shape != whole.shape or original.a.dtype != whole.dtype or whole is not copy.destination.owner:
         return False
@@ -135,11 +141,12 @@ def _forward(copy: Store, readers: list[tuple[Node, Leaf]]) -> bool:
             if index is None:
                 return False
             replaced[id(leaf)] = Leaf(original.a[index], original.owner, (original, index))
-    home = window.traffic_of(original.owner)
+    window.traffic_of(original.owner)
+    home = readers_of.setdefault(id(original.owner), [])
     for node, leaf in readers:
         new = replaced[id(leaf)]
         node.args = tuple([new if arg is leaf else arg for arg in node.args])
-        home.readers.append((node, new))
+        home.append((node, new))
     return True
 
 

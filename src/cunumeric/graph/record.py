@@ -21,6 +21,7 @@ from ..runtime import lines, residence
 from ..runtime.settings import settings
 from . import warning, window
 from .node import Node, Reduction
+from .window import company
 
 nd = np.ndarray
 _WEAK = frozenset({int, float, complex})
@@ -42,7 +43,7 @@ Deferred: Any = None
 _new = object.__new__
 
 
-# What an accelerator was seen to record: (row, shape and dtype of each operand, or None and the type of a scalar) gives
+# What was seen to be recorded: (row, shape and dtype of each operand, or None and the type of a scalar) gives
 # (shape, dtype, size, dtypes of the operands, whether floating-point flags may be heard).
 signatures: dict[tuple, tuple] = {}
 # Set where it is built: recording in C of what is in `signatures`; None for everything else.
@@ -126,7 +127,7 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
         raise _No
     if not waits and size * row.cost < _MIDDLING:
         small = size < settings.record_min
-        alone = small or (settings.record_min and not accelerated and not window.company.expected())
+        alone = small or (settings.record_min and not accelerated and _seen(row, values) and not company.expected())
         if alone and not _any_waits(values):
             raise _No
     dtypes = resolve(row, tuple(signature))
@@ -184,15 +185,23 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
     node = Node(row, tuple(args), shape, out, size, window.sequence())
     if ordered:
         node.strides = _result_strides(values, out)
-    elif at_once is not None and not (row.name == "power" and out.kind in "iu"):
-        key: list[Any] = [row]
-        for v in values:
-            key += (v.shape, v.dtype) if type(v) is Node or type(v) is nd else (None, type(v))
-        if len(signatures) < _SIGNATURES_MOST:
-            signatures[tuple(key)] = (shape, out, size, dtypes, flagged)
+    elif at_once is not None and not (row.name == "power" and out.kind in "iu") and len(signatures) < _SIGNATURES_MOST:
+        signatures[_signature(row, values)] = (shape, out, size, dtypes, flagged)
     if kinds and not accelerated:  # a device tells of no flags
         node.errors = warning.Ear(kinds)
     return node, exposed
+
+
+def _signature(row: Row, values: list[Any]) -> tuple:
+    key: list[Any] = [row]
+    for v in values:
+        key += (v.shape, v.dtype) if type(v) is Node or type(v) is nd else (None, type(v))
+    return tuple(key)
+
+
+def _seen(row: Row, values: list[Any]) -> bool:
+    """Whether C may know the operation: what was not recorded yet is recorded once, so that it does."""
+    return at_once is None or len(signatures) >= _SIGNATURES_MOST or _signature(row, values) in signatures
 
 
 def _result_strides(values: list[Any], dtype: np.dtype) -> tuple[int, ...] | None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy._core import umath as _umath
 
+from ..runtime import lines
 from ..runtime.lines import user_frame
 
 _state = _umath._extobj_contextvar  # type: ignore[attr-defined]
@@ -70,13 +71,13 @@ def kinds_heard() -> frozenset[str] | None:
 class Ear:
     """The user's line that recorded an operation, and the kinds of flag it wants to hear of."""
 
-    __slots__ = ("filename", "kinds", "line", "namespace")
+    __slots__ = ("at", "code", "kinds", "namespace")
 
     def __init__(self, kinds: frozenset[str]) -> None:
         frame = user_frame()
         self.kinds = kinds
-        self.filename = frame.f_code.co_filename
-        self.line = frame.f_lineno
+        self.code = frame.f_code
+        self.at = frame.f_lasti  # to find the line takes longer than to record the operation: when it is wanted
         self.namespace = frame.f_globals
 
     def hear(self, flag: str, name: str) -> None:
@@ -84,6 +85,7 @@ class Ear:
         if _FLAGS[flag] in self.kinds:
             registry = self.namespace.setdefault("__warningregistry__", {})
             warnings.warn_explicit(
-                f"{flag} encountered in {name}", RuntimeWarning, self.filename, self.line,
+                f"{flag} encountered in {name}", RuntimeWarning, self.code.co_filename,
+                lines.number((self.code, self.at)),
                 self.namespace.get("__name__"), registry,
             )  # fmt: skip

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -26,13 +25,12 @@ from .node import Leaf, Node, Reduction, Store, is_foreign, owner_of
 
 
 class Traffic:
-    """Recorded reads and writes of one owner's memory."""
+    """Recorded work on one owner's memory: that it is read, and what writes it."""
 
-    __slots__ = ("owner", "readers", "stores")
+    __slots__ = ("owner", "stores")
 
     def __init__(self, owner: np.ndarray) -> None:
         self.owner = owner
-        self.readers: list[tuple[Node, Leaf]] = []
         self.stores: list[Store] = []
 
 
@@ -46,7 +44,7 @@ class Counters:
         self.recorded = 0
 
 
-lock = threading.RLock()
+lock: Any = threading.RLock()  # recording in C puts one in its place that C takes without a call
 pending: list[Node | Store] = []
 memory: dict[int, Traffic] = {}
 counters = Counters()
@@ -102,6 +100,7 @@ def traffic_of(owner: np.ndarray) -> Traffic:
     found = memory.get(id(owner))
     if found is None:
         found = memory[id(owner)] = Traffic(owner)
+        _crowd.entered += owner.nbytes
     return found
 
 
@@ -153,26 +152,62 @@ class _Period:
     run of operations comes round again, so that the windows of a loop have one form. A window ends at the first such
     place after `settings.window` items, or at twice as many."""
 
+    __slots__ = ("cut",)
+
     TAIL = 6
 
     def __init__(self) -> None:
-        self.recent: deque[Any] = deque(maxlen=self.TAIL)
-        self.cut: tuple[Any, ...] = ()
+        self.cut: tuple[Any, ...] = ()  # the last recordings of the window that was cut last
 
-    def ends(self, item: Node | Store) -> bool:
-        """Whether the window should end after `item`."""
-        if isinstance(item, Node):
-            self.recent.append((item.row, item.shape))
-        else:
-            self.recent.append((item.destination.a.shape, item.destination.offset))
+    def ends(self) -> bool:
+        """Whether the window should end with what was recorded last."""
         size, limit = len(pending), settings.window
-        if size < limit or (size < 2 * limit and self.cut and tuple(self.recent) != self.cut):
+        if size < limit:
             return False
-        self.cut = tuple(self.recent)
+        recent = tuple([_mark(item) for item in pending[-self.TAIL :]])
+        if size < 2 * limit and self.cut and recent != self.cut:
+            return False
+        self.cut = recent
         return True
 
 
+def _mark(item: Node | Store) -> tuple[Any, Any]:
+    """What tells recordings apart where turns of a loop are compared."""
+    if type(item) is Node:
+        return item.row, item.shape
+    return item.destination.a.shape, item.destination.offset  # type: ignore[union-attr]
+
+
 _period = _Period()
+
+
+class _Crowd:
+    """Memory that is only read, and that nobody but the window holds any more, stays until the window runs: NumPy would
+    have given it back. One such array is what NumPy takes for a temporary; of more the window is relieved."""
+
+    __slots__ = ("checked", "entered")
+
+    LEAST, ARRAYS = 16 << 20, 1
+
+    def __init__(self) -> None:
+        self.entered = 0  # bytes of all memory that the window meets
+        self.checked = self.LEAST  # at how many of them to look next
+
+    def ends(self) -> bool:
+        """Whether the window should end for the sake of the memory that it holds."""
+        if self.entered < self.checked:
+            return False
+        from .plan import is_dead
+
+        self.checked = self.entered + self.LEAST
+        views: dict[int, list[Leaf]] = {}
+        for leaf in _leaves.values():
+            views.setdefault(id(leaf.owner), []).append(leaf)
+        idle = [t.owner.nbytes for key, t in memory.items() if not t.stores and key in views and is_dead(views[key])]
+        return bool(idle) and sum(idle) > max(self.LEAST, self.ARRAYS * max(idle))
+
+
+_crowd = _Crowd()
 
 
 class _Loops:
@@ -214,10 +249,7 @@ class _Loops:
 
     def saw(self, item: Node | Store) -> None:
         """`item` has entered the window: decide whether it should end, once the operation at hand is recorded."""
-        if type(item) is Node:
-            mark = hash((item.row, item.shape))
-        else:
-            mark = hash((item.destination.a.shape, item.destination.offset))  # type: ignore[union-attr]
+        mark = hash(_mark(item))
         marks, period = self.marks, self.period
         marks.append(mark)
         size, limit = len(marks) - self.start, settings.window
@@ -282,7 +314,9 @@ class _Company:
     takes, and brings it back only when others join: after several windows of one operation such operations run at
     once, but for every now and then one, which shows whether chains have come."""
 
-    ALONE, PROBE = 6, 24
+    __slots__ = ("alone", "passed")
+
+    ALONE, PROBE = 6, 128
 
     def __init__(self) -> None:
         self.alone = 0  # windows of one operation, one after another
@@ -303,7 +337,7 @@ def full() -> bool:
     """Whether the window should be run after the item recorded last."""
     if residence.accelerated:
         return False  # at the next recording, `cut`
-    return bool(pending) and _period.ends(pending[-1])
+    return _crowd.ends() or _period.ends()
 
 
 def cut() -> None:
@@ -316,7 +350,7 @@ def cut() -> None:
 def _enter(node: Node) -> None:
     for arg in node.args:
         if type(arg) is Leaf:
-            traffic_of(arg.owner).readers.append((node, arg))
+            traffic_of(arg.owner)
     pending.append(node)
     if residence.accelerated:
         _loops.saw(node)
@@ -423,6 +457,7 @@ def forget() -> None:
     """Empty the window."""
     counters.recorded += len(pending)
     _loops.flushed()
+    _crowd.entered, _crowd.checked = 0, _crowd.LEAST
     del pending[:]
     memory.clear()
     _leaves.clear()
@@ -430,7 +465,7 @@ def forget() -> None:
 
 def _after_fork() -> None:
     global lock, _running
-    lock = threading.RLock()
+    lock = type(lock)()
     _running = False
 
 

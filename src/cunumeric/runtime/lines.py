@@ -31,10 +31,15 @@ def here() -> Line:
     return frame.f_code, frame.f_lasti
 
 
+def number(line: Line) -> int:
+    """The number of the line in its file."""
+    code, position = line
+    numbers = [n for start, stop, n in code.co_lines() if start <= position < stop and n is not None]
+    return numbers[0] if numbers else code.co_firstlineno
+
+
 def told(line: Line | None) -> str:
     """`file:line`; nothing where it was not kept."""
     if line is None:
         return ""
-    code, position = line
-    numbers = [number for start, stop, number in code.co_lines() if start <= position < stop]
-    return f"{code.co_filename}:{numbers[0] if numbers else code.co_firstlineno}"
+    return f"{line[0].co_filename}:{number(line)}"

@@ -6,7 +6,7 @@
 | `LEGATE_CONFIG` | Legate's flags; of them `--cpus N` sets the same number | |
 | `CUNUMERIC_TILE` | elements in a tile of a sweep | 32768 |
 | `CUNUMERIC_ENGINE` | `host`, or `xla` (an accelerator, or XLA on the processor) | `xla` where there is a GPU |
-| `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 131072, or 32768 |
+| `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 32768 |
 | `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 200, or 128 |
 | `CUNUMERIC_FBMEM` | memory of the device, in MiB, that arrays may take; 0: all that it has | 0 |
 | `CUNUMERIC_MESH` | how the devices stand: `1` (only one is used), `4`, `2x2` | all, in a line; from 16 on in a grid |
@@ -109,9 +109,7 @@ class Settings:
     engine: str = _ENGINE
     threads: int = field(default_factory=_threads)
     tile: int = field(default_factory=lambda: _integer("CUNUMERIC_TILE", 32768, 1))
-    record_min: int = field(
-        default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", 131072 if _ENGINE == "host" else 32768, 0)
-    )
+    record_min: int = field(default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", 32768, 0))
     kernel_min: int = 16384  # elements from which a parallel kernel is asked at all
     window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 200 if _ENGINE == "host" else 128, 1))
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))

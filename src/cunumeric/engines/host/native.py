@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...graph.node import Reduction, owner_of
+from ...graph import canonical, warning
+from ...graph.node import Leaf, Node, Reduction, Store, owner_of
 from ...ops.elementwise import CAST, COPY, WHERE
+from ...runtime import memory
 from ...runtime.settings import settings
 
 if TYPE_CHECKING:
@@ -26,13 +28,18 @@ except ImportError:
 
 # Bytes of an array from which on its parts have left the caches before anybody reads them again.
 _STREAMED_FROM = 16 << 20
-# Elements of a chunk whose sum has no more parts than `_tiles.c` has room for.
+# Elements of a chunk whose sum has no more parts than `_work.h` has room for.
 _SUMMED_MOST = 4096
 # Elements in a chunk: a few operands of it stay in the first cache.
 CHUNK = 2048
 UFUNC, COPYING, CHOOSING, CASTING = range(4)
 FLAGS = ((1, "divide by zero"), (2, "overflow"), (4, "underflow"), (8, "invalid value"))
 _loops: dict[tuple[Any, ...], Any] = {}
+
+
+if _tiles is not None and settings.accelerate:
+    _tiles.form_of(Node, Leaf, Store, Reduction, warning.Ear, memory.Lease)
+    canonical.in_c = _tiles.form
 
 
 def available() -> bool:

@@ -33,7 +33,7 @@ class Table:
     """The arrays that a template's numbers stand for: the window's leaves, then arrays that the run makes."""
 
     def __init__(self, form: Form) -> None:
-        self.arrays: list[np.ndarray] = [leaf.a for leaf in form.leaves]
+        self.arrays = list(form.arrays)
         self.numbers: dict[int, int] = {id(a): k for k, a in enumerate(self.arrays)}
         self.constants = {id(c): k for k, c in enumerate(form.constants)}
         self.constant_values = form.constants
@@ -68,7 +68,9 @@ class Table:
 class Template:
     """Everything about a window's run that its form decides."""
 
-    def __init__(self, form: Form, sweeps: list[Sweep | Skewed]) -> None:
+    def __init__(self, form: Form, sweeps: list[Sweep | Skewed], named: list[Any]) -> None:
+        self.key = form.key
+        self.named = named  # what the key is about stays, so that its addresses stay what they are
         table = Table(form)
         for k, node in enumerate(form.nodes):
             if node.place is not None:
@@ -86,7 +88,7 @@ class Template:
 
     def arrays(self, form: Form) -> list[np.ndarray]:
         """The table of arrays for a run of the window `form`; its placed nodes are given their memory."""
-        arrays = [leaf.a for leaf in form.leaves]
+        arrays = form.arrays
         for how, what, detail in self.makers:
             if how == "view":
                 arrays.append(arrays[what][detail])
@@ -242,7 +244,7 @@ class Program:
 
     def _group(self, rows: int, low: int, high: int, axis: int) -> tuple[int, int]:
         """Say how many partial results the extension needs; the rows of a band and the first one, so that bands end
-        between rows that share one (`_tiles.c`, reduce)."""
+        between rows that share one (`_work.h`, reduce)."""
         block = self.blocks[-1]
         chunk = native.chunk()
         size = math.prod(block.shape[1:])

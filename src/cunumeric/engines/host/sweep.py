@@ -18,7 +18,7 @@ import numpy as np
 
 from ...graph import plan as planning
 from ...graph import warning, window
-from ...graph.canonical import Form, dead_owners
+from ...graph.canonical import Form
 from ...graph.node import Leaf, Node, Reduction, Store
 from ...graph.plan import Sweep
 from ...graph.skew import Skewed, hidden_owners, skewed
@@ -30,6 +30,8 @@ from .program import Program, Simple, Template
 
 # Below this cost of a sweep, in additions of elements, waking another thread costs more than it brings.
 _PARALLEL_FROM = 1 << 18
+# A window of so few operations may save less than it costs: where all that they do is this many additions of elements.
+_FEW, _THIN = 32, 1 << 19
 _ALIGN = 64
 _TEMPLATES_MOST = 512
 _templates: OrderedDict[Any, Template] = OrderedDict()
@@ -38,16 +40,16 @@ _templates: OrderedDict[Any, Template] = OrderedDict()
 def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     """Run a window: the engine's entry."""
     alone = len(pending) == 1 and reduction is None
-    window.company.alone = window.company.alone + 1 if alone else 0
+    window.company.alone = window.company.alone + 1 if alone or _thin(pending) else 0
     if alone and _run_one(pending[0]):
         return
-    dead = dead_owners([p for p in pending if type(p) is Store])
-    form = Form(pending, reduction, dead)
-    key = (form.key, settings.tile, settings.accelerate, settings.compile, settings.threads)
+    form = Form(pending, reduction)
+    key = (form.hash, settings.tile, settings.accelerate, settings.compile, settings.threads)
     template = _templates.get(key)
-    if template is None:
+    if template is None or template.key != form.key:
         window.counters.plans += 1
-        template = Template(form, _planned(pending, reduction, dead))
+        named = form.named(reduction)
+        template = Template(form, _planned(pending, reduction, form.dead), named)
         for node in form.nodes:
             node.place = None
         _templates[key] = template
@@ -73,6 +75,19 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
         if (id(errors), flag) not in told:
             told.add((id(errors), flag))
             errors.hear(flag, name)
+
+
+def _thin(pending: list[Node | Store]) -> bool:
+    """Whether running the window saves less than it costs."""
+    if len(pending) > _FEW:
+        return False
+    work = 0
+    for p in pending:
+        if isinstance(p, Node):
+            work += p.size * p.row.cost
+        elif type(p.source) is not Node:  # otherwise the node is computed where it is stored
+            work += p.destination.a.size
+    return work < _THIN
 
 
 def _planned(pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> list[Sweep | Skewed]:

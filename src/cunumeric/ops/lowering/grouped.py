@@ -7,6 +7,7 @@ exact than one after the other.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,8 @@ def running(jx: Any, a: Any, name: str, carry: Callable[[Any], Any] | None = Non
     sides = [(0, 0, 0)] * last
     even = lax.pad(a, neutral, [*sides, (0, -n % _GROUP, 0)]) if n % _GROUP else a
     groups = even.reshape(*a.shape[:-1], -1, _GROUP)
-    sums = reduce(groups, -1, dtype=a.dtype)
+    # Not as a reduction: over lines of eight it takes twice as long.
+    sums = functools.reduce(join, [groups[..., k] for k in range(_GROUP)])
     before = lax.pad(running(jx, sums, name), neutral, [*sides, (1, -1, 0)])
     if carry is not None:
         before = join(before, jx.np.broadcast_to(carry(reduce(sums, -1, dtype=a.dtype, keepdims=True)), before.shape))

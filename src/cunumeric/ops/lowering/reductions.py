@@ -31,8 +31,15 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
     return found
 
 
+def _keeps(keepdims: Any) -> bool:
+    """Whether `keepdims` was given and is true; what is no truth value is an error of NumPy's."""
+    if keepdims is not _NV and not isinstance(keepdims, (bool, int, np.bool_, np.integer)):
+        raise Refused
+    return keepdims is not _NV and bool(keepdims)
+
+
 def _kept(jx: Any, r: Any, a: Any, axes: tuple[int, ...], keepdims: Any) -> Any:
-    if keepdims is _NV or not keepdims:
+    if not _keeps(keepdims):
         return r
     return r.reshape([1 if k in axes else n for k, n in enumerate(a.shape)])
 
@@ -151,7 +158,7 @@ def mean(jx, a, axis=None, dtype=None, out=None, keepdims=_NV, *, where=_NV):
     else:
         count = jx.np.sum(jx.np.broadcast_to(where, a.shape), axes, keepdims=True).astype(total.real.dtype)
     r = (total / count).astype(kind)
-    return r if keepdims is not _NV and keepdims else jx.np.squeeze(r, axes)
+    return r if _keeps(keepdims) else jx.np.squeeze(r, axes)
 
 
 @lowers(np.var, "a", "where")
@@ -175,7 +182,7 @@ def var(jx, a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NV, *, where=_
     squares = distance.real**2 + distance.imag**2 if a.dtype.kind == "c" else distance * distance
     r = _sum(jx, squares, axes, keepdims=True, where=where) / (count - ddof)
     r = r.astype(np.float16) if kind == np.float16 else r
-    return r if keepdims is not _NV and keepdims else jx.np.squeeze(r, axes)
+    return r if _keeps(keepdims) else jx.np.squeeze(r, axes)
 
 
 @lowers(np.std, "a", "where")

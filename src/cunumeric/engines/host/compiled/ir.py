@@ -425,7 +425,7 @@ class Writer:
         return self._module(lines)
 
     def _summed(self, vectors: _Body, singles: _Body, many: dict, one: dict) -> list[str]:
-        """The loops of a group that adds up: for each leaf of NumPy's pairwise sum (`_tiles.c`), eight sums side by
+        """The loops of a group that adds up: for each leaf of NumPy's pairwise sum (`_work.h`), eight sums side by
         side, which are joined, and then the rest one by one. A sum begins with -0, which changes no number."""
         out = self.group.summed
         place = len(self.group.operands())

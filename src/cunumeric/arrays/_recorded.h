@@ -1,0 +1,20 @@
+/* What `_fast` asks of `_recording`, through a capsule. */
+#ifndef CUNUMERIC_RECORDED_H
+#define CUNUMERIC_RECORDED_H
+
+#include <Python.h>
+
+/* Of an operation that was not recorded: whether that was because it is not worth it, so that NumPy may run it at once;
+ * and what is known of its result (record.signatures), or NULL. */
+typedef struct {
+    int at_once;
+    PyObject *known;
+} Verdict;
+
+/* `row` on the arguments, recorded; NULL without an error: see the verdict. */
+typedef PyObject *Recorded(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict);
+/* Whether a result that is `known` lives on warm memory; and that memory. */
+typedef int Warm(PyObject *known);
+typedef PyObject *NewResult(PyObject *known);
+
+#endif

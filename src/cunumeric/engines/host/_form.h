@@ -1,0 +1,319 @@
+/* The canonical form of a window (graph/canonical.py says what that is), read off in one pass: numbers in a row instead
+ * of tuples. Objects of which there is one for each meaning (rows, dtypes, sets of kinds) are written as their addresses;
+ * whoever keeps a form keeps those too. */
+#ifndef CUNUMERIC_FORM_H
+#define CUNUMERIC_FORM_H
+
+#include "../../runtime/_slots.h"
+
+static PyTypeObject *node_type, *leaf_type, *store_type, *lease_type;
+static Py_ssize_t node_args, node_row, node_shape, node_dtype, node_handle, node_errors, ear_kinds;
+static Py_ssize_t leaf_a, leaf_owner, store_destination, store_source, store_fresh;
+static Py_ssize_t reduction_ufunc, reduction_source, reduction_axes, reduction_dtype, reduction_temporary,
+    reduction_errors;
+
+/* -- what was met, by address --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const void *key;
+    npy_intp value;
+} Entry;
+
+typedef struct {
+    Entry *entries;
+    size_t mask, used;
+} Map;
+
+static Entry *map_find(const Map *m, const void *key)
+{
+    size_t at = ((size_t)key >> 4) * 0x9E3779B97F4A7C15ULL >> 20 & m->mask;
+    while (m->entries[at].key != NULL && m->entries[at].key != key) {
+        at = (at + 1) & m->mask;
+    }
+    return m->entries + at;
+}
+
+static int map_put(Map *m, const void *key, npy_intp value)
+{
+    if (2 * (m->used + 1) > m->mask) {
+        Map larger = {NULL, m->mask ? 2 * m->mask + 1 : 255, 0};
+        larger.entries = calloc(larger.mask + 1, sizeof(Entry));
+        if (larger.entries == NULL) {
+            return -1;
+        }
+        for (size_t k = 0; m->used && k <= m->mask; k++) {
+            if (m->entries[k].key != NULL) {
+                *map_find(&larger, m->entries[k].key) = m->entries[k];
+            }
+        }
+        free(m->entries);
+        larger.used = m->used;
+        *m = larger;
+    }
+    Entry *e = map_find(m, key);
+    m->used += e->key == NULL;
+    *e = (Entry){key, value};
+    return 0;
+}
+
+/* The entry of `key`; NULL: none. */
+static Entry *map_get(const Map *m, const void *key)
+{
+    Entry *e = m->used ? map_find(m, key) : NULL;
+    return e == NULL || e->key == NULL ? NULL : e;
+}
+
+/* -- the form ------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    npy_int64 *words;
+    size_t n, room;
+    Map numbers, owners, dead;
+    PyObject *nodes, *leaves, *arrays, *constants;
+    int failed;
+} Form;
+
+static inline void word(Form *f, npy_int64 v)
+{
+    if (f->n == f->room) {
+        size_t room = f->room ? 2 * f->room : 2048;
+        npy_int64 *words = realloc(f->words, room * sizeof(npy_int64));
+        if (words == NULL) {
+            f->failed = 1;
+            return;
+        }
+        f->words = words;
+        f->room = room;
+    }
+    f->words[f->n++] = v;
+}
+
+static void word_tuple(Form *f, PyObject *t)
+{
+    word(f, PyTuple_GET_SIZE(t));
+    for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(t); k++) {
+        word(f, PyLong_AsLongLong(PyTuple_GET_ITEM(t, k)));
+    }
+}
+
+static void word_lengths(Form *f, int n, const npy_intp *lengths)
+{
+    for (int k = 0; k < n; k++) {
+        word(f, lengths[k]);
+    }
+}
+
+/* The kinds of flag that are heard, or nothing. */
+static void word_kinds(Form *f, PyObject *errors)
+{
+    word(f, errors == NULL || errors == Py_None ? 0 : (npy_intp)FIELD(errors, ear_kinds));
+}
+
+/* The number of an operand: nodes from 0 up, leaves from -1 down; a constant is the address of its dtype. A leaf that
+ * was not met before is described first. */
+static npy_intp number_of(Form *f, PyObject *v)
+{
+    Entry *e = map_get(&f->numbers, v);
+    if (e != NULL) {
+        return e->value;
+    }
+    if (Py_TYPE(v) != leaf_type) {
+        if (!PyArray_CheckExact(v)) {
+            f->failed = 1; /* a node that is not in this window */
+            return 0;
+        }
+        f->failed |= PyList_Append(f->constants, v) < 0;
+        return (npy_intp)PyArray_DESCR((PyArrayObject *)v);
+    }
+    PyObject *owner = FIELD(v, leaf_owner);
+    PyArrayObject *a = (PyArrayObject *)FIELD(v, leaf_a);
+    f->failed |= PyList_Append(f->leaves, v) < 0 || PyList_Append(f->arrays, (PyObject *)a) < 0;
+    npy_intp number = -PyList_GET_SIZE(f->leaves);
+    f->failed |= map_put(&f->numbers, v, number) < 0;
+    Entry *known = map_get(&f->owners, owner);
+    npy_intp memory = known != NULL ? known->value : (npy_intp)f->owners.used;
+    if (known == NULL) {
+        f->failed |= map_put(&f->owners, owner, memory) < 0;
+    }
+    word(f, -2 - 2 * PyArray_NDIM(a) - (map_get(&f->dead, owner) != NULL));
+    word(f, memory);
+    word(f, PyArray_BYTES(a) - PyArray_BYTES((PyArrayObject *)owner));
+    word(f, (npy_intp)PyArray_DESCR(a));
+    word_lengths(f, PyArray_NDIM(a), PyArray_DIMS(a));
+    word_lengths(f, PyArray_NDIM(a), PyArray_STRIDES(a));
+    return number;
+}
+
+static int alive(PyObject *handle)
+{
+    if (handle == NULL || handle == Py_None) {
+        return 0;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *x = NULL;
+    int there = PyWeakref_GetRef(handle, &x) > 0;
+    Py_XDECREF(x);
+    return there;
+#else
+    return PyWeakref_GetObject(handle) != Py_None;
+#endif
+}
+
+static void describe(Form *f, PyObject *p)
+{
+    if (Py_TYPE(p) != node_type) {
+        npy_intp to = number_of(f, FIELD(p, store_destination)), from = number_of(f, FIELD(p, store_source));
+        word(f, 2);
+        word(f, to);
+        word(f, from);
+        word(f, FIELD(p, store_fresh) == Py_True);
+        return;
+    }
+    PyObject *args = FIELD(p, node_args);
+    npy_intp refs[8];
+    Py_ssize_t n = PyTuple_GET_SIZE(args);
+    if (n > 8) {
+        f->failed = 1;
+        return;
+    }
+    for (Py_ssize_t k = 0; k < n; k++) {
+        refs[k] = number_of(f, PyTuple_GET_ITEM(args, k));
+    }
+    word(f, alive(FIELD(p, node_handle)));
+    word(f, (npy_intp)FIELD(p, node_row));
+    word(f, n);
+    word_lengths(f, (int)n, refs);
+    word_tuple(f, FIELD(p, node_shape));
+    word(f, (npy_intp)FIELD(p, node_dtype));
+    word_kinds(f, FIELD(p, node_errors));
+    f->failed |= map_put(&f->numbers, p, PyList_GET_SIZE(f->nodes)) < 0 || PyList_Append(f->nodes, p) < 0;
+}
+
+/* The owners of memory that is written here and that only the window refers to, told by reference counts: see
+ * `canonical.dead_owners` and `plan.is_dead`. Their ids enter `ids`. */
+static int find_dead(Form *f, PyObject *pending, PyObject *window_leaves, PyObject *exposed, PyObject *ids)
+{
+    Map wanted = {NULL, 0, 0}; /* owner: how many references the window has; -1: it lives */
+    PyObject *key, *leaf;
+    Py_ssize_t at = 0;
+    int failed = 0;
+    for (Py_ssize_t k = 0; k < PyList_GET_SIZE(pending); k++) {
+        PyObject *p = PyList_GET_ITEM(pending, k);
+        if (Py_TYPE(p) == store_type) {
+            failed |= map_put(&wanted, FIELD(FIELD(p, store_destination), leaf_owner), 1) < 0; /* the traffic's */
+        }
+    }
+    while (wanted.used && !failed && PyDict_Next(window_leaves, &at, &key, &leaf)) {
+        PyObject *owner = FIELD(leaf, leaf_owner), *a = FIELD(leaf, leaf_a);
+        Entry *e = map_get(&wanted, owner);
+        if (e != NULL && e->value > 0) {
+            /* The leaf's; that of the view's base, or the leaf's other one. */
+            e->value = a != owner && Py_REFCNT(a) != 1 ? -1 : e->value + 2;
+        }
+    }
+    for (size_t k = 0; wanted.used && !failed && k <= wanted.mask; k++) {
+        Entry *e = wanted.entries + k;
+        if (e->key == NULL || e->value < 0 || Py_REFCNT((PyObject *)e->key) > e->value) {
+            continue;
+        }
+        PyObject *base = PyArray_BASE((PyArrayObject *)e->key), *id = PyLong_FromVoidPtr((void *)e->key);
+        int out = id == NULL ? -1 : PyDict_Contains(exposed, id);
+        if (out == 0 && (base == NULL || Py_TYPE(base) == lease_type)) {
+            failed |= PySet_Add(ids, id) < 0 || map_put(&f->dead, e->key, 1) < 0;
+        }
+        failed |= out < 0;
+        Py_XDECREF(id);
+    }
+    free(wanted.entries);
+    return failed ? -1 : 0;
+}
+
+/* form(pending, reduction or None, leaves of the window, exposed owners): (hash, bytes, nodes, leaves, arrays of the
+ * leaves, constants, ids of owners of dead memory). */
+static PyObject *form(PyObject *self, PyObject *args)
+{
+    PyObject *pending, *r, *window_leaves, *exposed, *found = NULL;
+    if (!PyArg_ParseTuple(args, "O!OO!O!", &PyList_Type, &pending, &r, &PyDict_Type, &window_leaves, &PyDict_Type,
+                          &exposed)) {
+        return NULL;
+    }
+    Form f = {.nodes = PyList_New(0), .leaves = PyList_New(0), .arrays = PyList_New(0), .constants = PyList_New(0)};
+    PyObject *ids = PySet_New(NULL);
+    if (f.nodes == NULL || f.leaves == NULL || f.arrays == NULL || f.constants == NULL || ids == NULL ||
+        find_dead(&f, pending, window_leaves, exposed, ids) < 0) {
+        goto end;
+    }
+    for (Py_ssize_t k = 0; k < PyList_GET_SIZE(pending); k++) {
+        describe(&f, PyList_GET_ITEM(pending, k));
+    }
+    if (r != Py_None) {
+        npy_intp source = number_of(&f, FIELD(r, reduction_source));
+        word(&f, 3);
+        word(&f, (npy_intp)FIELD(r, reduction_ufunc));
+        word(&f, source);
+        word_tuple(&f, FIELD(r, reduction_axes));
+        word(&f, (npy_intp)FIELD(r, reduction_dtype));
+        word(&f, FIELD(r, reduction_temporary) == Py_True);
+        word_kinds(&f, FIELD(r, reduction_errors));
+    }
+    if (f.failed || PyErr_Occurred()) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_ValueError, "a window that cannot be described");
+        }
+        goto end;
+    }
+    npy_uint64 hash = f.n;
+    for (size_t k = 0; k < f.n; k++) {
+        hash = (hash ^ (npy_uint64)f.words[k]) * 0x9E3779B97F4A7C15ULL;
+        hash ^= hash >> 32;
+    }
+    found = Py_BuildValue("LNOOOOO", (long long)(hash >> 2),
+                          PyBytes_FromStringAndSize((char *)f.words, f.n * sizeof(npy_int64)), f.nodes, f.leaves,
+                          f.arrays, f.constants, ids);
+end:
+    free(f.words);
+    free(f.numbers.entries);
+    free(f.owners.entries);
+    free(f.dead.entries);
+    Py_XDECREF(f.nodes);
+    Py_XDECREF(f.leaves);
+    Py_XDECREF(f.arrays);
+    Py_XDECREF(f.constants);
+    Py_XDECREF(ids);
+    return found;
+}
+
+/* form_of(Node, Leaf, Store, Reduction, Ear, Lease): the classes that `form` reads. */
+static PyObject *form_of(PyObject *self, PyObject *args)
+{
+    PyObject *reduction, *ear;
+    if (!PyArg_ParseTuple(args, "OOOOOO", &node_type, &leaf_type, &store_type, &reduction, &ear, &lease_type)) {
+        return NULL;
+    }
+    struct {
+        Py_ssize_t *at;
+        void *type;
+        const char *name;
+    } slots[] = {
+        {&node_args, node_type, "args"}, {&node_row, node_type, "row"}, {&node_shape, node_type, "shape"},
+        {&node_dtype, node_type, "dtype"}, {&node_handle, node_type, "handle"}, {&node_errors, node_type, "errors"},
+        {&ear_kinds, ear, "kinds"}, {&leaf_a, leaf_type, "a"}, {&leaf_owner, leaf_type, "owner"},
+        {&store_destination, store_type, "destination"}, {&store_source, store_type, "source"},
+        {&store_fresh, store_type, "fresh"}, {&reduction_ufunc, reduction, "ufunc"},
+        {&reduction_source, reduction, "source"}, {&reduction_axes, reduction, "axes"},
+        {&reduction_dtype, reduction, "dtype"}, {&reduction_temporary, reduction, "temporary"},
+        {&reduction_errors, reduction, "errors"},
+    };
+    for (size_t k = 0; k < sizeof slots / sizeof *slots; k++) {
+        if ((*slots[k].at = offset_of(slots[k].type, slots[k].name)) < 0) {
+            return NULL;
+        }
+    }
+    Py_INCREF(node_type);
+    Py_INCREF(leaf_type);
+    Py_INCREF(store_type);
+    Py_INCREF(lease_type);
+    Py_RETURN_NONE;
+}
+
+#endif

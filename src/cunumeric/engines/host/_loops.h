@@ -1,0 +1,146 @@
+/* What instructions do that NumPy has no loop for: copies, choices, casts; and the floating-point flags. */
+#ifndef CUNUMERIC_LOOPS_H
+#define CUNUMERIC_LOOPS_H
+
+#include <Python.h>
+#include <fenv.h>
+#include <numpy/arrayobject.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+/* -- floating-point flags ------------------------------------------------------------------------------------------ */
+
+enum { DIVIDE = 1, OVER = 2, UNDER = 4, INVALID = 8 };
+
+static inline int raised(void)
+{
+#if defined(__SSE2__)
+    unsigned f = _mm_getcsr();
+    if (!(f & 0x1d)) {
+        return 0;
+    }
+    _mm_setcsr(f & ~0x3fu);
+    return ((f & 0x04) ? DIVIDE : 0) | ((f & 0x08) ? OVER : 0) | ((f & 0x10) ? UNDER : 0) | ((f & 0x01) ? INVALID : 0);
+#else
+    int f = fetestexcept(FE_DIVBYZERO | FE_OVERFLOW | FE_UNDERFLOW | FE_INVALID);
+    if (!f) {
+        return 0;
+    }
+    feclearexcept(FE_ALL_EXCEPT);
+    return ((f & FE_DIVBYZERO) ? DIVIDE : 0) | ((f & FE_OVERFLOW) ? OVER : 0) | ((f & FE_UNDERFLOW) ? UNDER : 0) |
+           ((f & FE_INVALID) ? INVALID : 0);
+#endif
+}
+
+/* -- instructions that are not ufuncs -------------------------------------------------------------------------------- */
+
+static void copy(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp n, int size)
+{
+    if (ts == size && fs == size) {
+        memmove(to, from, n * size);
+        return;
+    }
+#define ONE(T)                                           \
+    for (npy_intp k = 0; k < n; k++) {                   \
+        *(T *)(to + k * ts) = *(const T *)(from + k * fs); \
+    }                                                    \
+    return;
+    switch (size) {
+        case 1: ONE(npy_uint8)
+        case 2: ONE(npy_uint16)
+        case 4: ONE(npy_uint32)
+        case 8: ONE(npy_uint64)
+    }
+#undef ONE
+    for (npy_intp k = 0; k < n; k++) {
+        memcpy(to + k * ts, from + k * fs, size);
+    }
+}
+
+static void select_(char *to, npy_intp ts, const char *c, npy_intp cs, const char *x, npy_intp xs, const char *y,
+                    npy_intp ys, npy_intp n, int size)
+{
+#define ONE(T)                                                                        \
+    for (npy_intp k = 0; k < n; k++) {                                                \
+        T a = *(const T *)(x + k * xs), b = *(const T *)(y + k * ys);                 \
+        *(T *)(to + k * ts) = *(const npy_bool *)(c + k * cs) ? a : b;                \
+    }                                                                                 \
+    return;
+    switch (size) {
+        case 1: ONE(npy_uint8)
+        case 2: ONE(npy_uint16)
+        case 4: ONE(npy_uint32)
+        case 8: ONE(npy_uint64)
+    }
+#undef ONE
+    for (npy_intp k = 0; k < n; k++) {
+        memcpy(to + k * ts, c[k * cs] ? x + k * xs : y + k * ys, size);
+    }
+}
+
+typedef void Cast(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp n);
+
+#define FROM_EACH(M, TO) \
+    M(TO, byte) M(TO, ubyte) M(TO, short) M(TO, ushort) M(TO, int) M(TO, uint) M(TO, long) M(TO, ulong) \
+    M(TO, longlong) M(TO, ulonglong) M(TO, float) M(TO, double) M(TO, bool)
+#define DEFINE(TO, FROM)                                                                     \
+    static void cast_##FROM##_##TO(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp n) \
+    {                                                                                        \
+        for (npy_intp k = 0; k < n; k++) {                                                   \
+            *(npy_##TO *)(to + k * ts) = (npy_##TO)READ_##FROM(*(const npy_##FROM *)(from + k * fs)); \
+        }                                                                                    \
+    }
+/* A boolean whose byte is neither 0 nor 1 is true. */
+#define READ_bool(x) ((x) != 0)
+#define READ_byte(x) (x)
+#define READ_ubyte(x) (x)
+#define READ_short(x) (x)
+#define READ_ushort(x) (x)
+#define READ_int(x) (x)
+#define READ_uint(x) (x)
+#define READ_long(x) (x)
+#define READ_ulong(x) (x)
+#define READ_longlong(x) (x)
+#define READ_ulonglong(x) (x)
+#define READ_float(x) (x)
+#define READ_double(x) (x)
+#define DEFINE_BOOL(TO, FROM)                                                                \
+    static void cast_##FROM##_bool(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp n) \
+    {                                                                                        \
+        for (npy_intp k = 0; k < n; k++) {                                                   \
+            *(npy_bool *)(to + k * ts) = *(const npy_##FROM *)(from + k * fs) != 0;          \
+        }                                                                                    \
+    }
+FROM_EACH(DEFINE, byte) FROM_EACH(DEFINE, ubyte) FROM_EACH(DEFINE, short) FROM_EACH(DEFINE, ushort)
+FROM_EACH(DEFINE, int) FROM_EACH(DEFINE, uint) FROM_EACH(DEFINE, long) FROM_EACH(DEFINE, ulong)
+FROM_EACH(DEFINE, longlong) FROM_EACH(DEFINE, ulonglong) FROM_EACH(DEFINE, float) FROM_EACH(DEFINE, double)
+FROM_EACH(DEFINE_BOOL, bool)
+
+static Cast *find_cast(int from, int to)
+{
+#define TYPENUM_byte NPY_BYTE
+#define TYPENUM_ubyte NPY_UBYTE
+#define TYPENUM_short NPY_SHORT
+#define TYPENUM_ushort NPY_USHORT
+#define TYPENUM_int NPY_INT
+#define TYPENUM_uint NPY_UINT
+#define TYPENUM_long NPY_LONG
+#define TYPENUM_ulong NPY_ULONG
+#define TYPENUM_longlong NPY_LONGLONG
+#define TYPENUM_ulonglong NPY_ULONGLONG
+#define TYPENUM_float NPY_FLOAT
+#define TYPENUM_double NPY_DOUBLE
+#define TYPENUM_bool NPY_BOOL
+#define PAIR(TO, FROM)                                        \
+    if (from == TYPENUM_##FROM && to == TYPENUM_##TO) {       \
+        return cast_##FROM##_##TO;                            \
+    }
+    FROM_EACH(PAIR, byte) FROM_EACH(PAIR, ubyte) FROM_EACH(PAIR, short) FROM_EACH(PAIR, ushort) FROM_EACH(PAIR, int)
+    FROM_EACH(PAIR, uint) FROM_EACH(PAIR, long) FROM_EACH(PAIR, ulong) FROM_EACH(PAIR, longlong)
+    FROM_EACH(PAIR, ulonglong) FROM_EACH(PAIR, float) FROM_EACH(PAIR, double) FROM_EACH(PAIR, bool)
+    return NULL;
+}
+
+#endif

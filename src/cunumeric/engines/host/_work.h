@@ -1,0 +1,484 @@
+/* A thread's share of a run: bands of rows, chunk by chunk, instruction by instruction or in compiled loops; the partial
+ * results of a reduction; rows that follow each other (skewed) or are held back (delayed). */
+#ifndef CUNUMERIC_WORK_H
+#define CUNUMERIC_WORK_H
+
+#include "_program.h"
+#include <sched.h>
+
+#define FRUITLESS_MOST 2
+#define ASIDE 512       /* elements */
+#define LEAVES_MOST 64  /* of a chunk */
+
+typedef struct {
+    Run *run;
+    int compiled;       /* run groups; 0 from when flags have been raised again and again */
+    char *aside;        /* memory for outputs written aside */
+    char **at;          /* per register: where its chunk is */
+    npy_intp *step;     /* per register: stride in the chunk */
+    char **line;        /* per load of the block at work: where the line begins */
+    int *flags;
+    npy_intp group, partial, joined;  /* the reduction: elements joined to the partial result at work */
+    int fruitless;
+    int nleaves;        /* of the chunk at work, whose sums a compiled loop has found; 0: it has not */
+    npy_intp leaves[1 + LEAVES_MOST];  /* how many at a time; their elements */
+    double sums[LEAVES_MOST];
+} Worker;
+
+/* NumPy adds pairwise: a run of more than 128 elements is the sum of its halves (cut at a multiple of eight). Leaves are
+ * the runs that are not cut. */
+static int leaves(npy_intp n, npy_intp *to)
+{
+    if (n <= 128) {
+        *to = n;
+        return 1;
+    }
+    npy_intp half = n / 2;
+    half -= half % 8;
+    int first = leaves(half, to);
+    return first + leaves(n - half, to + first);
+}
+
+/* The sum of a run from those of its leaves; the next leaf is left in `at`. */
+static double sum64(npy_intp n, const double **at)
+{
+    if (n <= 128) {
+        return *(*at)++;
+    }
+    npy_intp half = n / 2;
+    half -= half % 8;
+    double first = sum64(half, at);
+    return first + sum64(n - half, at);
+}
+
+static float sum32(npy_intp n, const float **at)
+{
+    if (n <= 128) {
+        return *(*at)++;
+    }
+    npy_intp half = n / 2;
+    half -= half % 8;
+    float first = sum32(half, at);
+    return first + sum32(n - half, at);
+}
+
+/* Run a chunk by the compiled loop; how many of its elements are done: all, or those before flags were raised, and its
+ * instructions have to say whose they are. What is written aside is few elements at a time, which the first cache holds
+ * beside the operands. */
+static npy_intp run_group(const Group *g, Worker *w, npy_intp n)
+{
+    char *at[GROUP_MOST];
+    npy_intp step[GROUP_MOST];
+    char *aside = w->aside;
+    npy_intp part = n;
+    int sums = g->sum >= 0 && n >= 8, leaf = 0, nleaves = sums ? leaves(n, w->leaves + 1) : 0;
+    int size = w->run->program->reduce_size;
+    for (int k = 0; k < g->noperands; k++) {
+        int r = g->regs[k];
+        if (r < 0) {
+            continue;
+        }
+        if (g->aside[k]) {
+            at[k] = aside;
+            step[k] = g->aside[k];
+            aside += ASIDE * g->aside[k];
+            part = n < ASIDE ? n : ASIDE;
+        }
+        else {
+            at[k] = w->at[r];
+            step[k] = w->step[r];
+        }
+    }
+    for (int k = 1; k < g->nstreams; k++) {
+        if (((size_t)at[g->streams[k]] ^ (size_t)at[g->streams[0]]) & 63) {
+            return 0;
+        }
+    }
+    if (g->interest) {
+        raised();  /* what earlier instructions left */
+    }
+    npy_intp m = 0, lengths[LEAVES_MOST + 1];
+    for (npy_intp done = 0; done < n; done += m) {
+        m = n - done < part ? n - done : part;
+        if (g->sum >= 0) {
+            /* As many leaves as fit the part; where nothing is added up here, the part is one. */
+            lengths[0] = 1;
+            lengths[1] = m;
+            at[g->sum + 1] = (char *)w->sums + leaf * size;
+            if (sums) {
+                m = lengths[0] = 0;
+                while (leaf < nleaves && m + w->leaves[1 + leaf] <= part) {
+                    m += lengths[++lengths[0]] = w->leaves[1 + leaf++];
+                }
+            }
+            at[g->sum] = (char *)lengths;
+        }
+        g->kernel(at, step, m);
+        if (g->interest && (raised() & g->interest)) {
+            w->compiled = ++w->fruitless < FRUITLESS_MOST;
+            return done;
+        }
+        for (int k = 0; k < g->noperands; k++) {
+            int r = g->regs[k];
+            if (r < 0) {
+                continue;
+            }
+            if (g->aside[k]) {
+                copy(w->at[r] + done * w->step[r], w->step[r], at[k], g->aside[k], m, g->aside[k]);
+            }
+            else {
+                at[k] += m * step[k];
+            }
+        }
+    }
+    w->nleaves = nleaves;
+    return n;
+}
+
+/* Move all registers by elements. */
+static void move(Worker *w, npy_intp by)
+{
+    for (int r = 0; r < w->run->program->nregs; r++) {
+        if (w->at[r] != NULL) {
+            w->at[r] += by * w->step[r];
+        }
+    }
+}
+
+static inline int instruct(const Instruction *i, const Worker *w, npy_intp n)
+{
+    char *data[ARGS];
+    npy_intp strides[ARGS];
+    for (int k = 0; k < i->nargs; k++) {
+        data[k] = w->at[i->regs[k]];
+        strides[k] = w->step[i->regs[k]];
+    }
+    switch (i->op) {
+        case UFUNC:
+            return i->loop(i->context, data, &n, strides, i->aux);
+        case COPY:
+            copy(data[1], strides[1], data[0], strides[0], n, i->size);
+            return 0;
+        case WHERE:
+            select_(data[3], strides[3], data[0], strides[0], data[1], strides[1], data[2], strides[2], n, i->size);
+            return 0;
+        default:
+            i->cast(data[1], strides[1], data[0], strides[0], n);
+            return 0;
+    }
+}
+
+/* One chunk's values of the reduced register joined to a partial result. A partial result is of at most a chunk's
+ * number of elements, so that sums are pairwise inside it and, when all are joined, over them. Which elements share
+ * one is decided by where they are in the array, not by bands or threads. */
+static int reduce(Worker *w, npy_intp group, npy_intp n)
+{
+    Run *r = w->run;
+    Program *p = r->program;
+    if (group != w->group) {
+        w->group = group;
+        w->partial = group * r->per_group;
+        w->joined = 0;
+    }
+    else if (w->joined + n > p->chunk) {
+        w->partial++;
+        w->joined = 0;
+    }
+    w->joined += n;
+    char *total = PyArray_BYTES((PyArrayObject *)r->partials) + w->partial * p->reduce_size;
+    char *from = w->at[p->partial];
+    npy_intp step = w->step[p->partial];
+    if (w->nleaves) {
+        const void *at = w->sums;
+        int seen = r->seen[w->partial];
+        if (p->reduce_size == 8) {
+            double sum = sum64(n, (const double **)&at);
+            *(double *)total = seen ? *(double *)total + sum : sum;
+        }
+        else {
+            float sum = sum32(n, (const float **)&at);
+            *(float *)total = seen ? *(float *)total + sum : sum;
+        }
+        r->seen[w->partial] = 1;
+        return 0;
+    }
+    if (!r->seen[w->partial] && p->pairwise) {
+        /* The start that changes no sum, so that the chunk is added up as a whole. */
+        r->seen[w->partial] = 1;
+        if (p->reduce_size == 8) {
+            *(double *)total = -0.0;
+        }
+        else {
+            *(float *)total = -0.0f;
+        }
+    }
+    if (!r->seen[w->partial]) {
+        r->seen[w->partial] = 1;
+        memcpy(total, from, p->reduce_size);
+        from += step;
+        n--;
+    }
+    if (n == 0) {
+        return 0;
+    }
+    char *data[3] = {total, from, total};
+    npy_intp strides[3] = {0, step, 0};
+    return p->reduce->loop(p->reduce->context, data, &n, strides, p->reduce->aux);
+}
+
+/* A run of elements on the last axis; `shift`: where the delayed row's memory begins, or NULL. */
+static int span(Worker *w, const Block *b, int last, npy_intp start, npy_intp n, npy_intp group, char *row)
+{
+    Program *p = w->run->program;
+    const View *views = w->run->views[b - p->blocks];
+    int axis = b->ndim - 1;
+    for (npy_intp done = 0; done < n; done += p->chunk) {
+        npy_intp m = n - done < p->chunk ? n - done : p->chunk;
+        for (int k = 0; k < b->nloads; k++) {
+            w->at[b->load_regs[k]] = w->line[k] + (start + done) * views[k].strides[axis];
+        }
+        if (row != NULL) {
+            w->at[b->result] = row + done * p->size_of[b->result];
+        }
+        w->nleaves = 0;
+        npy_intp moved = 0;  /* elements of a group that its loop has done, up to instruction `rest` */
+        int rest = -1;
+        for (int k = 0; k < b->ninstructions; k++) {
+            const Instruction *i = b->instructions + k;
+            if (k == rest) {
+                move(w, -moved);
+                moved = 0;
+            }
+            if (w->compiled && i->group != NULL) {
+                npy_intp ran = run_group(i->group, w, m);
+                if (ran == m) {
+                    k += i->group->count - 1;
+                    continue;
+                }
+                moved = ran;
+                rest = k + i->group->count;
+                move(w, moved);
+            }
+            if (i->watch) {
+                raised();  /* what earlier instructions left */
+            }
+            if (instruct(i, w, m - moved) < 0) {
+                return -1;
+            }
+            if (i->watch) {
+                int f = raised();
+                if (f) {
+                    w->flags[b->first + k] |= f;
+                }
+            }
+        }
+        if (moved) {
+            move(w, -moved);
+        }
+        if (last && p->reduce != NULL) {
+            raised();
+            if (reduce(w, group, m) < 0) {
+                return -1;
+            }
+            int f = raised();
+            if (f) {
+                w->flags[p->ninstructions] |= f;
+            }
+        }
+    }
+    return 0;
+}
+
+static void begin_block(Worker *w, const Block *b)
+{
+    const View *views = w->run->views[b - w->run->program->blocks];
+    for (int k = 0; k < b->nloads; k++) {
+        w->step[b->load_regs[k]] = views[k].strides[b->ndim - 1];
+        w->line[k] = views[k].data;
+    }
+    if (b->result >= 0) {
+        w->step[b->result] = w->run->program->size_of[b->result];
+    }
+}
+
+/* Row `row` of a block of at least two axes, line by line. */
+static int one_row(Worker *w, const Block *b, int last, npy_intp row, char *held)
+{
+    npy_intp group = last ? row / w->run->group : 0;
+    const View *views = w->run->views[b - w->run->program->blocks];
+    npy_intp index[DIMS] = {0}, lines = 1;
+    for (int k = 1; k < b->ndim - 1; k++) {
+        lines *= b->shape[k];
+    }
+    for (npy_intp line = 0; line < lines; line++) {
+        for (int k = 0; k < b->nloads; k++) {
+            char *at = views[k].data + row * views[k].strides[0];
+            if (b->rings[k] >= 0) {
+                const Run *r = w->run;
+                int ring = b->rings[k];
+                npy_intp turned = (b->ring_row[k] + row) % r->ring_rows[ring];
+                at = r->ring_memory[ring] + turned * r->program->rings[ring].pitch + b->ring_at[k];
+            }
+            for (int d = 1; d < b->ndim - 1; d++) {
+                at += index[d] * views[k].strides[d];
+            }
+            w->line[k] = at;
+        }
+        if (span(w, b, last, 0, b->shape[b->ndim - 1], group, held) < 0) {
+            return -1;
+        }
+        for (int d = b->ndim - 2; d >= 1 && ++index[d] == b->shape[d]; d--) {
+            index[d] = 0;
+        }
+    }
+    return 0;
+}
+
+static int work_bands(Worker *w)
+{
+    Run *r = w->run;
+    Program *p = r->program;
+    for (;;) {
+        npy_intp band = __atomic_fetch_add(&r->next, 1, __ATOMIC_RELAXED);
+        if (band >= r->bands) {
+            return 0;
+        }
+        npy_intp lo = p->low + band * p->rows, hi = lo + p->rows < p->high ? lo + p->rows : p->high;
+        const Block *b = p->blocks;
+        if (b->ndim == 1) {
+            for (int k = 0; k < p->nblocks; k++) {
+                b = p->blocks + k;
+                npy_intp first = lo > b->base ? lo - b->base : 0;
+                npy_intp end = hi - b->base < b->shape[0] ? hi - b->base : b->shape[0];
+                begin_block(w, b);
+                if (first < end && span(w, b, k == p->nblocks - 1, first, end - first, band, NULL) < 0) {
+                    return -1;
+                }
+            }
+            continue;
+        }
+        begin_block(w, b);
+        /* Blocks meet in the same rows: a row is in the first cache when the next block needs it. */
+        for (npy_intp at = lo; at < hi; at++) {
+            for (int k = 0; k < p->nblocks; k++) {
+                b = p->blocks + k;
+                npy_intp row = at - b->base;
+                if (row < 0 || row >= b->shape[0]) {
+                    continue;
+                }
+                if (p->nblocks > 1) {
+                    begin_block(w, b);
+                }
+                if (one_row(w, b, k == p->nblocks - 1, row, NULL) < 0) {
+                    return -1;
+                }
+            }
+        }
+    }
+}
+
+static void write_row(Run *r, const Block *b, npy_intp row, const char *from)
+{
+    Program *p = r->program;
+    const View *out = r->out + (b - p->blocks);
+    int size = p->size_of[b->result];
+    copy(out->data + row * out->strides[0], out->strides[1], from, size, b->shape[1], size);
+}
+
+/* Wait until the band before has passed the block; 0 where the run has failed. */
+static int follow(Run *r, npy_intp band, int block)
+{
+    if (band == 0) {
+        return 1;
+    }
+    for (int turns = 0; __atomic_load_n(r->progress + band - 1, __ATOMIC_ACQUIRE) <= block; turns++) {
+        if (__atomic_load_n(&r->failed, __ATOMIC_RELAXED)) {
+            return 0;
+        }
+        if (turns > 2000) {
+            sched_yield();
+        }
+#if defined(__SSE2__)
+        else {
+            _mm_pause();
+        }
+#endif
+    }
+    return 1;
+}
+
+/* Blocks behind one another (graph/skew.py): bands of time, which is row and lag; threads follow through the bands. */
+static int work_skewed(Worker *w)
+{
+    Run *r = w->run;
+    Program *p = r->program;
+    for (;;) {
+        npy_intp band = __atomic_fetch_add(&r->next, 1, __ATOMIC_RELAXED);
+        if (band >= r->bands) {
+            return 0;
+        }
+        npy_intp lo = p->low + band * p->rows, hi = lo + p->rows;
+        for (int k = 0; k < p->nblocks; k++) {
+            const Block *b = p->blocks + k;
+            if (!follow(r, band, k)) {
+                return -1;
+            }
+            npy_intp first = lo - b->lag - b->base, end = hi - b->lag - b->base;
+            npy_intp most = b->shape[0] + (b->held > 0 ? b->held : 0);
+            first = first > 0 ? first : 0;
+            end = end < most ? end : most;
+            begin_block(w, b);
+            for (npy_intp row = first; row < end; row++) {
+                char *rows = r->held_rows[k];
+                size_t size = b->held < 0 ? 0 : (size_t)b->shape[1] * p->size_of[b->result];
+                if (row < b->shape[0]) {
+                    char *to = b->held < 0 ? NULL : rows + row % (b->held + 1) * size;
+                    if (one_row(w, b, k == p->nblocks - 1, row, to) < 0) {
+                        __atomic_store_n(&r->failed, 1, __ATOMIC_RELAXED);
+                        return -1;
+                    }
+                }
+                if (b->held >= 0 && row >= b->held) {
+                    write_row(r, b, row - b->held, rows + (row - b->held) % (b->held + 1) * size);
+                }
+            }
+            __atomic_store_n(r->progress + band, k + 1, __ATOMIC_RELEASE);
+        }
+    }
+}
+
+/* A stencil in place, two axes: a row is written when the rows that read its old value are computed. The first and
+ * the last rows of a part stay in its memory until every part is done: see finish(). */
+static int work_delayed(Worker *w, int part, int parts)
+{
+    Run *r = w->run;
+    Program *p = r->program;
+    const Block *b = p->blocks;
+    npy_intp n = b->shape[0], d = p->delayed;
+    npy_intp first = n * part / parts, end = n * (part + 1) / parts;
+    size_t size = (size_t)b->shape[1] * p->size_of[b->result];
+    Held *h = r->held + part;
+    h->first_row = (int)first;
+    h->rows = (int)(end - first);
+    if (first == end) {
+        return 0;
+    }
+    h->memory = malloc((2 * d + 1) * size);
+    if (h->memory == NULL) {
+        return -1;
+    }
+    begin_block(w, b);
+    for (npy_intp row = first; row < end; row++) {
+        npy_intp k = row - first;
+        char *to = h->memory + (k < d ? k : d + k % (d + 1)) * size;
+        if (one_row(w, b, 0, row, to) < 0) {
+            return -1;
+        }
+        if (k - d >= d) {
+            write_row(r, b, row - d, h->memory + (d + (k - d) % (d + 1)) * size);
+        }
+    }
+    return 0;
+}
+
+#endif
