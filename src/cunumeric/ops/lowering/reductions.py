@@ -92,7 +92,7 @@ def _complex_extreme(jx: Any, a: Any, axes: tuple[int, ...], wins: Any) -> Any:
     real = wins(jx.np.where(nan, worst, a.real), axes, keepdims=True)
     imag = wins(jx.np.where((a.real == real) & ~nan, a.imag, worst), axes, keepdims=True)
     found = jx.lax.complex(real, imag).astype(a.dtype)
-    first = [jx.np.max(jx.np.where(nan, part, -np.inf), axes, keepdims=True) for part in (a.real, a.imag)]
+    first = [largest(jx, jx.np.where(nan, part, -np.inf), "max", axes, True) for part in (a.real, a.imag)]
     none = jx.lax.complex(*first).astype(a.dtype)  # the NaN itself, where there is one
     return jx.np.squeeze(jx.np.where(nan.any(axes, keepdims=True), none, found), axes)
 
