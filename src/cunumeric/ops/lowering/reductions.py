@@ -92,8 +92,12 @@ def _complex_extreme(jx: Any, a: Any, axes: tuple[int, ...], wins: Any) -> Any:
     real = wins(jx.np.where(nan, worst, a.real), axes, keepdims=True)
     imag = wins(jx.np.where((a.real == real) & ~nan, a.imag, worst), axes, keepdims=True)
     found = jx.lax.complex(real, imag).astype(a.dtype)
-    first = [jx.np.max(jx.np.where(nan, part, -np.inf), axes, keepdims=True) for part in (a.real, a.imag)]
-    none = jx.lax.complex(*first).astype(a.dtype)  # the NaN itself, where there is one
+    parts = []  # of the NaN itself, where there is one
+    for part in (a.real, a.imag):
+        odd = jx.np.isnan(part)  # kept out of the maximum: between devices it would be lost
+        number = jx.np.max(jx.np.where(nan & ~odd, part, -np.inf), axes, keepdims=True)
+        parts.append(jx.np.where(odd.any(axes, keepdims=True), np.array(np.nan, part.dtype), number))
+    none = jx.lax.complex(*parts).astype(a.dtype)
     return jx.np.squeeze(jx.np.where(nan.any(axes, keepdims=True), none, found), axes)
 
 
