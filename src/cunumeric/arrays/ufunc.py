@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engines.host import kernels
-from ..graph import record, window
+from ..graph import record, warning, window
 from ..ops import elementwise
 from ..runtime import residence
 from ..runtime.settings import settings
@@ -89,7 +89,7 @@ class ufunc(fast.called if fast is not None else object, metaclass=UfuncType):  
             r = lowered.attempt(self._kernel, args, kwargs)
             if r is not NotImplemented:
                 return r
-        if residence.accelerated:
+        if residence.accelerated and warning.kinds_heard() is not None:  # else NumPy does it for its warnings' sake
             return fallback.aloud(calling(self._kernel), self._kernel)(*args, **kwargs)
         return call(self._kernel, args, kwargs)
 
