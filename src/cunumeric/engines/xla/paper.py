@@ -33,8 +33,12 @@ class Value:
         self.shape, self.dtype, self.sharding = shape, np.dtype(dtype), sharding
 
     @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
     def nbytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
+        return self.size * self.dtype.itemsize
 
     def is_deleted(self) -> bool:
         return False
