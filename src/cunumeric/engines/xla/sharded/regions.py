@@ -38,10 +38,11 @@ def cuts(jx: Any, shape: tuple[int, ...], sizes: Sequence[int]) -> bool:
 
 
 def few(jx: Any, part: Any, whole: tuple[int, ...]) -> Any:
-    """A part of an array of shape `whole`; on every device, if it is a thin part of what is cut. Left to itself XLA's
-    partitioner would cut the whole array as it wants to have a row of it."""
+    """A part of an array of shape `whole`; if it is a thin part of what is cut, it is on every device along that side,
+    and cut along the other. Left to itself XLA's partitioner would cut the whole array as it wants to have a row of
+    it."""
     spread = Spread.at_rest(jx, whole)
-    sides = [names if size == n else () for names, n, size in zip(spread.sides, whole, part.shape, strict=True)]
+    sides = [names if 2 * size >= n else () for names, n, size in zip(spread.sides, whole, part.shape, strict=True)]
     result = Spread(jx, sides)
     if _FEW * math.prod(part.shape) * math.prod(spread.parts) > math.prod(whole) * math.prod(result.parts):
         return part
