@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..graph.node import Node, owner_of
+from ..runtime import residence
 from . import ufunc
 from .base import array_of, memory, nd, wrap_from
 from .lowered import Elsewhere, concerns, ndarray, one, way
@@ -117,7 +118,12 @@ def conj(self):
 def _alike(a: Any, words: dict[str, Any]) -> Any:
     if not concerns(a):
         raise Elsewhere
-    x: Any = array_of(np.empty_like(stand_in(a), **words))
+    like = stand_in(a)
+    kind = np.dtype(words["dtype"] or like.dtype)
+    plain = words["order"] in ("K", "C", "A") and words["shape"] is None and words["device"] is None
+    if plain and like.flags.c_contiguous and kind.kind in "biufc" and residence.suits(kind) and like.size:
+        return array_of(residence.reserve(like.shape, kind))  # it may be larger than the host's memory
+    x: Any = array_of(np.empty_like(like, **words))
     if x.dtype.kind not in "biufc":
         raise Elsewhere
     return x
