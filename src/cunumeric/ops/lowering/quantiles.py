@@ -10,8 +10,9 @@ import numpy as np
 from . import Refused, lowers, no
 from .common import NV, given, is_cut
 from .elementwise import cast
+from .radix import coded, decoded
 from .reductions import _axes
-from .sorting import in_order, keys
+from .sorting import in_order, keys, parts, whole
 
 # Hyndman and Fan's continuous definitions: quantile q of n numbers is at place n q + alpha + q (1 - alpha - beta) - 1.
 _CONTINUOUS = {
@@ -35,8 +36,11 @@ def _collapsed(jx: Any, a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
 def _at_ranks(jx: Any, a: Any, axis: Any, ranks: list[Any]) -> list[Any]:
     """The elements that sorting along the axes brings to these places: numbers, or a place for each line."""
     if len(_axes(axis, a.ndim)) == a.ndim and is_cut(jx, a):
-        found = jx.sharded.ranked(jx, keys(jx, a), jx.np.stack([jx.np.asarray(r, np.int64).reshape(()) for r in ranks]))
-        values = found[0] if len(found) == 1 else jx.lax.complex(found[1], found[2])
+        where = jx.np.stack([jx.np.asarray(r, np.int64).reshape(()) for r in ranks])
+        if a.dtype.kind == "c":
+            values = whole(jx, jx.sharded.ranked(jx, [*keys(jx, a), *parts(jx, a)], 3, where)[3:])
+        else:
+            values = decoded(jx, jx.sharded.ranked(jx, [coded(jx, a)], 1, where)[0], a.dtype)
         return [values[k] for k in range(len(ranks))]
     a, _ = _collapsed(jx, a, axis)
     s = in_order(jx, a, a.ndim - 1)

@@ -10,16 +10,27 @@ import numpy as np
 from . import Refused, lowers, no
 from .common import axis_of, flat_axis, joined
 from .elementwise import cast
+from .radix import arranged, coded, decoded, key_of, ordering, places
 from .reductions import largest
 from .selection import rows_of
 
 
 def keys(jx: Any, a: Any) -> list[Any]:
-    """Real arrays whose order, the first before the others, is NumPy's order of `a`."""
+    """Unsigned integers whose order, the first before the others, is NumPy's order of `a`."""
     if a.dtype.kind != "c":
-        return [a]
-    odd = 2 * jx.np.isnan(a.real).astype(np.int8) + jx.np.isnan(a.imag).astype(np.int8)
-    return [odd, a.real, a.imag]
+        return [key_of(jx, a)]
+    odd = 2 * jx.np.isnan(a.real).astype(np.uint8) + jx.np.isnan(a.imag).astype(np.uint8)
+    return [odd, key_of(jx, a.real), key_of(jx, a.imag)]
+
+
+def parts(jx: Any, a: Any) -> list[Any]:
+    """Real arrays that make up `a`."""
+    return [a.real, a.imag] if a.dtype.kind == "c" else [a]
+
+
+def whole(jx: Any, found: list[Any]) -> Any:
+    """The array that the parts make up."""
+    return found[0] if len(found) == 1 else jx.lax.complex(*found)
 
 
 def together(jx: Any, operands: list[Any], num_keys: int, axis: int) -> list[Any]:
@@ -27,35 +38,40 @@ def together(jx: Any, operands: list[Any], num_keys: int, axis: int) -> list[Any
     if jx.sharded.is_cut(jx, operands[0].shape, axis):
         return jx.sharded.in_order(jx, operands, num_keys, axis)
     # Where it is not cut by the rule it may be cut for now, as what was transposed is.
-    operands = [jx.sharded.rested(jx, x) for x in operands]
-    return jx.lax.sort(operands, dimension=axis, is_stable=True, num_keys=num_keys)
+    return arranged(jx, [jx.sharded.rested(jx, x) for x in operands], num_keys, axis)
 
 
-def in_order(jx: Any, a: Any, axis: int) -> Any:
-    """`a` sorted along an axis."""
-    found = together(jx, keys(jx, a), 3 if a.dtype.kind == "c" else 1, axis)
-    return found[0] if len(found) == 1 else jx.lax.complex(found[1], found[2])
+def in_order(jx: Any, a: Any, axis: int, stable: bool = False) -> Any:
+    """`a` sorted along an axis. If not `stable`, zeros are in the order of their signs."""
+    if a.dtype.kind == "c" or (stable and a.dtype.kind == "f"):
+        found = keys(jx, a)
+        return whole(jx, together(jx, [*found, *parts(jx, a)], len(found), axis)[len(found) :])
+    return decoded(jx, together(jx, [coded(jx, a)], 1, axis)[0], a.dtype)
 
 
 def with_order(jx: Any, a: Any, axis: int) -> tuple[Any, Any]:
     """`a` sorted along an axis, and the indices that sort it."""
-    n, found = a.shape[axis], keys(jx, a)
-    place = jx.lax.broadcasted_iota(np.int32 if n < 2**31 else np.int64, a.shape, axis)
-    *s, order = together(jx, [*found, place], len(found), axis)
-    return s[0] if len(s) == 1 else jx.lax.complex(s[1], s[2]), order.astype(np.int64)
+    found = keys(jx, a)
+    if not jx.sharded.is_cut(jx, a.shape, axis):
+        order = order_of(jx, found, axis)
+        return jx.np.take_along_axis(a, order, axis, mode="promise_in_bounds"), order
+    _, order, *s = together(jx, [*found, places(jx, a, axis), *parts(jx, a)], len(found), axis)[len(found) - 1 :]
+    return whole(jx, s), order.astype(np.int64)
 
 
 def order_of(jx: Any, found: list[Any], axis: int) -> Any:
     """Indices that sort by the keys `found`, the first before the others."""
-    n = found[0].shape[axis]
-    place = jx.lax.broadcasted_iota(np.int32 if n < 2**31 else np.int64, found[0].shape, axis)
-    return together(jx, [*found, place], len(found), axis)[-1].astype(np.int64)
+    if not jx.sharded.is_cut(jx, found[0].shape, axis):
+        return ordering(jx, [jx.sharded.rested(jx, k) for k in found], axis).astype(np.int64)
+    return together(jx, [*found, places(jx, found[0], axis)], len(found), axis)[-1].astype(np.int64)
 
 
-def _known(kind: Any, order: Any, stable: Any, kinds: str = "quicksort heapsort mergesort stable") -> None:
+def _known(kind: Any, order: Any, stable: Any, kinds: str = "quicksort heapsort mergesort stable") -> bool:
+    """Whether the sort is to be stable."""
     no(order)
     if (kind is not None and (type(kind) is not str or kind not in kinds.split())) or (kind and stable is not None):
         raise Refused
+    return bool(stable) or kind in ("mergesort", "stable")
 
 
 def _axis(a: Any, axis: Any) -> int:
@@ -66,9 +82,9 @@ def _axis(a: Any, axis: Any) -> int:
 
 @lowers(np.sort, "a")
 def sort(jx, a, axis=-1, kind=None, order=None, *, stable=None):
-    _known(kind, order, stable)
+    ties = _known(kind, order, stable)
     a, axis = (a.reshape(-1), 0) if axis is None else (a, _axis(a, axis))
-    return in_order(jx, a, axis)
+    return in_order(jx, a, axis, ties)
 
 
 @lowers(np.argsort, "a")
@@ -110,12 +126,11 @@ def sort_complex(jx, a):
 def lexsort(jx, keys, axis=-1):
     if not keys or any(k.shape != keys[0].shape for k in keys):
         raise Refused
-    found = [piece for k in reversed(keys) for piece in _pieces(jx, k)]
-    return order_of(jx, found, _axis(keys[0], axis))
+    return order_of(jx, _keys_of_all(jx, keys), _axis(keys[0], axis))
 
 
-def _pieces(jx: Any, a: Any) -> list[Any]:
-    return keys(jx, a)
+def _keys_of_all(jx: Any, arrays: Any) -> list[Any]:
+    return [key for a in reversed(arrays) for key in keys(jx, a)]
 
 
 def before(jx: Any, x: Any, y: Any, or_equal: Any) -> Any:
@@ -127,13 +142,7 @@ def precedes(jx: Any, left: list[Any], right: list[Any], or_equal: Any) -> Any:
     """Whether the keys `left` come before the keys `right`; the first keys decide before the others."""
     answer: Any = or_equal
     for a, b in zip(reversed(left), reversed(right), strict=True):
-        less, equal = a < b, a == b
-        if a.dtype.kind == "f":
-            nan_a, nan_b = jx.np.isnan(a), jx.np.isnan(b)
-            less, equal = less | (nan_b & ~nan_a), equal | (nan_a & nan_b)
-        elif a.dtype.kind == "b":
-            less = ~a & b
-        answer = less | (equal & answer)
+        answer = (a < b) | ((a == b) & answer)
     return answer
 
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
-from cunumeric.ops.lowering import indexing, selection, sorting
+from cunumeric.engines.xla.sharded import sorting as sharded_sorting
+from cunumeric.ops.lowering import indexing, radix, selection, sorting
 
 from .lab import Cost, jx, mesh, program, row, run, spec
 
@@ -81,6 +83,23 @@ def sorts() -> None:
     if LINE:
         cheap(Cost(row(np.sort), spec(1 << 20)), 4.3, 0.1)
         cheap(Cost(lambda a: row(np.sort)(a, 0), spec(1 << 12, 64)), 4.1, 0)
+
+
+def sorts_by_digits() -> None:
+    """As a device sorts that has radix sorts: the kernels take the same way to other pieces."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (radix, sharded_sorting):
+            patch.setattr(module, "by_digits", lambda jx: True)
+        n = 3 << 16
+        f = program(lambda a: row(np.sort)(a), spec(n))
+        i = np.arange(float(n))
+        halves = np.where(rng.random(n) < 0.5, 0, rng.random(n))
+        for x in (i, -i, i % 4, i // 300, i * 0, i * np.nan, rng.random(n), halves, numbers("float64", n)):
+            same(f(x), np.sort(x), x[:4])
+        compare(lambda a: row(np.sort)(a, kind="stable"), np.sort, numbers("float32", 400))
+        compare(row(np.argsort), lambda a: np.argsort(a, kind="stable"), numbers("complex64", 23))
+        compare(lambda a: row(np.sort)(a, 1), lambda a: np.sort(a, 1), numbers("int64", 9, 4000))
+        compare(row(np.median), np.median, rng.random(333))
 
 
 def template_of(key: tuple, arrays: list[np.ndarray]) -> tuple:
@@ -244,7 +263,7 @@ def ranks() -> None:
         cheap(Cost(lambda x: row(selection.counted)(x, None, n), spec(n, dtype=np.int64)), 4, 0, 1.1)
 
 
-TOPICS = [sorts, picks, places, masks, ranks]
+TOPICS = [sorts, sorts_by_digits, picks, places, masks, ranks]
 
 if __name__ == "__main__":
     for topic in TOPICS:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ....ops.lowering.radix import arranged
 from .exchange import by_pieces
 from .picking import asking, ring
 from .runs import place_in, split
@@ -45,19 +46,24 @@ def counted(jx: Any, run: list[Any], values: list[Any], or_equal: bool) -> Any:
     return jx.np.minimum(spread.taken(found, values[0].shape), n).astype(np.int64)
 
 
-def ranked(jx: Any, keys: list[Any], ranks: Any) -> list[Any]:
-    """The elements of all of an array, told by its keys, that would have these places if it were sorted. The blocks are
-    sorted, and split at the ranks; nothing else travels."""
-    spread, none = Spread.at_rest(jx, keys[0].shape), Spread(jx, [()])
+def ranked(jx: Any, operands: list[Any], num_keys: int, ranks: Any) -> list[Any]:
+    """The elements of all of an array that would have these places if it were sorted. The array is told by its keys,
+    with which other operands may go. The blocks are sorted, and split at the ranks; nothing else travels."""
+    spread, none = Spread.at_rest(jx, operands[0].shape), Spread(jx, [()])
+    ends = [last(x.dtype) if k < num_keys else 0 for k, x in enumerate(operands)]
 
     def kernel(ranks: Any, *blocks: Any) -> Any:
-        run = list(jx.lax.sort([x.reshape(-1) for x in blocks], dimension=0, is_stable=True, num_keys=len(keys)))
+        run = arranged(jx, [x.reshape(-1) for x in blocks], num_keys, 0)
         n = run[0].shape[0]
-        at = split(jx, run, ranks)
+        at = split(jx, run[:num_keys], ranks)
         # Each device's first element that is not among so many: the first of these has the rank.
-        heads = [jx.np.where(at < n, k[jx.np.minimum(at, n - 1)], np.asarray(last(k.dtype), k.dtype)) for k in run]
-        heads = [jx.lax.all_gather(k, jx.mesh.names) for k in heads]
-        return tuple([k[0] for k in jx.lax.sort(heads, dimension=0, is_stable=True, num_keys=len(keys))])
+        heads = [
+            jx.np.where(at < n, x[jx.np.minimum(at, n - 1)], np.asarray(z, x.dtype))
+            for x, z in zip(run, ends, strict=True)
+        ]
+        heads = [jx.lax.all_gather(x, jx.mesh.names) for x in heads]
+        return tuple([x[0] for x in arranged(jx, heads, num_keys, 0)])
 
-    given = [spread.fitted(k, last(k.dtype)) for k in keys]
-    return list(mapped(jx, kernel, [none, *[spread] * len(keys)], [none] * len(keys))(ranks.astype(np.int64), *given))
+    given = [spread.fitted(x, z) for x, z in zip(operands, ends, strict=True)]
+    every = [spread] * len(operands), [none] * len(operands)
+    return list(mapped(jx, kernel, [none, *every[0]], every[1])(ranks.astype(np.int64), *given))
