@@ -66,6 +66,7 @@ def exchanged(jx: Any, blocks: list[Any], begin: Any, count: Any, length: int) -
     me, rows = rank(jx, names), blocks[0].shape[0]
     usual = -(-rows // (2 * parts))
     width = min(rows, usual + 8 * math.isqrt(usual))
+    room = min(width, length)
     starts = cumulated(jx, jx.lax.dynamic_index_in_dim(count, me, 1, keepdims=False))[:-1]
 
     def own(i: Any, _: list[Any]) -> list[Any]:
@@ -85,16 +86,21 @@ def exchanged(jx: Any, blocks: list[Any], begin: Any, count: Any, length: int) -
             flat = jx.lax.all_to_all(jx.np.stack(slices), names, 0, 0)
             came.append(flat.reshape((parts * width, *block.shape[1:])))
 
-        def placed(i: Any, old: list[Any]) -> list[Any]:
-            source = run_of(jx, starts, i)
-            within = i - starts[source] - done
-            here = (source != me) & (within >= 0) & (within < width)
-            at = jx.np.clip(source * width + within + late[source], 0, parts * width - 1)
-            return [
-                jx.np.where(here.reshape((-1,) + (1,) * (x.ndim - 1)), x[at], y) for x, y in zip(came, old, strict=True)
-            ]
+        def placed(k: Any, found: list[Any]) -> list[Any]:
+            source = (me + 1 + k) % parts
+            start = starts[source] + done
+            window = jx.np.clip(start, 0, length - room)
+            within = window - start + jx.lax.iota(begin.dtype, room)
+            here = (within >= 0) & (within < jx.np.minimum(count[source, me] - done, width))
+            at = source * width + jx.np.clip(within + late[source], 0, width - 1)
+            new = []
+            for x, y in zip(came, found, strict=True):
+                old = jx.lax.dynamic_slice_in_dim(y, window, room)
+                row = jx.np.where(here.reshape((-1,) + (1,) * (x.ndim - 1)), x[at], old)
+                new.append(jx.lax.dynamic_update_slice_in_dim(y, row, window, 0))
+            return new
 
-        return r + 1, by_pieces(jx, placed, found)
+        return r + 1, jx.lax.fori_loop(0, parts - 1, placed, found)
 
     state = jx.np.zeros((), begin.dtype), by_pieces(jx, own, emptied(jx, blocks, length))
     return jx.lax.while_loop(lambda s: s[0] * width < far, one_round, state)[1]

@@ -36,7 +36,8 @@ def running(jx: Any, a: Any, name: str, carry: Callable[[Any], Any] | None = Non
     sides = [(0, 0, 0)] * last
     even = lax.pad(a, neutral, [*sides, (0, -n % _GROUP, 0)]) if n % _GROUP else a
     groups = even.reshape(*a.shape[:-1], -1, _GROUP)
-    sums = reduce(groups, -1, dtype=a.dtype)
+    # Sums of sums would be computed from the elements again, which are read twice as it is.
+    sums = lax.optimization_barrier(reduce(groups, -1, dtype=a.dtype))
     before = lax.pad(running(jx, sums, name), neutral, [*sides, (1, -1, 0)])
     if carry is not None:
         before = join(before, jx.np.broadcast_to(carry(reduce(sums, -1, dtype=a.dtype, keepdims=True)), before.shape))

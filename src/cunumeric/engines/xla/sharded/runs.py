@@ -72,12 +72,11 @@ def split(jx: Any, run: list[Any], targets: Any, near: tuple[Any, Any] | None = 
 
     def narrowed(_: Any, ends: tuple[Any, Any]) -> tuple[Any, Any]:
         low, high = ends
-        at = low[:, None] + steps * (high - low)[:, None] // named
-        sound = jx.np.broadcast_to((high > low)[:, None], at.shape)
-        own = [k[jx.np.minimum(at, n - 1)] for k in run]
-        values, at, sound = ([jx.lax.all_gather(x, names) for x in y] for y in (own, [at], [sound]))
-        mine = jx.np.where(devices == me, at[0], place_in(jx, run, values, devices > me))
-        ranks = jx.np.where(sound[0], jx.lax.psum(mine, names), none)
+        lows, highs = jx.lax.all_gather(jx.np.stack([low, high]), names).transpose(1, 0, 2)[..., None]
+        at, sound = lows + steps * (highs - lows) // named, jx.np.broadcast_to(highs > lows, (parts, wanted, named))
+        values = [jx.lax.all_gather(k[jx.np.minimum(at[me], n - 1)], names) for k in run]
+        mine = jx.np.where(devices == me, at[me], place_in(jx, run, values, devices > me))
+        ranks = jx.np.where(sound, jx.lax.psum(mine, names), none)
         mine, ranks = (x.transpose(1, 0, 2).reshape(wanted, -1) for x in (mine, ranks))
         goal = targets[:, None]
         below = jx.np.where(ranks <= goal, ranks, -1)
