@@ -53,6 +53,10 @@ def test_windows(topic):
     assert run("tests.engines.xla.windows", topic).endswith("passed\n")
 
 
+def test_sorts_by_digits():
+    assert run("tests.engines.xla.digits").endswith("passed\n")
+
+
 def test_share_of_the_decorated_tests():
     """A tenth; `CUNUMERIC_ENGINE=xla CUNUMERIC_RECORD_MIN=0 python -m pytest tests/differential` runs all."""
     words = "-v -p no:cacheprovider -p no:xdist tests/differential".split()
