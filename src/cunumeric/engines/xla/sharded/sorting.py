@@ -122,7 +122,8 @@ def _bracketed(jx: Any, codes: Any, goals: Any) -> tuple[list[Any], tuple[Any, A
     digit, codes = arranged(jx, [digit, codes], 1, 0)
     digits = jx.np.arange(1, 2 * parts - 1, dtype=np.uint8)
     begin, end = place_in(jx, [digit], [digits], False).astype(np.int64).reshape(-1, 2).T
-    room = max(1, n // (4 * (parts - 1)))
+    # What lies between two, and a quarter more, should all of it be on this device.
+    room = max(1, min(n, 5 * far * n // (2 * taken)))
     few = (end - begin <= room) | (low == high)
     around = (lax.psum(begin, names) <= goals) & (goals <= lax.psum(end, names))
     sound = lax.pmin((few & around).all().astype(np.int32), names).astype(bool) & (high[:-1] < low[1:]).all()
