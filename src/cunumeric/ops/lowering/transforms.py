@@ -41,7 +41,7 @@ def _one(name: str) -> Any:
         axis = axis_of(axis, a.ndim)
         halved = name in ("irfft", "hfft")
         n = _sized(n, 2 * (a.shape[axis] - 1) if halved else a.shape[axis])
-        a = _operand(jx, a, name in ("rfft", "ihfft"))
+        a = _operand(jx, a, name in ("rfft", "ihfft") or (name == "fft" and a.dtype.kind != "c"))
         if name == "hfft":
             return _over(jx, "irfft", a.conj(), [n], [axis], _OTHER_NORM.get(norm, norm))
         if name == "ihfft":
@@ -53,11 +53,14 @@ def _one(name: str) -> Any:
 
 def _over(jx: Any, one: str, a: Any, lengths: list[int], axes: list[int], norm: Any) -> Any:
     """The transform `one` over axes, of which the last is the one that a real transform halves."""
+    cut = jx.mesh is not None and a.size and jx.mesh.cut(a.shape) is not None
+    if one == "ifft" or (one == "fft" and (cut or len(set(axes)) < len(axes))):
+        a = _operand(jx, a, False)
     if len(set(axes)) < len(axes):
         first, rest = (-1, slice(0, -1)) if one == "rfft" else (0, slice(1, None))
         a = _over(jx, _each(one, first == -1), a, [lengths[first]], [axes[first]], norm)
         return _over(jx, "fft" if one == "rfft" else one, a, lengths[rest], axes[rest], norm)
-    if jx.mesh is not None and a.size and jx.mesh.cut(a.shape) is not None:
+    if cut:
         return jx.sharded.transformed(
             jx, lambda name, x, n, k: _local(jx, name, x, n, k, norm), one, a, lengths, axes, norm
         )
@@ -71,6 +74,8 @@ def _each(one: str, last: bool) -> str:
 
 def _local(jx: Any, one: str, a: Any, lengths: list[int], axes: list[int], norm: Any) -> Any:
     """The same of an array that is on one device; axes are distinct."""
+    if one == "fft" and a.dtype.kind == "f":
+        return _mirrored(jx, _local(jx, "rfft", a, lengths, axes, norm), lengths[-1], axes)
     if len(axes) == 1:
         return getattr(jx.np.fft, one)(a, lengths[0], axes[0], norm)
     if len(axes) <= _AXES_MOST:
@@ -80,6 +85,15 @@ def _local(jx: Any, one: str, a: Any, lengths: list[int], axes: list[int], norm:
     for n, axis in order:
         a = getattr(jx.np.fft, _each(one, axis == axes[-1]))(a, n, axis, norm)
     return a
+
+
+def _mirrored(jx: Any, half: Any, n: int, axes: list[int]) -> Any:
+    """The transform of real numbers, of length n along the last of the axes, from the half of it that a real transform
+    gives: the rest are the conjugates of this, at the opposite frequencies."""
+    rest = jx.lax.rev(jx.lax.slice_in_dim(half, 1, (n + 1) // 2, axis=axes[-1]), axes)
+    for axis in axes[:-1]:
+        rest = jx.np.roll(rest, 1, axis)
+    return jx.lax.concatenate([half, rest.conj()], axes[-1])
 
 
 def _axes(s: Any, axes: Any, ndim: int) -> tuple[int, ...]:
@@ -105,7 +119,8 @@ def _several(name: str) -> Any:
         for k, (n, axis) in enumerate(zip(lengths, axes, strict=True)):
             last = halved and k == len(axes) - 1
             lengths[k] = _sized(n, 2 * (a.shape[axis] - 1) if last else a.shape[axis])
-        return _over(jx, one, _operand(jx, a, real and not inverse), lengths, list(axes), norm)
+        as_real = not inverse and (real or a.dtype.kind != "c")
+        return _over(jx, one, _operand(jx, a, as_real), lengths, list(axes), norm)
 
     def over_all(jx, a, s=None, axes=None, norm=None, out=None):
         no(out)
