@@ -46,6 +46,54 @@ def test_operations_alone_run_at_once(middling, f):
     assert numpy.array_equal(y, f(numpy.linspace(1.0, 2.0, MIDDLING)))
 
 
+WRITES = {
+    "copied": lambda np, x, y: y.__setitem__(Ellipsis, x),
+    "shifted": lambda np, x, y: x.__setitem__(slice(1, None), x[:-1]),
+    "in place": lambda np, x, y: y.__iadd__(x),
+    "out": lambda np, x, y: np.add(x, y, out=y),
+    "out by place": lambda np, x, y: np.multiply(x, y, y),
+    "out elsewhere": lambda np, x, y: np.sqrt(x, out=y),
+    "cast": lambda np, x, y: y.astype("f4").__setitem__(Ellipsis, x),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+@pytest.mark.parametrize("size", [MIDDLING, LARGE + 1])
+def test_writes_alone(name, size):
+    """Middling ones run at once, large ones need no plan."""
+    write = WRITES[name]
+    a, b = numpy.linspace(1.0, 2.0, size), numpy.linspace(3.0, 5.0, size)
+    x, y = np.array(a), np.array(b)
+    for _ in range(window.company.ALONE + 2):
+        write(numpy, a, b)
+        write(np, x, y)
+        np.synchronize()
+    window.company.passed = 0
+    with counted(synchronize=False) as count:
+        write(numpy, a, b)
+        write(np, x, y)
+        waits = len(window.pending)
+        np.synchronize()
+    assert (waits == 0) == (size == MIDDLING)
+    if name != "cast":  # two statements
+        assert count.plans == 0
+    assert numpy.array_equal(x, a)
+    assert numpy.array_equal(y, b)
+
+
+def test_a_write_waits_for_what_reads_the_memory(middling):
+    window.company.alone, window.company.passed = 0, 0
+    other = np.array(numpy.zeros(MIDDLING))
+    y = middling + 1
+    window.company.alone = window.company.ALONE
+    middling[...] = other
+    other[...] = y
+    np.add(y, 1, out=middling)
+    assert numpy.array_equal(y, numpy.linspace(1.0, 2.0, MIDDLING) + 1)
+    assert numpy.array_equal(other, y)
+    assert numpy.array_equal(middling, y + 1)
+
+
 def test_a_probe_finds_company_again(middling):
     left_alone(middling)
     window.company.passed = window.company.PROBE - 1

@@ -510,6 +510,9 @@ def _store(destination: np.ndarray, whole: np.ndarray, value: Any) -> bool:
             waits = True
     if not waits and (size < settings.record_min or scalar):
         return False  # NumPy fills at the speed of memory
+    alone = not waits and size < _MIDDLING and settings.record_min and not accelerated and not window.touched(whole)
+    if alone and not (t is nd and window.touched(value)) and not company.expected():
+        return False
     if scalar:
         if t is complex or (hasattr(value, "dtype") and value.dtype.kind == "c" and dtype.kind != "c"):
             return False

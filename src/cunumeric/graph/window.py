@@ -337,7 +337,7 @@ class _Company:
 
     __slots__ = ("alone", "passed")
 
-    ALONE, PROBE = 6, 128
+    ALONE, PROBE = 6, 512
 
     def __init__(self) -> None:
         self.alone = 0  # windows of one operation, one after another

@@ -39,9 +39,9 @@ _templates: OrderedDict[Any, Template] = OrderedDict()
 
 def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     """Run a window: the engine's entry."""
-    alone = len(pending) == 1 and reduction is None
-    window.company.alone = window.company.alone + 1 if alone or _thin(pending) else 0
-    if alone and _run_one(pending[0]):
+    one = _statement(pending) if reduction is None else None
+    window.company.alone = window.company.alone + 1 if one is not None or _thin(pending) else 0
+    if one is not None and _run_one(*one):
         return
     form = Form(pending, reduction)
     key = (form.hash, settings.tile, settings.accelerate, settings.compile, settings.threads)
@@ -97,38 +97,87 @@ def _planned(pending: list[Node | Store], reduction: Reduction | None, dead: set
     return skewed(found, hidden_owners(found, dead))
 
 
-def _run_one(node: Node | Store) -> bool:
-    """A window of one operation needs no plan: NumPy's kernel over the whole, in as many parts as are worth it."""
-    if type(node) is not Node or settings.tile < 1024:
+def _statement(pending: list[Node | Store]) -> tuple[Node | Store, Store | None] | None:
+    """The one statement that is all that waits: its source's node, or a store of memory; and where it is stored."""
+    if not 0 < len(pending) < 3:
+        return None
+    first, last = pending[0], pending[-1]
+    if type(first) is Store:
+        return (first, first) if first is last else None
+    if first is last:
+        return first, None
+    inside = type(last) is Store and last.source is first and not first.alive()  # type: ignore[union-attr]
+    return (first, last) if inside else None  # type: ignore[return-value]
+
+
+def _run_one(first: Node | Store, store: Store | None) -> bool:
+    """A window of one statement needs no plan: NumPy's kernel over the whole, in as many parts as are worth it."""
+    if settings.tile < 1024:
         return False
-    x = node.handle() if node.handle is not None else None
-    if x is None:
-        return True
-    window.counters.sweeps += 1
-    args = [arg.a if type(arg) is Leaf else arg for arg in node.args]
-    a = memory.empty(node.shape, node.dtype)
-    heard: list[str] = []
-    kinds = node.errors.kinds if node.errors is not None else ()
-    state = {kind: "call" if kind in kinds else "ignore" for kind in warning.KINDS}
-    kernel = node.row.kernel
-    parts = threads.count() if node.size * node.row.cost >= _PARALLEL_FROM else 1
-    if parts > 1 and all(v.ndim == 0 or (v.shape == a.shape and v.flags.c_contiguous) for v in args):
-        flat = [v.reshape(-1) if v.ndim else v for v in (*args, a)]
-        runs = threads.split(node.size, parts)
-
-        def body(part: int) -> None:
-            lo, hi = runs[part]
-            with np.errstate(call=lambda flag, _: heard.append(flag), **state):  # type: ignore[arg-type]
-                kernel(*[v[lo:hi] if v.ndim else v for v in flat])
-
-        threads.run(body, len(runs))
+    x = None
+    node = first if type(first) is Node else None
+    if isinstance(first, Node):
+        args = [arg.a if type(arg) is Leaf else arg for arg in first.args]
+        kernel, cost, kinds = first.row.kernel, first.row.cost, first.errors.kinds if first.errors is not None else ()
+        dtype = first.dtype
+        x = first.handle() if first.handle is not None else None
+        if x is None and store is None:
+            return True
+    elif type(first.source) is Node:
+        return False
     else:
+        kernel, cost, kinds = np.copyto, 1, ()
+        args = [first.source.a if type(first.source) is Leaf else first.source]
+        dtype = args[0].dtype
+    if store is None:
+        out = memory.empty(first.shape, dtype)  # type: ignore[union-attr]
+    else:
+        out = store.destination.a
+        if dtype != out.dtype:
+            return False
+    parts = threads.count() if out.size * cost >= _PARALLEL_FROM else 1
+    cuts = _parts(args, out, parts) if parts > 1 and not _meets(first, store) else []
+    window.counters.sweeps += 1
+    heard: list[str] = []
+    state = {kind: "call" if kind in kinds else "ignore" for kind in warning.KINDS}
+
+    def body(part: int) -> None:
+        *given, target = cuts[part] if cuts else (*args, out)
         with np.errstate(call=lambda flag, _: heard.append(flag), **state):  # type: ignore[arg-type]
-            kernel(*args, a)
-    x._a = a
+            if node is None:
+                kernel(target, *given)
+            else:
+                kernel(*given, target)
+
+    threads.run(body, len(cuts) or 1)
+    if x is not None:
+        x._a = out
     for flag in dict.fromkeys(heard):
-        node.errors.hear(flag, node.row.name)
+        if node is not None:
+            node.errors.hear(flag, node.row.name)
     return True
+
+
+def _meets(first: Node | Store, store: Store | None) -> bool:
+    """Whether what is read meets what is written other than element for element: NumPy knows what to do then."""
+    if store is None:
+        return False
+    read = first.args if isinstance(first, Node) else (first.source,)
+    to = store.destination
+    return any(type(v) is Leaf and planning.overlap(v, to) and not planning.same_view(v, to) for v in read)
+
+
+def _parts(args: list[np.ndarray], out: np.ndarray, parts: int) -> list[list[np.ndarray]]:
+    """Operands and result cut for so many threads; empty where that cannot be."""
+    if all(v.ndim == 0 or (v.shape == out.shape and v.flags.c_contiguous) for v in (*args, out)):
+        args, out = [v.reshape(-1) if v.ndim else v for v in args], out.reshape(-1)
+    n, shape = out.shape[0], out.shape
+    if n < parts:
+        return []
+    return [
+        [*[v[lo:hi] if v.ndim == len(shape) and v.shape[0] == n else v for v in args], out[lo:hi]]
+        for lo, hi in threads.split(n, parts)
+    ]
 
 
 # -- tiles -------------------------------------------------------------------------------------------------------------
