@@ -22,7 +22,7 @@ static PyObject *window;                                           /* the window
 static PyObject *loops_saw, *flush, *kinds_heard, *loops;
 static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
 static PyObject *s_lingering, *s_running, *s_sequence, *s_filters, *s_show;
-static PyObject *square, *company, *period, *full, *crowd, *taking, *copying;
+static PyObject *square, *company, *period, *crowd, *taking, *copying;
 static PyObject *s_name, *s_lock, *s_empty;
 static npy_intp limit, window_limit, kept_from; /* bytes from which a node keeps the line that recorded it */
 static PyObject *house, *cut_window;
@@ -295,7 +295,7 @@ static int enter(PyObject *item)
     }
     PyObject *r;
     if (host) {
-        return 0; /* see `finish` */
+        return 0; /* see `may_end` */
     }
     if (!saw(item)) {
         r = PyObject_CallOneArg(loops_saw, item);
@@ -325,32 +325,6 @@ static int marked(PyObject *item, PyObject *mark)
     return same;
 }
 
-/* On the host the window ends with an item (`window.full`), once the operation is recorded as a whole; -1: an error. */
-static int finish(void)
-{
-    Py_ssize_t size = PyList_GET_SIZE(pending);
-    int crowded = host && PyLong_AsSsize_t(FIELD(crowd, crowd_entered)) >= PyLong_AsSsize_t(FIELD(crowd, crowd_checked));
-    if (!host || (size < window_limit && !crowded)) {
-        return 0;
-    }
-    PyObject *cut = FIELD(period, period_cut), *r;
-    Py_ssize_t n = crowded ? 0 : PyTuple_GET_SIZE(cut);
-    for (Py_ssize_t k = 1; size < 2 * window_limit && k <= n && k <= size; k++) {
-        if (!marked(PyList_GET_ITEM(pending, size - k), PyTuple_GET_ITEM(cut, n - k))) {
-            return 0; /* not where the last one ended */
-        }
-    }
-    r = PyObject_CallNoArgs(full);
-    int ends = r == NULL ? -1 : PyObject_IsTrue(r);
-    Py_XDECREF(r);
-    if (ends > 0) {
-        r = PyObject_CallNoArgs(flush);
-        ends = r == NULL ? -1 : 0;
-        Py_XDECREF(r);
-    }
-    return ends;
-}
-
 /* Take the lock of the window: 1; 0: another thread has it. With an accelerator the interpreter's own lock does. */
 static int lock(void)
 {
@@ -366,13 +340,33 @@ static void unlock(void)
     }
 }
 
+/* Whether `window.cut` is to be asked, before something is recorded. */
+static int may_end(void)
+{
+    Py_ssize_t size = PyList_GET_SIZE(pending), n;
+    if (!host) {
+        return FIELD(loops, loops_cutting) == Py_True;
+    }
+    if (size && PyLong_AsSsize_t(FIELD(crowd, crowd_entered)) >= PyLong_AsSsize_t(FIELD(crowd, crowd_checked))) {
+        return 1;
+    }
+    PyObject *cut = FIELD(period, period_cut);
+    n = PyTuple_GET_SIZE(cut);
+    if (size < (n ? window_limit : window_limit / 2)) {
+        return 0;
+    }
+    for (Py_ssize_t k = 1; size < 2 * window_limit && k <= n && k <= size; k++) {
+        if (!marked(PyList_GET_ITEM(pending, size - k), PyTuple_GET_ITEM(cut, n - k))) {
+            return 0; /* not where windows end */
+        }
+    }
+    return 1;
+}
+
 /* Run the window if it has come to its end (`window.cut`); -1: an error. */
 static int cut(void)
 {
-    if (host) {
-        return 0;
-    }
-    if (FIELD(loops, loops_cutting) == Py_True && open_gate()) {
+    if (may_end() && open_gate()) {
         PyObject *r = PyObject_CallNoArgs(cut_window);
         if (r == NULL) {
             return -1;
@@ -740,7 +734,7 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int sc
     }
     else {
         set(node, node_at[N_HANDLE], handle);
-        if (enter(node) < 0 || finish() < 0) {
+        if (enter(node) < 0) {
             Py_CLEAR(x); /* with an error */
         }
     }
@@ -960,9 +954,6 @@ static int setitem(PyObject *x, PyObject *key, PyObject *value)
     if (source != NULL && lock()) {
         done = enter_store(view, owner, source, 0);
         source = NULL;
-        if (done > 0 && finish() < 0) {
-            done = -1;
-        }
         unlock();
     }
 slow:
@@ -1016,9 +1007,6 @@ static int into(PyObject *row, PyObject *const *args, int n, PyObject *x, Verdic
     Py_DECREF(node);
     if (done >= 0) {
         PyErr_Clear();
-    }
-    if (done > 0 && finish() < 0) {
-        done = -1;
     }
     unlock();
     return done;
@@ -1254,7 +1242,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(loops_saw, "saw")
     TAKE(flush, "flush") TAKE(cut_window, "cut") TAKE(house, "house") TAKE(kinds_heard, "kinds_heard")
     TAKE(state, "state") TAKE(filters, "filters")
-    TAKE(square, "square") TAKE(row_type, "Row") TAKE(company, "company") TAKE(period, "period") TAKE(full, "full")
+    TAKE(square, "square") TAKE(row_type, "Row") TAKE(company, "company") TAKE(period, "period")
     TAKE(taking, "taking") TAKE(crowd, "crowd") TAKE(copying, "copying") TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
     kept_from = PyLong_AsSsize_t(PyDict_GetItemString(parts, "kept_from"));
     PLACE(array_a, array_type, "_a") PLACE(array_b, array_type, "_b") PLACE(deferred_x, deferred_type, "_x")

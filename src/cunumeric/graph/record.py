@@ -246,7 +246,7 @@ def _stands_for(node: Node) -> Any:
 
 
 def _finish(exposed: bool) -> None:
-    if exposed or window.full():
+    if exposed:
         window.flush()
 
 
@@ -254,8 +254,7 @@ def _ready() -> bool:
     if window._lingering is not None:
         with window.lock:
             window._drop_lingering()
-    if residence.accelerated:
-        window.cut()
+    window.cut()
     return not settings.eager and not window.busy()
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...graph import canonical, warning
+from ...graph import canonical, warning, window
 from ...graph.node import Leaf, Node, Reduction, Store, owner_of
 from ...ops.elementwise import CAST, COPY, WHERE
 from ...runtime import memory
-from ...runtime.settings import settings
+from ...runtime.settings import listen, settings
 
 if TYPE_CHECKING:
     from .program import Program, Table
@@ -34,17 +34,32 @@ _SUMMED_MOST = 4096
 CHUNK = 2048
 UFUNC, COPYING, CHOOSING, CASTING = range(4)
 FLAGS = ((1, "divide by zero"), (2, "overflow"), (4, "underflow"), (8, "invalid value"))
+# Bytes from which memory that has died takes a result: smaller memory is not worth another form of the window.
+_INHERITED_FROM = 1 << 20
 _loops: dict[tuple[Any, ...], Any] = {}
 
 
 if _tiles is not None and settings.accelerate:
     _tiles.form_of(Node, Leaf, Store, Reduction, warning.Ear, memory.Lease)
     canonical.in_c = _tiles.form
+    window.collect, window.living = _tiles.collect, _tiles.living
+
+    def _heard(name: str, value: Any) -> None:
+        if name == "record_min":
+            _tiles.inherit_from(_INHERITED_FROM if value else 0)  # 0: everything is recorded, for tests
+
+    _heard("record_min", settings.record_min)
+    listen(_heard)
 
 
 def available() -> bool:
     """Whether the extension is there."""
     return _tiles is not None
+
+
+def idle(leaf: Leaf) -> bool:
+    """Whether only the window refers to the memory of the leaf, which shows all of it; False where C cannot tell."""
+    return canonical.in_c is not None and _tiles.idle(leaf, window._exposed)
 
 
 def chunk() -> int:

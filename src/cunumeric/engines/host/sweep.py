@@ -49,7 +49,7 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     if template is None or template.key != form.key:
         window.counters.plans += 1
         named = form.named(reduction)
-        template = Template(form, _planned(pending, reduction, form.dead), named)
+        template = Template(form, _planned(pending, reduction, form), named)
         for node in form.nodes:
             node.place = None
         _templates[key] = template
@@ -90,11 +90,11 @@ def _thin(pending: list[Node | Store]) -> bool:
     return work < _THIN
 
 
-def _planned(pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> list[Sweep | Skewed]:
-    found = planning.plan(pending, reduction, dead)
+def _planned(pending: list[Node | Store], reduction: Reduction | None, form: Form) -> list[Sweep | Skewed]:
+    found = planning.plan(pending, reduction, form.dead, form.idle)
     if not (settings.accelerate and native.available()):
         return list(found)
-    return skewed(found, hidden_owners(found, dead))
+    return skewed(found, hidden_owners(found, form.dead))
 
 
 def _statement(pending: list[Node | Store]) -> tuple[Node | Store, Store | None] | None:
@@ -116,7 +116,10 @@ def _run_one(first: Node | Store, store: Store | None) -> bool:
         return False
     x = None
     node = first if type(first) is Node else None
+    out = None
     if isinstance(first, Node):
+        if store is None:
+            out = _inherited(first)  # before anything here refers to the operands
         args = [arg.a if type(arg) is Leaf else arg for arg in first.args]
         kernel, cost, kinds = first.row.kernel, first.row.cost, first.errors.kinds if first.errors is not None else ()
         dtype = first.dtype
@@ -129,12 +132,12 @@ def _run_one(first: Node | Store, store: Store | None) -> bool:
         kernel, cost, kinds = np.copyto, 1, ()
         args = [first.source.a if type(first.source) is Leaf else first.source]
         dtype = args[0].dtype
-    if store is None:
-        out = memory.empty(first.shape, dtype)  # type: ignore[union-attr]
-    else:
+    if store is not None:
         out = store.destination.a
         if dtype != out.dtype:
             return False
+    elif out is None:
+        out = memory.empty(first.shape, dtype)  # type: ignore[union-attr]
     parts = threads.count() if out.size * cost >= _PARALLEL_FROM else 1
     cuts = _parts(args, out, parts) if parts > 1 and not _meets(first, store) else []
     window.counters.sweeps += 1
@@ -156,6 +159,14 @@ def _run_one(first: Node | Store, store: Store | None) -> bool:
         if node is not None:
             node.errors.hear(flag, node.row.name)
     return True
+
+
+def _inherited(node: Node) -> np.ndarray | None:
+    """Memory of an operand that has died, for the result (`plan._inherit`)."""
+    for leaf in node.args if node.row.aliases else ():
+        if type(leaf) is Leaf and planning.fits(leaf, node) and native.idle(leaf):
+            return leaf.a
+    return None
 
 
 def _meets(first: Node | Store, store: Store | None) -> bool:
