@@ -118,5 +118,6 @@ class Reduction:
         self.out_shape = tuple(n for k, n in enumerate(shape) if k not in axes)
         self.value: Any = None
         self.errors: Any = None
-        self.temporary = False  # the source's array is about to die: do not give it memory
+        # How many arrays are about to die, and need no memory: the source's, or that of its first operand too.
+        self.temporary = 0
         self.seq = 0

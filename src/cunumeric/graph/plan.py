@@ -227,6 +227,14 @@ def fits(leaf: Leaf, node: Node) -> bool:
     return same and a.dtype.num == node.dtype.num  # `long` and `longlong` are equal
 
 
+def dying_of(reduction: Reduction) -> list[Node]:
+    """The nodes whose arrays are about to die (`Reduction.temporary`)."""
+    source = reduction.source
+    if not reduction.temporary or type(source) is not Node:
+        return []
+    return [source] if reduction.temporary == 1 else [source, *[v for v in source.args[:1] if type(v) is Node]]
+
+
 def _inherit(found: list[Statement], idle: set[int]) -> None:
     """A value takes the memory of an operand that has died and that nothing reads any more, as NumPy's temporaries
     take each other's; `found`: all that runs, in order."""
@@ -279,8 +287,8 @@ def statements(
         _need(reduction.source)
         if type(reduction.source) is Node and reduction.source.hazard < _END:
             crossed.add(id(reduction.source))
-        if reduction.temporary and type(reduction.source) is Node and reduction.source.hazard == _END:
-            live = [node for node in live if node is not reduction.source]
+        dying = dying_of(reduction)
+        live = [node for node in live if node not in dying or node.hazard < _END]
     keep = {id(node) for node in live}
     for node in nodes:
         if node.needed and node.place is None and (id(node) in keep or id(node) in crossed):

@@ -601,9 +601,9 @@ def _accumulator(ufunc: np.ufunc, dtype: np.dtype) -> np.dtype:
 _HELD_BY_CALL = 3
 
 
-def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: bool) -> Any:
+def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: int) -> Any:
     """`ufunc.reduce(x, axis)` with everything recorded run before it, in one sweep where it fits; raises _No.
-    `temporary`: nobody will ask for `x` itself."""
+    `temporary`: see `Reduction`."""
     (v,) = _operands((x,))
     if type(v) is not Node and (type(v) is not nd or v.ndim == 0):
         raise _No
@@ -630,7 +630,7 @@ def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: bool) 
     source: Any = v if isinstance(v, Node) else window.leaf(v)
     reduction = Reduction(ufunc, source, axes, accumulator)
     reduction.seq = window.sequence()
-    reduction.temporary = temporary
+    reduction.temporary = int(temporary)
     if kinds:
         reduction.errors = warning.Ear(kinds)
     window.flush(reduction)
@@ -724,6 +724,22 @@ def _moment(name: str, x: Any, axis: Any, keepdims: bool, ddof: int, temporary: 
     if name == "std":
         value = np.sqrt(value)
     return _as_array(value)
+
+
+def norm(x: Any) -> Any:
+    """The square root of the sum of squares of what is recorded, in the sweep that computes it; NotImplemented where
+    it is NumPy's."""
+    temporary = sys.getrefcount(x) <= _HELD_BY_CALL
+    if not _ready() or residence.accelerated or type(x._a) is not Node or x._a.dtype.char not in "fd":
+        return NotImplemented
+    squares = elementwise_call(elementwise.row(np.multiply), (x, x))  # type: ignore[arg-type]
+    if squares is NotImplemented:
+        return squares
+    try:
+        with window.lock:
+            return np.sqrt(reduce(np.add, squares, None, False, 1 + temporary))
+    except _No:
+        return NotImplemented
 
 
 def _over(total: Any, count: int) -> Any:

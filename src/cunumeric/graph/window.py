@@ -463,7 +463,10 @@ def flush(reduction: Reduction | None = None) -> None:
         else:
             forget()
             if reduction is not None and type(reduction.source) is Node:
-                _linger(reduction.source)
+                from .plan import dying_of  # which needs this module
+
+                for node in dying_of(reduction) or [reduction.source]:
+                    _linger(node)
         finally:
             _running = False
 

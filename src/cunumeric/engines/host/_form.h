@@ -358,7 +358,7 @@ static PyObject *form(PyObject *self, PyObject *args)
         word(&f, source);
         word_tuple(&f, FIELD(r, reduction_axes));
         word(&f, (npy_intp)FIELD(r, reduction_dtype));
-        word(&f, FIELD(r, reduction_temporary) == Py_True);
+        word(&f, PyLong_AsLong(FIELD(r, reduction_temporary)));
         word_kinds(&f, FIELD(r, reduction_errors));
     }
     if (f.failed || PyErr_Occurred()) {
