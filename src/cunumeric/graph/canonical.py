@@ -83,7 +83,9 @@ class Form:
                 key.append((number(p.destination), number(p.source), p.fresh))
         if reduction is not None:
             r = reduction
-            key.append((r.ufunc, number(r.source), r.axes, r.dtype, r.temporary, r.errors and r.errors.kinds))
+            key.append(
+                (r.ufunc, number(r.source), r.axes, r.dtype, r.temporary, r.moments, r.errors and r.errors.kinds)
+            )
         self.key = tuple(key)
         self.hash = hash(self.key)
 

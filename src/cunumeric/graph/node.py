@@ -107,7 +107,7 @@ class Store:
 class Reduction:
     """`ufunc.reduce(source, axis)` at the end of a window; `value` is set by the engine."""
 
-    __slots__ = ("axes", "dtype", "errors", "out_shape", "seq", "source", "temporary", "ufunc", "value")
+    __slots__ = ("axes", "dtype", "errors", "moments", "out_shape", "seq", "source", "temporary", "ufunc", "value")
 
     def __init__(self, ufunc: np.ufunc, source: Any, axes: tuple[int, ...], dtype: np.dtype) -> None:
         self.ufunc = ufunc
@@ -120,4 +120,5 @@ class Reduction:
         self.errors: Any = None
         # How many arrays are about to die, and need no memory: the source's, or that of its first operand too.
         self.temporary = 0
+        self.moments = False  # not the sum, but the sum of squared distances from the mean
         self.seq = 0

@@ -9,7 +9,7 @@
 static PyTypeObject *node_type, *leaf_type, *store_type, *lease_type;
 static Py_ssize_t node_args, node_row, node_shape, node_dtype, node_handle, node_errors, node_nbytes, ear_kinds;
 static Py_ssize_t leaf_a, leaf_owner, store_destination, store_source, store_fresh;
-static Py_ssize_t reduction_ufunc, reduction_source, reduction_axes, reduction_dtype, reduction_temporary,
+static Py_ssize_t reduction_ufunc, reduction_source, reduction_axes, reduction_dtype, reduction_temporary, reduction_moments,
     reduction_errors;
 
 /* -- what was met, by address --------------------------------------------------------------------------------------- */
@@ -359,6 +359,7 @@ static PyObject *form(PyObject *self, PyObject *args)
         word_tuple(&f, FIELD(r, reduction_axes));
         word(&f, (npy_intp)FIELD(r, reduction_dtype));
         word(&f, PyLong_AsLong(FIELD(r, reduction_temporary)));
+        word(&f, FIELD(r, reduction_moments) == Py_True);
         word_kinds(&f, FIELD(r, reduction_errors));
     }
     if (f.failed || PyErr_Occurred()) {
@@ -409,6 +410,7 @@ static PyObject *form_of(PyObject *self, PyObject *args)
         {&store_fresh, store_type, "fresh"}, {&reduction_ufunc, reduction, "ufunc"},
         {&reduction_source, reduction, "source"}, {&reduction_axes, reduction, "axes"},
         {&reduction_dtype, reduction, "dtype"}, {&reduction_temporary, reduction, "temporary"},
+        {&reduction_moments, reduction, "moments"},
         {&reduction_errors, reduction, "errors"},
     };
     for (size_t k = 0; k < sizeof slots / sizeof *slots; k++) {

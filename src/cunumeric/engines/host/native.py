@@ -36,6 +36,8 @@ UFUNC, COPYING, CHOOSING, CASTING = range(4)
 FLAGS = ((1, "divide by zero"), (2, "overflow"), (4, "underflow"), (8, "invalid value"))
 # Bytes from which memory that has died takes a result: smaller memory is not worth another form of the window.
 _INHERITED_FROM = 1 << 20
+# What is known of some elements: how many, about their mean, the sum of their distances from that, and of the squares.
+MOMENTS = np.dtype([("n", np.float64), ("center", np.float64), ("rest", np.float64), ("squares", np.float64)])
 _loops: dict[tuple[Any, ...], Any] = {}
 
 
@@ -240,9 +242,11 @@ def _by_rows(program: Program, reduction: Reduction) -> bool:
     return not ordered or (len(program.blocks[-1].shape) == 2 and program.blocks[-1].shape[1] <= chunk())
 
 
-def _pairwise(reduction: Reduction | None) -> bool:
-    """Whether the reduction is a sum that NumPy adds up pairwise."""
-    return reduction is not None and reduction.ufunc is np.add and reduction.dtype.char in "fd"
+def _pairwise(reduction: Reduction | None) -> int:
+    """Whether the reduction is a sum that NumPy adds up pairwise; 2: with squared distances from the mean."""
+    if reduction is None or reduction.ufunc is not np.add or reduction.dtype.char not in "fd":
+        return 0
+    return 2 if reduction.moments else 1
 
 
 def _layout(a: np.ndarray, block: Any) -> str:
@@ -272,18 +276,18 @@ def translate(program: Program, table: Table, virtual: dict[int, np.dtype], redu
             resolved, info = _loop(reduction.ufunc, (reduction.dtype, reduction.dtype))
             if resolved[-1] != reduction.dtype:
                 return None
-            size = reduction.dtype.itemsize
+            size = MOMENTS.itemsize if reduction.moments else reduction.dtype.itemsize
         rows, low, high = program.rows, program.low, program.high
         if program.axis:
             rows, low, high = 1, 0, program.blocks[0].shape[0]
         program.native_numbers = [i[4] for b in blocks for i in b[3]]
         program.described = t.describe(partial)
-        if _pairwise(reduction) and chunk() <= _SUMMED_MOST:
+        if _pairwise(reduction) == 1 and chunk() <= _SUMMED_MOST:
             program.described.summed = partial
         return _tiles.Program(
             t.registers, blocks, program.constants, t.scratch, t.slots, chunk(), rows, low, high,
             int(program.flat), program.delayed, int(program.skewed), [pair for _, pair in program.rings.values()],
-            partial, info, size, int(_pairwise(reduction)), int(program.reduces_rows),
+            partial, info, size, _pairwise(reduction), int(program.reduces_rows),
         )  # fmt: skip
     except (_No, ValueError):
         return None

@@ -369,7 +369,7 @@ def _run_native(
     """The sweep in C: threads share its bands, or, delayed, have a run of rows each."""
     partials = None
     if reduction is not None and program.partial is not None:
-        partials = np.empty(program.partials, reduction.dtype)
+        partials = np.empty(program.partials, native.MOMENTS if reduction.moments else reduction.dtype)
     start = time.perf_counter()
     run = program.native.run(arrays, form.constants, partials, parts)
     threads.run(lambda part: run.work(part, parts), parts)
@@ -402,11 +402,31 @@ def _run_native(
 
 def _joined(reduction: Reduction, partials: np.ndarray) -> Any:
     """All parts in one. Parts of a sum in single precision are added up in double: together they are rounded once."""
+    if reduction.moments:
+        return _squares(partials)
     if reduction.ufunc is np.add and reduction.dtype == np.float32:
         wide = np.add.reduce(partials, dtype=np.float64)
         if abs(wide) <= np.finfo(np.float32).max:
             return np.float32(wide)
     return reduction.ufunc.reduce(partials, axis=0, dtype=reduction.dtype)
+
+
+def _squares(parts: np.ndarray) -> np.float64:
+    """The sum of squared distances from the mean of all, from the moments of parts: those from the mean of the parts'
+    centers, less what that is off."""
+    n, rest = parts["n"], parts["rest"]
+    with np.errstate(all="ignore"):  # what is not finite was heard of in its part
+        count = np.add.reduce(n)
+        shift = parts["center"] - np.add.reduce(n * parts["center"]) / count
+        squares = np.add.reduce(parts["squares"] + shift * (2 * rest + n * shift))
+        return squares - np.square(np.add.reduce(rest + n * shift)) / count
+
+
+def _moments(value: np.ndarray, dtype: np.dtype) -> tuple[float, ...]:
+    """Of one tile: see `native.MOMENTS`."""
+    center = np.add.reduce(value, axis=None, dtype=dtype) / value.size
+    apart = value - center
+    return value.size, center, np.add.reduce(apart, axis=None), np.add.reduce(np.square(apart), axis=None)
 
 
 class _Reducer:
@@ -425,7 +445,9 @@ class _Reducer:
     def tile(self, registers: list[Any], k: int) -> None:
         reducing = self.reduction
         value = registers[self.register]
-        if self.out is not None:
+        if reducing.moments:
+            self.partials[k] = _moments(value, reducing.dtype)
+        elif self.out is not None:
             _, lo, hi = self.tiles[k]
             reducing.ufunc.reduce(value, axis=reducing.axes, dtype=reducing.dtype, out=self.out[lo:hi])
         else:
@@ -438,7 +460,9 @@ class _Reducer:
             reducing.value = self.out
             return
         partials = [p for p in self.partials if p is not None]  # tiles outside the reduced rows have none
-        if len(partials) == 1:
+        if reducing.moments:
+            reducing.value = _squares(np.array(partials, native.MOMENTS))
+        elif len(partials) == 1:
             reducing.value = partials[0]
         else:
             reducing.value = reducing.ufunc.reduce(np.array(partials), axis=0, dtype=reducing.dtype)
