@@ -6,12 +6,14 @@ import numpy
 import pytest
 
 import cunumeric as np
-from cunumeric.graph import window
+from cunumeric.graph import canonical, window
 from cunumeric.graph.node import Node
+from cunumeric.runtime.settings import settings
 from tests.counting import counted
 
 MIDDLING = 1 << 16
 LARGE = 1 << 21
+in_c = pytest.mark.skipif(canonical.in_c is None, reason="what has died is told in C")
 
 
 @pytest.fixture
@@ -46,6 +48,54 @@ def test_operations_alone_run_at_once(middling, f):
     assert numpy.array_equal(y, f(numpy.linspace(1.0, 2.0, MIDDLING)))
 
 
+WRITES = {
+    "copied": lambda np, x, y: y.__setitem__(Ellipsis, x),
+    "shifted": lambda np, x, y: x.__setitem__(slice(1, None), x[:-1]),
+    "in place": lambda np, x, y: y.__iadd__(x),
+    "out": lambda np, x, y: np.add(x, y, out=y),
+    "out by place": lambda np, x, y: np.multiply(x, y, y),
+    "out elsewhere": lambda np, x, y: np.sqrt(x, out=y),
+    "cast": lambda np, x, y: y.astype("f4").__setitem__(Ellipsis, x),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+@pytest.mark.parametrize("size", [MIDDLING, LARGE + 1])
+def test_writes_alone(name, size):
+    """Middling ones run at once, large ones need no plan."""
+    write = WRITES[name]
+    a, b = numpy.linspace(1.0, 2.0, size), numpy.linspace(3.0, 5.0, size)
+    x, y = np.array(a), np.array(b)
+    for _ in range(window.company.ALONE + 2):
+        write(numpy, a, b)
+        write(np, x, y)
+        np.synchronize()
+    window.company.passed = 0
+    with counted(synchronize=False) as count:
+        write(numpy, a, b)
+        write(np, x, y)
+        waits = len(window.pending)
+        np.synchronize()
+    assert (waits == 0) == (size == MIDDLING)
+    if name != "cast":  # two statements
+        assert count.plans == 0
+    assert numpy.array_equal(x, a)
+    assert numpy.array_equal(y, b)
+
+
+def test_a_write_waits_for_what_reads_the_memory(middling):
+    window.company.alone, window.company.passed = 0, 0
+    other = np.array(numpy.zeros(MIDDLING))
+    y = middling + 1
+    window.company.alone = window.company.ALONE
+    middling[...] = other
+    other[...] = y
+    np.add(y, 1, out=middling)
+    assert numpy.array_equal(y, numpy.linspace(1.0, 2.0, MIDDLING) + 1)
+    assert numpy.array_equal(other, y)
+    assert numpy.array_equal(middling, y + 1)
+
+
 def test_a_probe_finds_company_again(middling):
     left_alone(middling)
     window.company.passed = window.company.PROBE - 1
@@ -70,10 +120,75 @@ def test_memory_that_only_the_window_holds_is_given_back():
     x = np.array(numpy.linspace(2.0, 1.0, LARGE))
     np.synchronize()
     with counted(synchronize=False) as count:
+        kept = [np.sort(x) + 1.0 for _ in range(8)]  # what sort gave has died, and waits to be read
+    assert count.flushes >= 2  # two arrays that have died are more than one
+    assert all(y[0] == 2.0 for y in kept)
+
+
+@in_c
+def test_what_died_before_it_ran_is_forgotten_when_memory_is_taken():
+    x = np.array(numpy.linspace(2.0, 1.0, LARGE))
+    np.synchronize()
+    with counted(synchronize=False) as count:
         for _ in range(8):
-            y = np.sort(x) + 1.0  # what sort gave has died, and waits to be read
-    assert count.flushes == 2  # two arrays that have died are more than one
+            y = np.sort(x) + 1.0
+            assert len(window.memory) <= 3
+    assert count.flushes == 0
+    assert len(window.pending) <= 2
     assert y[0] == 2.0
+
+
+@in_c
+def test_a_result_takes_the_memory_of_a_temporary():
+    a = numpy.linspace(1.0, 2.0, LARGE)
+    with counted() as count:
+        y = np.sqrt(np.array(a))
+    assert count.given == ()
+    assert numpy.array_equal(y, numpy.sqrt(a))
+    with counted() as count:
+        t = np.array(a)
+        y = (t * 2.0) / (t + 1.0)
+        z = t - y
+        del t
+    assert count.given == (a.nbytes,)  # of y: z has that of t
+    assert numpy.array_equal(y, a * 2.0 / (a + 1.0))
+    assert numpy.array_equal(z, a - a * 2.0 / (a + 1.0))
+
+
+@in_c
+def test_memory_that_somebody_sees_is_not_taken():
+    a = numpy.linspace(1.0, 2.0, LARGE)
+    x, t = np.array(a), np.array(a)
+    part, seen = x[3:], numpy.asarray(t)
+    with counted() as count:
+        y = x + 1.0
+        z = t + 1.0
+        w = y[:, None].reshape(-1) * 2.0
+        del x, t
+    assert a.nbytes in count.given
+    assert numpy.array_equal(part, a[3:])
+    assert numpy.array_equal(seen, a)
+    assert numpy.array_equal(z, y)
+    assert numpy.array_equal(w, (a + 1.0) * 2.0)
+
+
+def test_windows_end_where_little_lives(monkeypatch):
+    """No temporary of a step is carried from window to window."""
+    monkeypatch.setattr(settings, "window", 40)
+    window._period.cut = window._period.found = ()
+    u, v = (np.array(numpy.linspace(1.0, 2.0, MIDDLING)) for _ in range(2))
+
+    def turns(n):
+        for _ in range(n):
+            flux = (u + 0.5 * v) * (v - 0.25 * u) / (u * u + v * v + 1.0)
+            u[1:] = u[1:] - 0.125 * (flux[1:] - flux[:-1])
+            v[...] = v + 0.001 * flux
+
+    with counted(synchronize=False) as count:
+        turns(100)
+    assert count.flushes > 20
+    assert count.plans < 10
+    assert len(count.given) <= 104  # `flux`, and what the first windows carry over
 
 
 def test_a_loop_that_replaces_its_arrays_stays_together():

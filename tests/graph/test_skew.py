@@ -168,7 +168,8 @@ def test_sums_do_not_depend_on_threads(monkeypatch, shape, tile):
         skewed += bool(programs())
         sweep._templates.clear()
     assert all(r == results[0] for r in results)
-    assert 0 < skewed < 4 or shape[1] * 4 > tile * 8
+    if native.available() and settings.accelerate:  # tiles in Python are never skewed
+        assert 0 < skewed < 4 or shape[1] * 4 > tile * 8
     assert numpy.allclose(results[0], conjugate(numpy, 5, shape), rtol=1e-12)
 
 

@@ -37,7 +37,7 @@ def _reduction(name: str, numpys: Any) -> Any:
         return plainly(numpys, (a, *args), kwargs)
 
     call.__name__ = call.__qualname__ = numpys.__name__  # in errors of missing arguments
-    quick[call] = Quick(numpys, "BELOW_RECORD")
+    quick[call] = Quick(numpys, "BELOW_MOMENT" if name in ("mean", "std", "var") else "BELOW_REDUCED")
     return call
 
 

@@ -333,9 +333,6 @@ typedef struct {
 } Called;
 
 static PyObject *python_call;  /* ufunc.__call__ */
-static Warm *warm;
-static NewResult *new_result;
-static Recorded *recorded;     /* NULL: there is no recording in C, or it is an accelerator's */
 
 /* What NumPy's `kernel` gave for `args` as our user may have it; takes the reference of `r`. */
 static PyObject *finish_call(PyObject *r, PyObject *const *args, Py_ssize_t n, PyObject *names)
@@ -376,6 +373,38 @@ static PyObject *call_large(PyObject *f, PyObject *kernel, PyObject *const *args
     return all > n ? wrap(r, Py_None) : finish_call(r, args, n, NULL);
 }
 
+/* The same, into the array `out`. */
+static PyObject *call_into(PyObject *f, PyObject *kernel, PyObject *const *args, Py_ssize_t n, PyObject *out)
+{
+    Verdict verdict = {0, NULL};
+    PyObject *row = FIELD(f, at_row), *inner[5] = {NULL}, *r;
+    if (recorded == NULL || row == NULL || row == Py_None || n > 3 || Py_TYPE(out) != array_type) {
+        return NULL;
+    }
+    int done = into(row, args, (int)n, out, &verdict);
+    if (done != 0 || !verdict.at_once) {
+        return done > 0 ? Py_NewRef(out) : NULL;
+    }
+    for (Py_ssize_t k = 0; k < n; k++) {
+        inner[k + 1] = Py_NewRef(Py_TYPE(args[k]) == array_type ? FIELD(args[k], at_a) : args[k]);
+    }
+    inner[n + 1] = Py_NewRef(FIELD(out, at_a));
+    r = PyObject_Vectorcall(kernel, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, out_names);
+    for (Py_ssize_t k = 1; k <= n + 1; k++) {
+        Py_DECREF(inner[k]);
+    }
+    Py_XDECREF(r);
+    return r == NULL ? NULL : Py_NewRef(out);
+}
+
+/* Whether the last of `n` arguments by position is the output; NumPy warns of that where it is that of an extreme. */
+static int has_output(PyObject *kernel, Py_ssize_t n)
+{
+    PyUFuncObject *u = (PyUFuncObject *)kernel;
+    return PyObject_TypeCheck(kernel, &PyUFunc_Type) && u->nout == 1 && n == u->nin + 1 && strcmp(u->name, "maximum") != 0 &&
+           strcmp(u->name, "minimum") != 0;
+}
+
 static PyObject *call_ufunc(PyObject *f, PyObject *const *args, size_t nargsf, PyObject *names)
 {
     Py_ssize_t n = PyVectorcall_NARGS(nargsf), all = n + (names == NULL ? 0 : PyTuple_GET_SIZE(names)), k = 0;
@@ -402,7 +431,14 @@ static PyObject *call_ufunc(PyObject *f, PyObject *const *args, size_t nargsf, P
         if (fast) {
             return finish_call(r, args, n, names);
         }
-        if (all == n && ((r = call_large(f, kernel, args, n)) != NULL || PyErr_Occurred())) {
+        int named = all == n + 1 && PyUnicode_Compare(PyTuple_GET_ITEM(names, 0), PyTuple_GET_ITEM(out_names, 0)) == 0;
+        if (named || (all == n && has_output(kernel, n))) {
+            r = call_into(f, kernel, args, all - 1, args[all - 1]);
+        }
+        else {
+            r = all == n ? call_large(f, kernel, args, n) : NULL;
+        }
+        if (r != NULL || PyErr_Occurred()) {
             return r;
         }
     }
@@ -545,8 +581,10 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     if (PyCapsule_IsValid(recording, "cunumeric.recorded")) {
         void **ways = PyCapsule_GetPointer(recording, "cunumeric.recorded");
         recorded = (Recorded *)ways[0];
-        warm = (Warm *)ways[1];
-        new_result = (NewResult *)ways[2];
+        into = (Into *)ways[1];
+        warm = (Warm *)ways[2];
+        new_result = (NewResult *)ways[3];
+        copy_row = ways[4];
     }
     PyNumberMethods *n = array_type->tp_as_number;
     TAKE_BINARY(add, "add")
@@ -592,10 +630,11 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
 
 static PyObject *set_limits(PyObject *self, PyObject *args)
 {
-    Py_ssize_t record, kernel, function;
-    if (!PyArg_ParseTuple(args, "nnn", &record, &kernel, &function)) {
+    Py_ssize_t record, kernel, function, reduced;
+    if (!PyArg_ParseTuple(args, "nnnn", &record, &kernel, &function, &reduced)) {
         return NULL;
     }
+    reduced_limit = reduced;
     limit = record;
     function_limit = function;
     kernel_limit = kernel < record ? kernel : record;  /* some functions are recorded, or have a kernel */
@@ -607,7 +646,8 @@ static PyMethodDef methods[] = {
     {"function", make_function, METH_VARARGS,
      "function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None)"},
     {"set_limits", set_limits, METH_VARARGS,
-     "set_limits(elements of what is not small, of what a parallel kernel is asked for, of what functions of Python record)"},
+     "set_limits(elements of what is not small, of what a parallel kernel is asked for, of what functions of Python record, "
+     "of what threads reduce)"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -619,10 +659,12 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC PyInit__fast(void)
 {
     import_array();
+    import_umath();
     PyObject *m = PyModule_Create(&module), *called = PyType_FromSpec(&called_spec);
     if (m == NULL || called == NULL || make_types() < 0 || PyModule_AddObjectRef(m, "called", called) < 0 ||
         PyModule_AddIntMacro(m, ALWAYS) < 0 || PyModule_AddIntMacro(m, BELOW_KERNEL) < 0 ||
-        PyModule_AddIntMacro(m, BELOW_RECORD) < 0 || PyModule_AddIntMacro(m, FROM_NOTHING) < 0 ||
+        PyModule_AddIntMacro(m, BELOW_RECORD) < 0 ||
+        PyModule_AddIntMacro(m, BELOW_REDUCED) < 0 || PyModule_AddIntMacro(m, BELOW_MOMENT) < 0 || PyModule_AddIntMacro(m, FROM_NOTHING) < 0 ||
         PyModule_AddIntMacro(m, SIZED) < 0) {
         Py_CLEAR(m);
     }

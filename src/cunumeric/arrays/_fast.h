@@ -8,6 +8,7 @@
 #include <Python.h>
 #include <structmember.h>
 #include <numpy/arrayobject.h>
+#include <numpy/ufuncobject.h>
 #include "../runtime/_slots.h"
 #include "_recorded.h"
 
@@ -21,6 +22,7 @@ static PyObject *pending;          /* the list of recorded work */
 static PyObject *handed;           /* memory that was handed out, and may come back as a result: base._handed */
 static npy_intp limit;             /* results of this many elements are not small */
 static npy_intp function_limit;    /* from this many elements on functions other than ufuncs ask to be recorded */
+static npy_intp reduced_limit;     /* from this many elements on threads reduce an array faster than NumPy */
 static npy_intp kernel_limit;      /* from this many elements on a parallel kernel is asked */
 static PyObject *python_wrap_from, *python_again;
 
@@ -186,6 +188,14 @@ typedef void (*NoteMemory)(npy_intp nbytes);
 static NewArray new_array;
 static NoteMemory note_memory;
 #define NOTED (1 << 20) /* bytes of results in NumPy's own memory of which the shelf hears */
+
+/* -- recording, where that is in C and the host's: otherwise NULL --------------------------------------------------- */
+
+static Recorded *recorded;
+static Into *into;
+static Warm *warm;
+static NewResult *new_result;
+static PyObject **copy_row; /* the operation that copies */
 
 /* -- arguments ---------------------------------------------------------------------------------------------------- */
 

@@ -11,6 +11,8 @@ enum {
     ALWAYS,        /* all */
     BELOW_KERNEL,  /* those whose arrays are all too small for a parallel kernel */
     BELOW_RECORD,  /* those whose arrays are all small */
+    BELOW_REDUCED, /* those whose arrays are all too small for threads to reduce them */
+    BELOW_MOMENT,  /* the same for floats; others are cast as they are read, which is worth it sooner */
     FROM_NOTHING,  /* of those that make an array of a shape, those that are too small for warm memory */
     SIZED,         /* those whose arguments are no sizes that are worth a parallel kernel */
     RULES,
@@ -121,12 +123,25 @@ static PyObject *shortcut_transpose(PyObject *const *args, Py_ssize_t n)
 
 static PyObject *shortcut_copy_method(PyObject *const *args, Py_ssize_t n)
 {
-    PyObject *a = n == 1 ? small(args[0]) : NULL;
+    PyObject *a = n == 1 ? small(args[0]) : NULL, *r = NULL;
+    Verdict verdict = {0, NULL};
     if (a == NULL) {
-        return NULL;
+        r = n == 1 && recorded != NULL ? recorded(*copy_row, args, 1, 0, &verdict) : NULL;
+        if (r != NULL || PyErr_Occurred() || !verdict.at_once) {
+            return r;
+        }
+        a = FIELD(args[0], at_a);
     }
     Py_INCREF(a);
-    PyObject *r = PyArray_NewCopy((PyArrayObject *)a, NPY_CORDER);
+    if (verdict.known != NULL && warm(verdict.known)) {
+        r = new_result(verdict.known);
+        if (r != NULL && PyArray_CopyInto((PyArrayObject *)r, (PyArrayObject *)a) < 0) {
+            Py_CLEAR(r);
+        }
+    }
+    else {
+        r = PyArray_NewCopy((PyArrayObject *)a, NPY_CORDER);
+    }
     Py_DECREF(a);
     return wrap(r, Py_None);
 }
@@ -337,9 +352,11 @@ static int is_pythons(Function *f, PyObject *const *args, Py_ssize_t n, Py_ssize
 /* Whether `a`, as given to NumPy, is large enough for the Python function. */
 static inline int is_large(Function *f, PyObject *a)
 {
-    npy_intp least = f->rule == BELOW_KERNEL ? kernel_limit : function_limit;
-    return (f->rule == BELOW_KERNEL || f->rule == BELOW_RECORD) && PyArray_CheckExact(a) &&
-           PyArray_SIZE((PyArrayObject *)a) >= least;
+    if (f->rule < BELOW_KERNEL || f->rule > BELOW_MOMENT || !PyArray_CheckExact(a)) {
+        return 0;
+    }
+    int reduces = f->rule == BELOW_REDUCED || (f->rule == BELOW_MOMENT && PyArray_ISFLOAT((PyArrayObject *)a));
+    return PyArray_SIZE((PyArrayObject *)a) >= (reduces ? reduced_limit : f->rule == BELOW_KERNEL ? kernel_limit : function_limit);
 }
 
 static PyObject *call_function(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)

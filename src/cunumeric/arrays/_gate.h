@@ -69,6 +69,12 @@ static PyObject *gate_enter(PyObject *g, PyObject *unused)
     return take((Gate *)g, 1) < 0 ? NULL : Py_NewRef(Py_True);
 }
 
+static PyObject *gate_acquire(PyObject *g, PyObject *const *args, Py_ssize_t n)
+{
+    int wait = n == 0 ? 1 : PyObject_IsTrue(args[0]), taken = wait < 0 ? -1 : take((Gate *)g, wait);
+    return taken < 0 ? NULL : PyBool_FromLong(taken);
+}
+
 static PyObject *gate_release(PyObject *g, PyObject *unused)
 {
     if (((Gate *)g)->count == 0 || ((Gate *)g)->owner != PyThread_get_thread_ident()) {
@@ -85,7 +91,7 @@ static PyObject *gate_exit(PyObject *g, PyObject *const *args, Py_ssize_t n)
 }
 
 static PyMethodDef gate_methods[] = {
-    {"acquire", gate_enter, METH_NOARGS, "Take the lock, waiting for it."},
+    {"acquire", (PyCFunction)(void (*)(void))gate_acquire, METH_FASTCALL, "Take the lock, waiting for it unless told not to."},
     {"release", gate_release, METH_NOARGS, NULL},
     {"__enter__", gate_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))gate_exit, METH_FASTCALL, NULL},

@@ -13,6 +13,8 @@ typedef struct {
 
 /* `row` on the arguments, recorded; NULL without an error: see the verdict. */
 typedef PyObject *Recorded(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict);
+/* The same, stored in the array `out`: 1; 0: see the verdict; -1: an error. */
+typedef int Into(PyObject *row, PyObject *const *args, int n, PyObject *out, Verdict *verdict);
 /* Whether a result that is `known` lives on warm memory; and that memory. */
 typedef int Warm(PyObject *known);
 typedef PyObject *NewResult(PyObject *known);

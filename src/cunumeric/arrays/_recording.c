@@ -22,7 +22,7 @@ static PyObject *window;                                           /* the window
 static PyObject *loops_saw, *flush, *kinds_heard, *loops;
 static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
 static PyObject *s_lingering, *s_running, *s_sequence, *s_filters, *s_show;
-static PyObject *square, *company, *period, *full, *crowd, *taking, *copying;
+static PyObject *square, *company, *period, *crowd, *taking, *copying;
 static PyObject *s_name, *s_lock, *s_empty;
 static npy_intp limit, window_limit, kept_from; /* bytes from which a node keeps the line that recorded it */
 static PyObject *house, *cut_window;
@@ -54,7 +54,7 @@ static inline void set(PyObject *x, Py_ssize_t at, PyObject *v) /* takes the ref
 #define MIDDLING (1 << 21)
 #define ASK_FROM (1 << 30)
 #define ALONE 6
-#define PROBE 128
+#define PROBE 512
 #define SHELVED_FROM (256 * 1024)
 
 /* An object of one of the window's classes. The collector need not look at it: it dies with the window. */
@@ -295,7 +295,7 @@ static int enter(PyObject *item)
     }
     PyObject *r;
     if (host) {
-        return 0; /* see `finish` */
+        return 0; /* see `may_end` */
     }
     if (!saw(item)) {
         r = PyObject_CallOneArg(loops_saw, item);
@@ -325,32 +325,6 @@ static int marked(PyObject *item, PyObject *mark)
     return same;
 }
 
-/* On the host the window ends with an item (`window.full`), once the operation is recorded as a whole; -1: an error. */
-static int finish(void)
-{
-    Py_ssize_t size = PyList_GET_SIZE(pending);
-    int crowded = host && PyLong_AsSsize_t(FIELD(crowd, crowd_entered)) >= PyLong_AsSsize_t(FIELD(crowd, crowd_checked));
-    if (!host || (size < window_limit && !crowded)) {
-        return 0;
-    }
-    PyObject *cut = FIELD(period, period_cut), *r;
-    Py_ssize_t n = crowded ? 0 : PyTuple_GET_SIZE(cut);
-    for (Py_ssize_t k = 1; size < 2 * window_limit && k <= n && k <= size; k++) {
-        if (!marked(PyList_GET_ITEM(pending, size - k), PyTuple_GET_ITEM(cut, n - k))) {
-            return 0; /* not where the last one ended */
-        }
-    }
-    r = PyObject_CallNoArgs(full);
-    int ends = r == NULL ? -1 : PyObject_IsTrue(r);
-    Py_XDECREF(r);
-    if (ends > 0) {
-        r = PyObject_CallNoArgs(flush);
-        ends = r == NULL ? -1 : 0;
-        Py_XDECREF(r);
-    }
-    return ends;
-}
-
 /* Take the lock of the window: 1; 0: another thread has it. With an accelerator the interpreter's own lock does. */
 static int lock(void)
 {
@@ -366,13 +340,33 @@ static void unlock(void)
     }
 }
 
+/* Whether `window.cut` is to be asked, before something is recorded. */
+static int may_end(void)
+{
+    Py_ssize_t size = PyList_GET_SIZE(pending), n;
+    if (!host) {
+        return FIELD(loops, loops_cutting) == Py_True;
+    }
+    if (size && PyLong_AsSsize_t(FIELD(crowd, crowd_entered)) >= PyLong_AsSsize_t(FIELD(crowd, crowd_checked))) {
+        return 1;
+    }
+    PyObject *cut = FIELD(period, period_cut);
+    n = PyTuple_GET_SIZE(cut);
+    if (size < (n ? window_limit : window_limit / 2)) {
+        return 0;
+    }
+    for (Py_ssize_t k = 1; size < 2 * window_limit && k <= n && k <= size; k++) {
+        if (!marked(PyList_GET_ITEM(pending, size - k), PyTuple_GET_ITEM(cut, n - k))) {
+            return 0; /* not where windows end */
+        }
+    }
+    return 1;
+}
+
 /* Run the window if it has come to its end (`window.cut`); -1: an error. */
 static int cut(void)
 {
-    if (host) {
-        return 0;
-    }
-    if (FIELD(loops, loops_cutting) == Py_True && open_gate()) {
+    if (may_end() && open_gate()) {
         PyObject *r = PyObject_CallNoArgs(cut_window);
         if (r == NULL) {
             return -1;
@@ -489,24 +483,105 @@ static int usual(PyArray_Descr *d)
            PyDataType_METADATA(d) == NULL;
 }
 
+/* What was asked for last of `signatures`, where the operands have the shape of the result: without a key to make. */
+#define RECENT 128
+static struct {
+    PyObject *row, *kinds[3], *known; /* of each operand the dtype, or the type of a scalar */
+} recent[RECENT];
+
+/* Whether the array or node `a` has this shape. */
+static int has_shape(PyObject *a, PyObject *shape)
+{
+    if (Py_TYPE(a) == node_type) {
+        return NODE(a, N_SHAPE) == shape || PyObject_RichCompareBool(NODE(a, N_SHAPE), shape, Py_EQ) == 1;
+    }
+    PyArrayObject *v = (PyArrayObject *)a;
+    int n = PyArray_NDIM(v), same = PyTuple_GET_SIZE(shape) == n;
+    for (int k = 0; same && k < n; k++) {
+        same = PyLong_AsSsize_t(PyTuple_GET_ITEM(shape, k)) == PyArray_DIM(v, k);
+    }
+    return same;
+}
+
+/* The entry of `signatures` for operands that are arrays, nodes and scalars, of these kinds: borrowed; NULL: none. */
+static PyObject *known_of(PyObject *row, int n, PyObject *const *inner, PyObject *const *kinds)
+{
+    size_t at = (size_t)row >> 4;
+    int shaped = -1;
+    for (int k = 0; k < n; k++) {
+        at = at * 31 + ((size_t)kinds[k] >> 4);
+        if (shaped < 0 && !is_word(inner[k])) {
+            shaped = k;
+        }
+    }
+    if (shaped < 0) {
+        return NULL;
+    }
+    if (Py_TYPE(inner[shaped]) == node_type) {
+        PyObject *shape = NODE(inner[shaped], N_SHAPE);
+        Py_ssize_t dims = PyTuple_GET_SIZE(shape);
+        at = at * 31 + (dims ? PyLong_AsSize_t(PyTuple_GET_ITEM(shape, dims - 1)) : 0);
+    }
+    else {
+        PyArrayObject *v = (PyArrayObject *)inner[shaped];
+        at = at * 31 + (PyArray_NDIM(v) ? PyArray_DIM(v, PyArray_NDIM(v) - 1) : 0);
+    }
+    at = (at ^ at >> 7) % RECENT;
+    int met = recent[at].row == row, alike;
+    for (int k = 0; met && k < n; k++) {
+        met = recent[at].kinds[k] == kinds[k];
+    }
+    for (int k = 0; met && k < n; k++) {
+        met = is_word(inner[k]) || has_shape(inner[k], PyTuple_GET_ITEM(recent[at].known, 0));
+    }
+    if (met) {
+        return recent[at].known;
+    }
+    PyObject *key = PyTuple_New(1 + 2 * n), *known;
+    if (key == NULL) {
+        return NULL;
+    }
+    PyTuple_SET_ITEM(key, 0, Py_NewRef(row));
+    for (int k = 0; k < n; k++) {
+        PyObject *shape = is_word(inner[k])                   ? Py_NewRef(Py_None)
+                          : Py_TYPE(inner[k]) == node_type ? Py_NewRef(NODE(inner[k], N_SHAPE))
+                                                           : dims((PyArrayObject *)inner[k]);
+        if (shape == NULL) {
+            Py_DECREF(key);
+            return NULL;
+        }
+        PyTuple_SET_ITEM(key, 1 + 2 * k, shape);
+        PyTuple_SET_ITEM(key, 2 + 2 * k, Py_NewRef(kinds[k]));
+    }
+    known = PyDict_GetItemWithError(signatures, key);
+    Py_DECREF(key);
+    alike = known != NULL;
+    for (int k = 0; alike && k < n; k++) {
+        alike = is_word(inner[k]) || has_shape(inner[k], PyTuple_GET_ITEM(known, 0));
+    }
+    if (alike) {
+        Py_XSETREF(recent[at].row, Py_NewRef(row));
+        Py_XSETREF(recent[at].known, Py_NewRef(known));
+        for (int k = 0; k < 3; k++) {
+            Py_XSETREF(recent[at].kinds[k], k < n ? Py_NewRef(kinds[k]) : NULL);
+        }
+    }
+    return known;
+}
+
 /* `row` on the arguments as a node that is not in the window yet; `scalars`: also where the result has no dimensions.
  * `verdict` is set where it is not worth recording, and NumPy may run it at once. */
 static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict)
 {
-    PyObject *key = NULL, *given = NULL, *node = NULL, *inner[3];
+    PyObject *given = NULL, *node = NULL, *inner[3], *types[3];
     PyArrayObject *owners[3];
     npy_intp size = -1; /* of all operands; -2: they differ */
     int worth = 0, touched = 0;
     if (n > 3 || !open_gate()) {
         return NULL;
     }
-    key = PyTuple_New(1 + 2 * n);
-    if (key == NULL) {
-        goto slow;
-    }
-    PyTuple_SET_ITEM(key, 0, Py_NewRef(row));
     for (int k = 0; k < n; k++) {
-        PyObject *v = args[k], *a, *first, *second;
+        PyObject *v = args[k], *a;
         owners[k] = NULL;
         if (Py_TYPE(v) == deferred_type) {
             v = FIELD(v, deferred_x);
@@ -521,8 +596,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
                     goto slow;
                 }
                 worth = 1;
-                first = Py_NewRef(NODE(a, N_SHAPE));
-                second = NODE(a, N_DTYPE);
+                types[k] = NODE(a, N_DTYPE);
             }
             else {
                 PyArrayObject *view = (PyArrayObject *)a;
@@ -537,31 +611,23 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
                 else {
                     worth |= PyArray_SIZE(view) >= limit || FIELD(PyArray_BASE(owners[k]), remote_home) == Py_False;
                 }
-                first = dims(view);
-                second = (PyObject *)PyArray_DESCR(view);
+                types[k] = (PyObject *)PyArray_DESCR(view);
             }
-            if (host && !usual((PyArray_Descr *)second)) {
-                Py_XDECREF(first);
+            if (host && !usual((PyArray_Descr *)types[k])) {
                 goto slow;
             }
         }
         else if (is_word(v)) {
             a = v;
-            first = Py_NewRef(Py_None);
-            second = (PyObject *)Py_TYPE(v);
+            types[k] = (PyObject *)Py_TYPE(v);
         }
         else {
             goto slow;
         }
         inner[k] = a;
-        if (first == NULL) {
-            goto slow;
-        }
-        PyTuple_SET_ITEM(key, 1 + 2 * k, first);
-        PyTuple_SET_ITEM(key, 2 + 2 * k, Py_NewRef(second));
     }
     /* (shape, dtype, size, dtypes of the operands, whether floating-point flags may be heard) */
-    PyObject *known = worth || host ? PyDict_GetItemWithError(signatures, key) : NULL;
+    PyObject *known = worth || host ? known_of(row, n, inner, types) : NULL;
     if (host && !worth) {
         size = known != NULL ? PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2)) : size;
         int alone = size >= 0 && size < limit;
@@ -641,11 +707,9 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
     set(node, node_at[N_HANDLE], Py_NewRef(Py_None));
     set(node, node_at[N_HAZARD], PyLong_FromLong(0));
     set(node, node_at[N_NEEDED], Py_NewRef(Py_False));
-    Py_DECREF(key);
     return node;
 slow:
     PyErr_Clear();
-    Py_XDECREF(key);
     Py_XDECREF(given);
     Py_XDECREF(node);
     return NULL;
@@ -670,7 +734,7 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int sc
     }
     else {
         set(node, node_at[N_HANDLE], handle);
-        if (enter(node) < 0 || finish() < 0) {
+        if (enter(node) < 0) {
             Py_CLEAR(x); /* with an error */
         }
     }
@@ -796,7 +860,18 @@ static int storable(PyArrayObject *v)
            PyArray_ISALIGNED(v) && distinct(v) && (!host || (descending(v) && usual(PyArray_DESCR(v))));
 }
 
-/* `x[key] = value`, recorded: 1; 0: not here; -1: an error. */
+/* Whether copying `b` to `view` is worth recording: where something waits that has to do with it, or in company, as with
+ * operations (`node_of`). */
+static int worth_storing(PyArrayObject *view, PyArrayObject *owner, PyArrayObject *other)
+{
+    if (written(owner) || written(other)) {
+        return 1;
+    }
+    return PyArray_SIZE(view) >= limit && (!limit || PyArray_SIZE(view) >= MIDDLING || traffic_on(owner) != NULL ||
+                                           traffic_on(other) != NULL || expected());
+}
+
+/* `x[key] = value`, recorded, or done at once where nothing waits: 1; 0: not here; -1: an error. */
 static int setitem(PyObject *x, PyObject *key, PyObject *value)
 {
     PyObject *a, *view = NULL, *whole = NULL, *source = NULL;
@@ -862,7 +937,15 @@ static int setitem(PyObject *x, PyObject *key, PyObject *value)
                 done = 1; /* x[i] op= y ends with x[i] = x[i] */
                 goto slow;
             }
-            if (host && (!descending(w) || !(worth || large || written(other)))) {
+            if (host && !descending(w)) {
+                goto slow;
+            }
+            if (host && !worth_storing(v, owner, other)) {
+                if (traffic_on(owner) == NULL && traffic_on(other) == NULL) {
+                    Py_INCREF(b); /* NumPy lets other threads run meanwhile */
+                    done = PyArray_CopyInto(v, w) < 0 ? -1 : 1;
+                    Py_DECREF(b);
+                }
                 goto slow;
             }
             source = leaf_of(b, other);
@@ -871,9 +954,6 @@ static int setitem(PyObject *x, PyObject *key, PyObject *value)
     if (source != NULL && lock()) {
         done = enter_store(view, owner, source, 0);
         source = NULL;
-        if (done > 0 && finish() < 0) {
-            done = -1;
-        }
         unlock();
     }
 slow:
@@ -886,51 +966,30 @@ slow:
     return done;
 }
 
-/* The dtype of what is in an array of ours; NULL: neither a node nor NumPy's array. */
-static PyObject *dtype_of(PyObject *a)
+/* `row` on the arguments, stored in the array `x`, recorded: 1; 0: not here; -1: an error. */
+static int into(PyObject *row, PyObject *const *args, int n, PyObject *x, Verdict *verdict)
 {
-    return a == NULL ? NULL : Py_TYPE(a) == node_type ? NODE(a, N_DTYPE)
-           : PyArray_CheckExact(a) ? (PyObject *)PyArray_DESCR((PyArrayObject *)a) : NULL;
-}
-
-static Py_ssize_t ndim_of(PyObject *a)
-{
-    return Py_TYPE(a) == node_type ? PyTuple_GET_SIZE(NODE(a, N_SHAPE)) : PyArray_NDIM((PyArrayObject *)a);
-}
-
-/* `x op= y` for an array, recorded: 1; 0: not here; -1: an error. */
-static int inplace(PyObject *row, PyObject *x, PyObject *y, Verdict *verdict)
-{
-    PyObject *both[2] = {x, y}, *a, *node, *handle = NULL;
+    PyObject *a, *node, *handle = NULL;
     PyArrayObject *owner = NULL;
     int done = 0;
     if (cut() < 0) {
         return -1;
     }
     a = FIELD(x, array_a);
-    /* What it gives must be what the array holds; the signature tells, but for the dtype of the other side. */
-    if (a == NULL || (!is_word(y) && Py_TYPE(y) != array_type && Py_TYPE(y) != deferred_type)) {
+    if (a == NULL || (Py_TYPE(a) != node_type && (!PyArray_CheckExact(a) || !storable((PyArrayObject *)a) ||
+                                                  (owner = owner_of(a)) == NULL)) || !lock()) {
         return 0;
     }
-    PyObject *dtype = dtype_of(a);
-    PyObject *other = Py_TYPE(y) == deferred_type ? FIELD(FIELD(y, deferred_x), array_a)
-                      : Py_TYPE(y) == array_type ? FIELD(y, array_a) : NULL;
-    if (dtype == NULL || ((PyArray_Descr *)dtype)->kind != 'f' || Py_TYPE(y) == &PyDoubleArrType_Type) {
-        return 0;
-    }
-    if (other != NULL && (dtype_of(other) != dtype || (Py_TYPE(y) == array_type && ndim_of(other) > ndim_of(a)))) {
-        return 0;
-    }
-    if (Py_TYPE(a) != node_type && (!storable((PyArrayObject *)a) || (owner = owner_of(a)) == NULL)) {
-        return 0;
-    }
-    if (!lock()) {
-        return 0;
-    }
-    node = node_of(row, both, 2, 0, verdict);
+    node = node_of(row, args, n, 0, verdict);
     if (node == NULL) {
+        verdict->at_once = verdict->at_once && owner != NULL && traffic_on(owner) == NULL;
         unlock();
         return PyErr_Occurred() ? -1 : 0;
+    }
+    if (NODE(node, N_DTYPE) != (owner == NULL ? NODE(a, N_DTYPE) : (PyObject *)PyArray_DESCR((PyArrayObject *)a))) {
+        Py_DECREF(node); /* what has to be cast is Python's */
+        unlock();
+        return 0;
     }
     PyObject *shape = owner == NULL ? Py_NewRef(NODE(a, N_SHAPE)) : dims((PyArrayObject *)a);
     int same = shape == NULL ? 0 : PyObject_RichCompareBool(shape, NODE(node, N_SHAPE), Py_EQ);
@@ -948,9 +1007,6 @@ static int inplace(PyObject *row, PyObject *x, PyObject *y, Verdict *verdict)
     Py_DECREF(node);
     if (done >= 0) {
         PyErr_Clear();
-    }
-    if (done > 0 && finish() < 0) {
-        done = -1;
     }
     unlock();
     return done;
@@ -1048,7 +1104,7 @@ static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargs
             found = getitem(args[0], args[1]);
         }
         else if (m->how == 4 && n == 2) {
-            int done = inplace(m->row, args[0], args[1], &verdict);
+            int done = into(m->row, args, 2, args[0], &verdict);
             if (done < 0) {
                 return NULL;
             }
@@ -1186,7 +1242,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(loops_saw, "saw")
     TAKE(flush, "flush") TAKE(cut_window, "cut") TAKE(house, "house") TAKE(kinds_heard, "kinds_heard")
     TAKE(state, "state") TAKE(filters, "filters")
-    TAKE(square, "square") TAKE(row_type, "Row") TAKE(company, "company") TAKE(period, "period") TAKE(full, "full")
+    TAKE(square, "square") TAKE(row_type, "Row") TAKE(company, "company") TAKE(period, "period")
     TAKE(taking, "taking") TAKE(crowd, "crowd") TAKE(copying, "copying") TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
     kept_from = PyLong_AsSsize_t(PyDict_GetItemString(parts, "kept_from"));
     PLACE(array_a, array_type, "_a") PLACE(array_b, array_type, "_b") PLACE(deferred_x, deferred_type, "_x")
@@ -1238,7 +1294,7 @@ PyMODINIT_FUNC PyInit__recording(void)
     s_name = PyUnicode_InternFromString("__name__");
     s_sequence = PyUnicode_InternFromString("_sequence");
     PyObject *m = PyModule_Create(&definition);
-    static void *ways[] = {(void *)elementwise, (void *)warm, (void *)new_result};
+    static void *ways[] = {(void *)elementwise, (void *)into, (void *)warm, (void *)new_result, (void *)&copying};
     PyObject *way = PyCapsule_New(ways, "cunumeric.recorded", NULL);
     if (m != NULL && (way == NULL || PyModule_AddObjectRef(m, "Gate", (PyObject *)&gate_type) < 0 ||
                       PyModule_AddObjectRef(m, "recorded", way) < 0)) {

@@ -25,7 +25,9 @@ def _start() -> bool:
 
     def heard(name: str, value: Any) -> None:
         if name in ("record_min", "kernel_min"):
-            fast.set_limits(settings.record_min, settings.kernel_min, settings.record_min * _FUNCTIONS)
+            least = settings.record_min
+            reduced = least if residence.accelerated or not least else max(least, record._REDUCED_FROM)
+            fast.set_limits(least, settings.kernel_min, least * _FUNCTIONS, reduced)
 
     heard("record_min", None)
     listen(heard)

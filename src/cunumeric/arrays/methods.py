@@ -308,7 +308,7 @@ def _reduction(name: str) -> None:
         return wrap_from(numpys(host(self), *[strip(v) for v in args], **strip_keywords(kwargs)), (self, *args), kwargs)
 
     call.__name__ = name
-    quick[method(call)] = Quick(numpys, "BELOW_RECORD")
+    quick[method(call)] = Quick(numpys, "BELOW_MOMENT" if name in ("mean", "std", "var") else "BELOW_REDUCED")
 
 
 for _name in ("sum", "prod", "min", "max", "mean", "any", "all", "std", "var"):

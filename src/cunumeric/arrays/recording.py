@@ -36,7 +36,7 @@ def _start() -> Any:
             "cut": window.cut, "house": lines.HOUSE, "kept_from": lines.KEPT_FROM,
             "kinds_heard": warning.kinds_heard, "state": warning._state,
             "filters": vars(warnings), "square": elementwise.row(np.square), "Row": elementwise.Row,
-            "company": window.company, "period": window._period, "full": window.full,
+            "company": window.company, "period": window._period,
             "Lease": memory.Lease, "Ear": warning.Ear, "taking": vars(memory),
             "crowd": window._crowd, "copying": elementwise.COPY,
         }

@@ -222,7 +222,7 @@ for _name in dir(np.ufunc):
 for _name in ("outer", "reduce", "accumulate", "reduceat", "at"):
     _method, _numpys = getattr(ufunc, _name), getattr(np.ufunc, _name)
     _method.__doc__, _method.__wrapped__ = _numpys.__doc__, _numpys
-    _rule = {"reduce": "BELOW_RECORD", "accumulate": "BELOW_KERNEL"}.get(_name, "ALWAYS")
+    _rule = {"reduce": "BELOW_REDUCED", "accumulate": "BELOW_KERNEL"}.get(_name, "ALWAYS")
     quick[_method] = Quick(_numpys, _rule)
 
 

@@ -17,14 +17,14 @@ from . import window
 from .node import Leaf, Node, Reduction, Store
 from .plan import is_dead
 
-# Set by an engine that reads the form off in C: (hash, form, nodes, leaves, arrays, constants, dead) of a window.
+# Set by an engine that reads the form off in C: (hash, form, nodes, leaves, arrays, constants, dead, idle) of a window.
 in_c: Callable[..., tuple] | None = None
 
 
 class Form:
     """`key` is the form and `hash` a number for it; the lists are what its numbers stand for in this window."""
 
-    __slots__ = ("arrays", "constants", "dead", "hash", "key", "leaves", "nodes")
+    __slots__ = ("arrays", "constants", "dead", "hash", "idle", "key", "leaves", "nodes")
 
     hash: int
     key: Any
@@ -35,10 +35,11 @@ class Form:
         self.arrays: list[np.ndarray] = []  # of the leaves
         self.constants: list[np.ndarray] = []
         self.dead: set[int] = set()  # ids of owners of memory that only the window refers to
+        self.idle: set[int] = set()  # the same, of large memory that is only read; told in C alone
         if in_c is None:
             self._read(pending, reduction)
         else:
-            self.hash, self.key, self.nodes, self.leaves, self.arrays, self.constants, self.dead = in_c(
+            self.hash, self.key, self.nodes, self.leaves, self.arrays, self.constants, self.dead, self.idle = in_c(
                 pending, reduction, window._leaves, window._exposed
             )
 
@@ -82,7 +83,9 @@ class Form:
                 key.append((number(p.destination), number(p.source), p.fresh))
         if reduction is not None:
             r = reduction
-            key.append((r.ufunc, number(r.source), r.axes, r.dtype, r.temporary, r.errors and r.errors.kinds))
+            key.append(
+                (r.ufunc, number(r.source), r.axes, r.dtype, r.temporary, r.moments, r.errors and r.errors.kinds)
+            )
         self.key = tuple(key)
         self.hash = hash(self.key)
 

@@ -107,7 +107,7 @@ class Store:
 class Reduction:
     """`ufunc.reduce(source, axis)` at the end of a window; `value` is set by the engine."""
 
-    __slots__ = ("axes", "dtype", "errors", "out_shape", "seq", "source", "temporary", "ufunc", "value")
+    __slots__ = ("axes", "dtype", "errors", "moments", "out_shape", "seq", "source", "temporary", "ufunc", "value")
 
     def __init__(self, ufunc: np.ufunc, source: Any, axes: tuple[int, ...], dtype: np.dtype) -> None:
         self.ufunc = ufunc
@@ -118,5 +118,7 @@ class Reduction:
         self.out_shape = tuple(n for k, n in enumerate(shape) if k not in axes)
         self.value: Any = None
         self.errors: Any = None
-        self.temporary = False  # the source's array is about to die: do not give it memory
+        # How many arrays are about to die, and need no memory: the source's, or that of its first operand too.
+        self.temporary = 0
+        self.moments = False  # not the sum, but the sum of squared distances from the mean
         self.seq = 0

@@ -220,7 +220,47 @@ def _homes(stores: list[Store]) -> tuple[list[Store], list[Statement]]:
     return others, found
 
 
-def statements(pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> list[Statement]:
+def fits(leaf: Leaf, node: Node) -> bool:
+    """Whether the memory of the leaf could be that of the node's value: the same shape and dtype, of all of it."""
+    a = leaf.a
+    same = a is leaf.owner and a.shape == node.shape and a.dtype == node.dtype
+    return same and a.dtype.num == node.dtype.num  # `long` and `longlong` are equal
+
+
+def dying_of(reduction: Reduction) -> list[Node]:
+    """The nodes whose arrays are about to die (`Reduction.temporary`)."""
+    source = reduction.source
+    if not reduction.temporary or type(source) is not Node:
+        return []
+    return [source] if reduction.temporary == 1 else [source, *[v for v in source.args[:1] if type(v) is Node]]
+
+
+def _inherit(found: list[Statement], idle: set[int]) -> None:
+    """A value takes the memory of an operand that has died and that nothing reads any more, as NumPy's temporaries
+    take each other's; `found`: all that runs, in order."""
+    last: dict[int, int] = {}
+    views: dict[int, dict[int, Leaf]] = {}
+    for k, statement in enumerate(found):
+        for leaf in _reads(statement, set())[0]:
+            if id(leaf.owner) in idle:
+                last[id(leaf.owner)] = k
+                views.setdefault(id(leaf.owner), {})[id(leaf)] = leaf
+    for k, statement in enumerate(found):
+        node, to = statement.source, statement.destination
+        if type(node) is not Node or to is None or node.place is not to or not node.row.aliases:
+            continue
+        if id(to.owner) in window.memory:
+            continue  # memory that the array has already
+        for key, (leaf, *others) in {key: list(views[key].values()) for key in last if last[key] == k}.items():
+            if not others and fits(leaf, node):
+                node.place = statement.destination = leaf
+                del last[key]
+                break
+
+
+def statements(
+    pending: list[Node | Store], reduction: Reduction | None, dead: set[int], idle: set[int]
+) -> list[Statement]:
     """What has to run, in the program's order. Nodes that get memory are given it here (`place`)."""
     nodes = [p for p in pending if type(p) is Node]
     stores = [p for p in pending if type(p) is Store]
@@ -247,8 +287,8 @@ def statements(pending: list[Node | Store], reduction: Reduction | None, dead: s
         _need(reduction.source)
         if type(reduction.source) is Node and reduction.source.hazard < _END:
             crossed.add(id(reduction.source))
-        if reduction.temporary and type(reduction.source) is Node and reduction.source.hazard == _END:
-            live = [node for node in live if node is not reduction.source]
+        dying = dying_of(reduction)
+        live = [node for node in live if node not in dying or node.hazard < _END]
     keep = {id(node) for node in live}
     for node in nodes:
         if node.needed and node.place is None and (id(node) in keep or id(node) in crossed):
@@ -259,6 +299,8 @@ def statements(pending: list[Node | Store], reduction: Reduction | None, dead: s
     found.sort(key=lambda s: s.seq)
     if reduction is not None:
         found.append(Statement(reduction.source, None, _END, reduction))
+    if idle:
+        _inherit(found, idle)
     return found
 
 
@@ -442,7 +484,12 @@ def _sums_whole(statement: Statement) -> bool:
     return reduction is not None and not reduction.out_shape
 
 
-def plan(pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> list[Sweep]:
-    """The sweeps that run a window, one after another; `dead`: owners of memory that nobody else refers to. `skew`
-    makes several of them one."""
-    return sweeps(statements(pending, reduction, dead))
+def plan(
+    pending: list[Node | Store],
+    reduction: Reduction | None,
+    dead: set[int],
+    idle: set[int] = frozenset(),  # type: ignore[assignment]
+) -> list[Sweep]:
+    """The sweeps that run a window, one after another; `dead`: owners of memory that is written, and that nobody else
+    refers to; `idle`: the same of memory that is only read. `skew` makes several of them one."""
+    return sweeps(statements(pending, reduction, dead, idle))

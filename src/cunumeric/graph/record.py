@@ -246,7 +246,7 @@ def _stands_for(node: Node) -> Any:
 
 
 def _finish(exposed: bool) -> None:
-    if exposed or window.full():
+    if exposed:
         window.flush()
 
 
@@ -254,8 +254,7 @@ def _ready() -> bool:
     if window._lingering is not None:
         with window.lock:
             window._drop_lingering()
-    if residence.accelerated:
-        window.cut()
+    window.cut()
     return not settings.eager and not window.busy()
 
 
@@ -510,6 +509,9 @@ def _store(destination: np.ndarray, whole: np.ndarray, value: Any) -> bool:
             waits = True
     if not waits and (size < settings.record_min or scalar):
         return False  # NumPy fills at the speed of memory
+    alone = not waits and size < _MIDDLING and settings.record_min and not accelerated and not window.touched(whole)
+    if alone and not (t is nd and window.touched(value)) and not company.expected():
+        return False
     if scalar:
         if t is complex or (hasattr(value, "dtype") and value.dtype.kind == "c" and dtype.kind != "c"):
             return False
@@ -599,9 +601,9 @@ def _accumulator(ufunc: np.ufunc, dtype: np.dtype) -> np.dtype:
 _HELD_BY_CALL = 3
 
 
-def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: bool) -> Any:
+def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: int, moments: bool = False) -> Any:
     """`ufunc.reduce(x, axis)` with everything recorded run before it, in one sweep where it fits; raises _No.
-    `temporary`: nobody will ask for `x` itself."""
+    `temporary`, `moments`: see `Reduction`."""
     (v,) = _operands((x,))
     if type(v) is not Node and (type(v) is not nd or v.ndim == 0):
         raise _No
@@ -616,7 +618,7 @@ def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: bool) 
     axes = _axes(axis, v.ndim)
     if len(axes) not in (v.ndim,) and axes != tuple(range(v.ndim - len(axes), v.ndim)) and axes != (0,):
         raise _No
-    accumulator = _accumulator(ufunc, v.dtype)
+    accumulator = np.dtype(np.float64) if moments else _accumulator(ufunc, v.dtype)
     kinds: Any = warning.IGNORE
     if v.dtype.kind in "fc" and ufunc not in (np.logical_or, np.logical_and):
         kinds = warning.kinds_heard()
@@ -628,7 +630,7 @@ def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: bool) 
     source: Any = v if isinstance(v, Node) else window.leaf(v)
     reduction = Reduction(ufunc, source, axes, accumulator)
     reduction.seq = window.sequence()
-    reduction.temporary = temporary
+    reduction.temporary, reduction.moments = int(temporary), moments
     if kinds:
         reduction.errors = warning.Ear(kinds)
     window.flush(reduction)
@@ -695,8 +697,8 @@ def _as_array(value: Any) -> Any:
 
 
 def _moment(name: str, x: Any, axis: Any, keepdims: bool, ddof: int, temporary: bool) -> Any:
-    """Mean, variance and standard deviation by NumPy's own formulas: the sum over the count; the sum of squared
-    distances from the mean over the count less `ddof`."""
+    """Mean, variance and standard deviation: the sum over the count; the sum of squared distances from the mean over
+    the count less `ddof`, found in one sweep of all elements, in two along axes, as NumPy does."""
     dtype = x._a.dtype
     if dtype.kind not in "fiub" or dtype == np.float16:
         raise _No
@@ -710,6 +712,11 @@ def _moment(name: str, x: Any, axis: Any, keepdims: bool, ddof: int, temporary: 
         raise _No
     if name == "mean":
         return _as_array(_over(reduce(np.add, source, axis, keepdims, temporary or source is not x), count))
+    if len(axes) == x._a.ndim:
+        squares = reduce(np.add, source, axis, keepdims, temporary or source is not x, moments=True)
+        with np.errstate(over="ignore"):
+            value = (squares / (count - ddof)).astype(wide)
+        return _as_array(np.sqrt(value) if name == "std" else value)
     if source is x and type(x._a) is Node:
         window.place(x)  # it is read twice
     mean = _over(reduce(np.add, source, axis, True, False), count)
@@ -722,6 +729,22 @@ def _moment(name: str, x: Any, axis: Any, keepdims: bool, ddof: int, temporary: 
     if name == "std":
         value = np.sqrt(value)
     return _as_array(value)
+
+
+def norm(x: Any) -> Any:
+    """The square root of the sum of squares of what is recorded, in the sweep that computes it; NotImplemented where
+    it is NumPy's."""
+    temporary = sys.getrefcount(x) <= _HELD_BY_CALL
+    if not _ready() or residence.accelerated or type(x._a) is not Node or x._a.dtype.char not in "fd":
+        return NotImplemented
+    squares = elementwise_call(elementwise.row(np.multiply), (x, x))  # type: ignore[arg-type]
+    if squares is NotImplemented:
+        return squares
+    try:
+        with window.lock:
+            return np.sqrt(reduce(np.add, squares, None, False, 1 + temporary))
+    except _No:
+        return NotImplemented
 
 
 def _over(total: Any, count: int) -> Any:

@@ -55,6 +55,16 @@ _sequence = 0
 _running = False
 # Set by the engine: runs the recorded work and gives every live node its memory.
 run: Callable[[list[Node | Store], Reduction | None], None] = None  # type: ignore[assignment]
+
+
+def _living(items: list[Node | Store]) -> int:
+    return sum([p.nbytes for p in items if type(p) is Node and p.alive()])
+
+
+# Bytes of the nodes of the window that have an array, and no memory yet; an engine may have it in C.
+living: Callable[[list[Node | Store]], int] = _living
+# Set by an engine that does so in C: `collect(pending, memory, leaves)` forgets nodes that have died and nothing needs.
+collect: Callable[..., int] | None = None
 # Set by an engine that runs windows beside the program: returns when all of them are done.
 wait: Callable[[], None] | None = None
 # Set by an engine that runs calls: `infer(bound, ((shape, dtype), ...))` says whether there are several results, and
@@ -148,26 +158,39 @@ def note(node: Node) -> None:
 
 
 class _Period:
-    """Where to cut a stream of recordings that nothing reads: once it was cut somewhere, it is cut wherever the same
-    run of operations comes round again, so that the windows of a loop have one form. A window ends at the first such
-    place after `settings.window` items, or at twice as many."""
+    """Where to cut a stream of recordings that nothing reads: wherever the same run of operations comes round again,
+    so that the windows of a loop have one form. The first window has `settings.window` items; of those in its second
+    half the one is found after which the fewest bytes live that were not given memory, so that few temporaries are
+    carried over. From then on windows end there, at the first such place after `settings.window` items; when it does
+    not come round, after twice as many, and another one is looked for."""
 
-    __slots__ = ("cut",)
+    __slots__ = ("cut", "found", "least")
 
     TAIL = 6
 
     def __init__(self) -> None:
-        self.cut: tuple[Any, ...] = ()  # the last recordings of the window that was cut last
+        self.cut: tuple[Any, ...] = ()  # the last recordings of windows
+        self.found: tuple[Any, ...] = ()
+        self.least = 0  # bytes that lived after those
 
     def ends(self) -> bool:
         """Whether the window should end with what was recorded last."""
         size, limit = len(pending), settings.window
-        if size < limit:
+        if size < (limit if self.cut else limit // 2):
             return False
         recent = tuple([_mark(item) for item in pending[-self.TAIL :]])
-        if size < 2 * limit and self.cut and recent != self.cut:
+        if self.cut:
+            if recent != self.cut and size < 2 * limit:
+                return False
+            if recent != self.cut:
+                self.cut = ()
+            return True
+        bytes_ = living(pending)
+        if not self.found or bytes_ < self.least:
+            self.found, self.least = recent, bytes_
+        if size < limit:
             return False
-        self.cut = recent
+        self.cut, self.found = self.found, ()
         return True
 
 
@@ -199,6 +222,7 @@ class _Crowd:
             return False
         from .plan import is_dead
 
+        relieve()
         self.checked = self.entered + self.LEAST
         views: dict[int, list[Leaf]] = {}
         for leaf in _leaves.values():
@@ -306,7 +330,7 @@ class _Loops:
         if place in self.living and self.living[place] == min(self.living.values()):  # a turn has been seen
             self.cut_in_run, self.seeking = True, False
             return True
-        self.living.setdefault(place, _living())
+        self.living.setdefault(place, _kept())
         self.cutting = self.seeking = False  # until the next item
         return False
 
@@ -316,11 +340,11 @@ def _result(item: Node | Store) -> Any:
     return item if type(item) is Node else item.destination.a  # type: ignore[union-attr]
 
 
-def _living() -> int:
+def _kept() -> int:
     """Bytes of what the window computes and somebody can ask for."""
     from .canonical import dead_owners  # which needs this module
 
-    total = sum(p.nbytes for p in pending if type(p) is Node and p.alive())
+    total = living(pending)
     stores = [p for p in pending if type(p) is Store]
     written = {id(p.destination.owner): p.destination.owner.nbytes for p in stores}  # no reference: they are counted
     dead = dead_owners(stores)
@@ -337,7 +361,7 @@ class _Company:
 
     __slots__ = ("alone", "passed")
 
-    ALONE, PROBE = 6, 128
+    ALONE, PROBE = 6, 512
 
     def __init__(self) -> None:
         self.alone = 0  # windows of one operation, one after another
@@ -354,18 +378,14 @@ class _Company:
 company = _Company()
 
 
-def full() -> bool:
-    """Whether the window should be run after the item recorded last."""
-    if residence.accelerated:
-        return False  # at the next recording, `cut`
-    return _crowd.ends() or _period.ends()
-
-
 def cut() -> None:
     """Run the window if it has come to its end. That is seen at the next recording, not at the last: by then what the
     turn of a loop computed on its way has died."""
-    if _loops.ended():
-        flush()
+    if not pending or _running:
+        return
+    with lock:
+        if _loops.ended() if residence.accelerated else _crowd.ends() or _period.ends():
+            flush()
 
 
 def _enter(node: Node) -> None:
@@ -443,7 +463,10 @@ def flush(reduction: Reduction | None = None) -> None:
         else:
             forget()
             if reduction is not None and type(reduction.source) is Node:
-                _linger(reduction.source)
+                from .plan import dying_of  # which needs this module
+
+                for node in dying_of(reduction) or [reduction.source]:
+                    _linger(node)
         finally:
             _running = False
 
@@ -472,6 +495,19 @@ def _drop_lingering() -> None:
     node, _lingering = _lingering, None
     if node is not None and not node.alive():
         forget()  # nothing was recorded since
+
+
+def relieve() -> None:
+    """Let go of what was recorded and has died since, and of the memory that only it would have read: large memory is
+    about to be taken."""
+    if collect is not None and pending and not _running and not residence.accelerated and lock.acquire(False):
+        try:
+            collect(pending, memory, _leaves)
+        finally:
+            lock.release()
+
+
+_memory.relieve_by(relieve)
 
 
 def forget() -> None:

@@ -3,8 +3,9 @@
 import numpy.linalg as _numpy
 
 from ..api.build import fill as _fill
+from . import recorded as _recorded
 
-__all__ = _fill(globals(), _numpy)
+__all__ = _fill(globals(), _numpy, (_recorded,))
 
 
 def __getattr__(name):

@@ -202,10 +202,45 @@ static void drop(npy_intp nbytes)
     }
 }
 
+/* Called before so much memory is taken anew: it may put some on the shelf. */
+#define RELIEVED_FROM (16 << 20)
+static PyObject *reliever;
+
+static void relieve(void)
+{
+    static int inside;
+    PyObject *kind, *value, *trace, *r;
+    if (reliever == NULL || inside) {
+        return;
+    }
+    inside = 1;
+    PyErr_Fetch(&kind, &value, &trace);
+    r = PyObject_CallNoArgs(reliever);
+    if (r == NULL) {
+        PyErr_WriteUnraisable(reliever);
+    }
+    Py_XDECREF(r);
+    PyErr_Restore(kind, value, trace);
+    inside = 0;
+}
+
+static PyObject *relieve_by(PyObject *self, PyObject *f)
+{
+    Py_XSETREF(reliever, Py_NewRef(f));
+    Py_RETURN_NONE;
+}
+
 /* Memory of `size` bytes, a new reference; what waits on the shelf is freed before new memory is taken. Zeros are
  * always new memory: the system has pages of zeros, and gives them when they are touched. */
 static Raw *take(npy_intp size, int zeros)
 {
+    int found = 0;
+    for (int k = 0; size >= RELIEVED_FROM && k < n_shelved; k++) {
+        found |= shelf[k]->size == size;
+    }
+    if (size >= RELIEVED_FROM && !found) {
+        relieve();
+    }
     for (int warm = 1; !zeros && warm >= 0; warm--) {  /* what is not warm may have been written to in part */
         for (int k = n_shelved - 1; k >= 0; k--) {
             if (shelf[k]->size == size && shelf[k]->warm == warm) {
@@ -310,6 +345,7 @@ static PyObject *start(PyObject *self, PyObject *least)
 
 static PyMethodDef methods[] = {
     {"empty", (PyCFunction)(void (*)(void))empty, METH_FASTCALL, "empty(shape, dtype, order): an array, perhaps on shelved memory"},
+    {"relieve_by", relieve_by, METH_O, "relieve_by(f): call f before large memory is taken anew"},
     {"trim", trim, METH_NOARGS, "Free all shelved memory."},
     {"start", start, METH_O, "Memory of this many bytes or more is shelved."},
     {NULL, NULL, 0, NULL},

@@ -87,6 +87,10 @@ def trim() -> None:
     _shelf.clear()
 
 
+def relieve_by(f: Any) -> None:
+    """Call `f` before large memory is taken anew, which it may make unnecessary; in C alone."""
+
+
 def empty(shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C") -> np.ndarray:
     """`np.empty` for the engine's results; large ones on shelved memory. Raises NumPy's MemoryError, which names the
     shape, the dtype and the bytes, after giving back what is shelved."""
@@ -120,4 +124,5 @@ ways: Any = None
 _extension = _load()
 if _extension is not None:
     Lease, empty, trim = _extension.Lease, _extension.empty, _extension.trim  # type: ignore[misc]
+    relieve_by = _extension.relieve_by
     ways = _extension.ways

@@ -1,8 +1,9 @@
 """One team of threads for the whole process: `run(body, parts)` calls `body(0) … body(parts-1)` side by side.
 
-The caller works too. A team serves one job at a time; a job that comes while the team is busy (from another
-Python thread, or from inside a job) runs its parts one after another in the caller, which is always correct
-because parts may not wait for each other.
+The caller works too, and does the parts that no worker has begun when it is through with its own: on a machine that is
+busy with other things a worker may be woken late, and nobody should wait for that. A team serves one job at a time; a
+job that comes while the team is busy (from another Python thread, or from inside a job) runs its parts one after
+another in the caller, which is always correct because parts may not wait for each other.
 
 Interrupts: NumPy never leaves an operation half done on Ctrl-C, so neither may a job. While a job runs in the main
 thread, SIGINT is held and delivered when the job is finished. The cyclic collector is held too: it could run a
@@ -29,9 +30,10 @@ class _Worker:
     """A daemon thread that waits for a body, runs it, and says so."""
 
     def __init__(self, number: int) -> None:
-        self.start, self.done = _thread.allocate_lock(), _thread.allocate_lock()
+        self.start, self.done, self.claim = (_thread.allocate_lock() for _ in range(3))
         self.start.acquire()
         self.done.acquire()
+        self.claim.acquire()
         self.body: Callable[[int], None] | None = None
         self.part = 0
         self.finished = True
@@ -41,6 +43,8 @@ class _Worker:
     def _loop(self) -> None:
         while True:
             self.start.acquire()
+            if not self.claim.acquire(False):
+                continue  # the caller has done it
             try:
                 self.body(self.part)  # type: ignore[misc]
             except BaseException as error:
@@ -49,6 +53,13 @@ class _Worker:
             self.finished = True
             with contextlib.suppress(RuntimeError):  # nobody waits: see `wait`
                 self.done.release()
+
+    def give(self, body: Callable[[int], None], part: int) -> None:
+        """Have the worker do a part, unless somebody takes the claim to it first."""
+        self.body, self.part, self.error, self.finished = body, part, None, False
+        self.claim.release()
+        if self.start.locked():  # else it is still to wake for a part that the caller did
+            self.start.release()
 
     def wait(self) -> BaseException | None:
         """Wait for the body to end, whatever is raised meanwhile by a signal handler; returns that, or None.
@@ -79,15 +90,21 @@ class _Team:
                 self.workers.append(_Worker(len(self.workers) + 1))
             crew = self.workers[: parts - 1]
             for part, worker in enumerate(crew, 1):
-                worker.body, worker.part, worker.error, worker.finished = body, part, None, False
-                worker.start.release()
+                worker.give(body, part)
             error: BaseException | None = None
             try:
                 body(0)
             except BaseException as caught:
                 error = caught
-            for worker in crew:
-                error = worker.wait() or error or worker.error
+            for part, worker in enumerate(crew, 1):
+                if worker.claim.acquire(False):
+                    worker.body = None
+                    try:
+                        body(part)
+                    except BaseException as caught:
+                        error = error or caught
+                else:
+                    error = worker.wait() or error or worker.error
                 worker.error = None
         finally:
             self.busy.release()

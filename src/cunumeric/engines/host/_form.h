@@ -7,9 +7,9 @@
 #include "../../runtime/_slots.h"
 
 static PyTypeObject *node_type, *leaf_type, *store_type, *lease_type;
-static Py_ssize_t node_args, node_row, node_shape, node_dtype, node_handle, node_errors, ear_kinds;
+static Py_ssize_t node_args, node_row, node_shape, node_dtype, node_handle, node_errors, node_nbytes, ear_kinds;
 static Py_ssize_t leaf_a, leaf_owner, store_destination, store_source, store_fresh;
-static Py_ssize_t reduction_ufunc, reduction_source, reduction_axes, reduction_dtype, reduction_temporary,
+static Py_ssize_t reduction_ufunc, reduction_source, reduction_axes, reduction_dtype, reduction_temporary, reduction_moments,
     reduction_errors;
 
 /* -- what was met, by address --------------------------------------------------------------------------------------- */
@@ -68,7 +68,7 @@ static Entry *map_get(const Map *m, const void *key)
 typedef struct {
     npy_int64 *words;
     size_t n, room;
-    Map numbers, owners, dead;
+    Map numbers, owners, dead, idle;
     PyObject *nodes, *leaves, *arrays, *constants;
     int failed;
 } Form;
@@ -135,7 +135,7 @@ static npy_intp number_of(Form *f, PyObject *v)
     if (known == NULL) {
         f->failed |= map_put(&f->owners, owner, memory) < 0;
     }
-    word(f, -2 - 2 * PyArray_NDIM(a) - (map_get(&f->dead, owner) != NULL));
+    word(f, -2 - 4 * PyArray_NDIM(a) - (map_get(&f->dead, owner) != NULL) - 2 * (map_get(&f->idle, owner) != NULL));
     word(f, memory);
     word(f, PyArray_BYTES(a) - PyArray_BYTES((PyArrayObject *)owner));
     word(f, (npy_intp)PyArray_DESCR(a));
@@ -189,9 +189,45 @@ static void describe(Form *f, PyObject *p)
     f->failed |= map_put(&f->numbers, p, PyList_GET_SIZE(f->nodes)) < 0 || PyList_Append(f->nodes, p) < 0;
 }
 
-/* The owners of memory that is written here and that only the window refers to, told by reference counts: see
- * `canonical.dead_owners` and `plan.is_dead`. Their ids enter `ids`. */
-static int find_dead(Form *f, PyObject *pending, PyObject *window_leaves, PyObject *exposed, PyObject *ids)
+/* Memory of so many bytes that is only read here may take a result once nobody else refers to it, as NumPy's temporaries
+ * do. */
+static npy_intp inherited_from;
+
+static PyObject *inherit_from(PyObject *self, PyObject *least)
+{
+    inherited_from = PyLong_AsSsize_t(least);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static int inheritable(PyArrayObject *owner)
+{
+    PyObject *base = PyArray_BASE(owner);
+    return (base == NULL || Py_TYPE(base) == lease_type) && PyArray_NBYTES(owner) >= inherited_from &&
+           PyArray_ISCARRAY(owner);
+}
+
+/* idle(leaf, exposed owners): whether only the window refers to the memory of this leaf, which shows all of it. */
+static PyObject *idle(PyObject *self, PyObject *args)
+{
+    PyObject *leaf, *exposed, *owner, *id;
+    if (!PyArg_ParseTuple(args, "OO!", &leaf, &PyDict_Type, &exposed)) {
+        return NULL;
+    }
+    owner = FIELD(leaf, leaf_owner);
+    /* The leaf's two and the traffic's. */
+    if (FIELD(leaf, leaf_a) != owner || Py_REFCNT(owner) > 3 || !inheritable((PyArrayObject *)owner)) {
+        Py_RETURN_FALSE;
+    }
+    id = PyLong_FromVoidPtr(owner);
+    int out = id == NULL ? -1 : PyDict_Contains(exposed, id);
+    Py_XDECREF(id);
+    return out < 0 ? NULL : PyBool_FromLong(!out);
+}
+
+/* The owners of memory that only the window refers to, told by reference counts: see `canonical.dead_owners` and
+ * `plan.is_dead`. The ids of those that are written here enter `ids`, of large ones that are only read `idle_ids`. */
+static int find_dead(Form *f, PyObject *pending, PyObject *window_leaves, PyObject *exposed, PyObject *ids,
+                     PyObject *idle_ids)
 {
     Map wanted = {NULL, 0, 0}; /* owner: how many references the window has; -1: it lives */
     PyObject *key, *leaf;
@@ -203,7 +239,16 @@ static int find_dead(Form *f, PyObject *pending, PyObject *window_leaves, PyObje
             failed |= map_put(&wanted, FIELD(FIELD(p, store_destination), leaf_owner), 1) < 0; /* the traffic's */
         }
     }
-    while (wanted.used && !failed && PyDict_Next(window_leaves, &at, &key, &leaf)) {
+    size_t stored = wanted.used;
+    Map read = {NULL, 0, 0};
+    while (!failed && PyDict_Next(window_leaves, &at, &key, &leaf)) {
+        PyObject *owner = FIELD(leaf, leaf_owner);
+        if (map_get(&wanted, owner) == NULL && inheritable((PyArrayObject *)owner)) {
+            failed |= map_put(&wanted, owner, 1) < 0 || map_put(&read, owner, 1) < 0;
+        }
+    }
+    at = 0;
+    while ((stored || read.used) && !failed && PyDict_Next(window_leaves, &at, &key, &leaf)) {
         PyObject *owner = FIELD(leaf, leaf_owner), *a = FIELD(leaf, leaf_a);
         Entry *e = map_get(&wanted, owner);
         if (e != NULL && e->value > 0) {
@@ -219,17 +264,77 @@ static int find_dead(Form *f, PyObject *pending, PyObject *window_leaves, PyObje
         PyObject *base = PyArray_BASE((PyArrayObject *)e->key), *id = PyLong_FromVoidPtr((void *)e->key);
         int out = id == NULL ? -1 : PyDict_Contains(exposed, id);
         if (out == 0 && (base == NULL || Py_TYPE(base) == lease_type)) {
-            failed |= PySet_Add(ids, id) < 0 || map_put(&f->dead, e->key, 1) < 0;
+            int reads = map_get(&read, e->key) != NULL;
+            failed |= PySet_Add(reads ? idle_ids : ids, id) < 0 || map_put(reads ? &f->idle : &f->dead, e->key, 1) < 0;
         }
         failed |= out < 0;
         Py_XDECREF(id);
     }
     free(wanted.entries);
+    free(read.entries);
     return failed ? -1 : 0;
 }
 
+/* living(pending): bytes of the nodes that have an array. */
+static PyObject *living(PyObject *self, PyObject *pending)
+{
+    long long total = 0;
+    if (!PyList_Check(pending)) {
+        PyErr_SetString(PyExc_TypeError, "living(pending)");
+        return NULL;
+    }
+    for (Py_ssize_t k = 0; k < PyList_GET_SIZE(pending); k++) {
+        PyObject *p = PyList_GET_ITEM(pending, k);
+        if (Py_TYPE(p) == node_type && alive(FIELD(p, node_handle))) {
+            total += PyLong_AsLongLong(FIELD(p, node_nbytes));
+        }
+    }
+    return PyErr_Occurred() ? NULL : PyLong_FromLongLong(total);
+}
+
+/* collect(pending, memory, leaves of the window): forget what has died and nothing recorded needs; the owners of memory
+ * that the window no longer meets lose its reference. */
+static PyObject *collect(PyObject *self, PyObject *args)
+{
+    PyObject *pending, *memory, *leaves, *key, *leaf;
+    if (!PyArg_ParseTuple(args, "O!O!O!", &PyList_Type, &pending, &PyDict_Type, &memory, &PyDict_Type, &leaves)) {
+        return NULL;
+    }
+    Py_ssize_t dropped = 0, at = 0;
+    for (Py_ssize_t k = PyList_GET_SIZE(pending) - 1; k >= 0; k--) {
+        PyObject *p = PyList_GET_ITEM(pending, k);
+        if (Py_TYPE(p) == node_type && Py_REFCNT(p) == 1 && !alive(FIELD(p, node_handle))) {
+            if (PyList_SetSlice(pending, k, k + 1, NULL) < 0) {
+                return NULL;
+            }
+            dropped++;
+        }
+    }
+    PyObject *unread = dropped ? PyList_New(0) : NULL;
+    Map met = {NULL, 0, 0};
+    int failed = dropped && unread == NULL;
+    while (dropped && !failed && PyDict_Next(leaves, &at, &key, &leaf)) {
+        failed = Py_REFCNT(leaf) == 1 ? PyList_Append(unread, key) < 0 : map_put(&met, FIELD(leaf, leaf_owner), 1) < 0;
+    }
+    for (Py_ssize_t k = 0; dropped && !failed && k < PyList_GET_SIZE(unread); k++) {
+        PyObject *found = PyDict_GetItemWithError(leaves, PyList_GET_ITEM(unread, k)), *owner, *id;
+        if (found == NULL || (owner = FIELD(found, leaf_owner)) == NULL || (id = PyLong_FromVoidPtr(owner)) == NULL) {
+            failed = 1;
+            break;
+        }
+        if (map_get(&met, owner) == NULL && PyDict_DelItem(memory, id) < 0) {
+            PyErr_Clear(); /* another view of it went first */
+        }
+        Py_DECREF(id);
+        failed = PyDict_DelItem(leaves, PyList_GET_ITEM(unread, k)) < 0;
+    }
+    free(met.entries);
+    Py_XDECREF(unread);
+    return failed ? (PyErr_Occurred() ? NULL : PyErr_NoMemory()) : PyLong_FromSsize_t(dropped);
+}
+
 /* form(pending, reduction or None, leaves of the window, exposed owners): (hash, bytes, nodes, leaves, arrays of the
- * leaves, constants, ids of owners of dead memory). */
+ * leaves, constants, ids of owners of dead memory, and of idle memory). */
 static PyObject *form(PyObject *self, PyObject *args)
 {
     PyObject *pending, *r, *window_leaves, *exposed, *found = NULL;
@@ -238,9 +343,9 @@ static PyObject *form(PyObject *self, PyObject *args)
         return NULL;
     }
     Form f = {.nodes = PyList_New(0), .leaves = PyList_New(0), .arrays = PyList_New(0), .constants = PyList_New(0)};
-    PyObject *ids = PySet_New(NULL);
-    if (f.nodes == NULL || f.leaves == NULL || f.arrays == NULL || f.constants == NULL || ids == NULL ||
-        find_dead(&f, pending, window_leaves, exposed, ids) < 0) {
+    PyObject *ids = PySet_New(NULL), *idle_ids = PySet_New(NULL);
+    if (idle_ids == NULL || f.nodes == NULL || f.leaves == NULL || f.arrays == NULL || f.constants == NULL || ids == NULL ||
+        find_dead(&f, pending, window_leaves, exposed, ids, idle_ids) < 0) {
         goto end;
     }
     for (Py_ssize_t k = 0; k < PyList_GET_SIZE(pending); k++) {
@@ -253,7 +358,8 @@ static PyObject *form(PyObject *self, PyObject *args)
         word(&f, source);
         word_tuple(&f, FIELD(r, reduction_axes));
         word(&f, (npy_intp)FIELD(r, reduction_dtype));
-        word(&f, FIELD(r, reduction_temporary) == Py_True);
+        word(&f, PyLong_AsLong(FIELD(r, reduction_temporary)));
+        word(&f, FIELD(r, reduction_moments) == Py_True);
         word_kinds(&f, FIELD(r, reduction_errors));
     }
     if (f.failed || PyErr_Occurred()) {
@@ -267,19 +373,21 @@ static PyObject *form(PyObject *self, PyObject *args)
         hash = (hash ^ (npy_uint64)f.words[k]) * 0x9E3779B97F4A7C15ULL;
         hash ^= hash >> 32;
     }
-    found = Py_BuildValue("LNOOOOO", (long long)(hash >> 2),
+    found = Py_BuildValue("LNOOOOOO", (long long)(hash >> 2),
                           PyBytes_FromStringAndSize((char *)f.words, f.n * sizeof(npy_int64)), f.nodes, f.leaves,
-                          f.arrays, f.constants, ids);
+                          f.arrays, f.constants, ids, idle_ids);
 end:
     free(f.words);
     free(f.numbers.entries);
     free(f.owners.entries);
     free(f.dead.entries);
+    free(f.idle.entries);
     Py_XDECREF(f.nodes);
     Py_XDECREF(f.leaves);
     Py_XDECREF(f.arrays);
     Py_XDECREF(f.constants);
     Py_XDECREF(ids);
+    Py_XDECREF(idle_ids);
     return found;
 }
 
@@ -297,11 +405,12 @@ static PyObject *form_of(PyObject *self, PyObject *args)
     } slots[] = {
         {&node_args, node_type, "args"}, {&node_row, node_type, "row"}, {&node_shape, node_type, "shape"},
         {&node_dtype, node_type, "dtype"}, {&node_handle, node_type, "handle"}, {&node_errors, node_type, "errors"},
-        {&ear_kinds, ear, "kinds"}, {&leaf_a, leaf_type, "a"}, {&leaf_owner, leaf_type, "owner"},
+        {&node_nbytes, node_type, "nbytes"}, {&ear_kinds, ear, "kinds"}, {&leaf_a, leaf_type, "a"}, {&leaf_owner, leaf_type, "owner"},
         {&store_destination, store_type, "destination"}, {&store_source, store_type, "source"},
         {&store_fresh, store_type, "fresh"}, {&reduction_ufunc, reduction, "ufunc"},
         {&reduction_source, reduction, "source"}, {&reduction_axes, reduction, "axes"},
         {&reduction_dtype, reduction, "dtype"}, {&reduction_temporary, reduction, "temporary"},
+        {&reduction_moments, reduction, "moments"},
         {&reduction_errors, reduction, "errors"},
     };
     for (size_t k = 0; k < sizeof slots / sizeof *slots; k++) {

@@ -72,7 +72,9 @@ typedef struct {
     Block *blocks;
     Ring *rings;
     CallInfo *reduce;
-    int reduce_size, pairwise, by_rows, compiled, asides;  /* by_rows: each row is reduced for itself */  /* compiled: groups are there; asides: the most of a group */
+    int reduce_size, by_rows;  /* by_rows: each row is reduced for itself */
+    int pairwise;              /* 1: a sum; 2: moments */
+    int compiled, asides;      /* compiled: groups are there; asides: the most of a group */
     PyObject *capsules;  /* keeps loops alive */
 } Program;
 

@@ -278,6 +278,10 @@ static PyTypeObject run_type = {
 
 static PyMethodDef functions[] = {
     {"form", form, METH_VARARGS, "form(pending, reduction or None, leaves, exposed): the canonical form of a window"},
+    {"idle", idle, METH_VARARGS, "idle(leaf, exposed): whether only the window refers to the leaf's memory"},
+    {"inherit_from", inherit_from, METH_O, "inherit_from(bytes): smaller memory takes no results"},
+    {"collect", collect, METH_VARARGS, "collect(pending, memory, leaves): forget what has died and nothing needs"},
+    {"living", living, METH_O, "living(pending): bytes of the nodes that have an array"},
     {"form_of", form_of, METH_VARARGS, "form_of(Node, Leaf, Store, Reduction, Ear, Lease): the classes that it reads"},
     {NULL, NULL, 0, NULL},
 };

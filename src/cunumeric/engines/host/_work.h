@@ -168,6 +168,50 @@ static inline int instruct(const Instruction *i, const Worker *w, npy_intp n)
     }
 }
 
+/* The sum of `n` doubles' distances from `center`, or of the squares of those: blocks of 128, in lanes that compilers make
+ * vectors of. */
+static double distances(const char *from, npy_intp step, npy_intp n, double center, int squared)
+{
+    double total = 0;
+    for (npy_intp done = 0; done < n; done += 128) {
+        npy_intp m = n - done < 128 ? n - done : 128, k = 0;
+        double lanes[8] = {0};
+        const double *x = (const double *)(from + done * step);
+        for (; step == sizeof(double) && squared && k + 8 <= m; k += 8) {
+            for (int j = 0; j < 8; j++) {
+                lanes[j] += (x[k + j] - center) * (x[k + j] - center);
+            }
+        }
+        for (; step == sizeof(double) && !squared && k + 8 <= m; k += 8) {
+            for (int j = 0; j < 8; j++) {
+                lanes[j] += x[k + j] - center;
+            }
+        }
+        for (; k < m; k++) {
+            double d = *(const double *)(from + (done + k) * step) - center;
+            lanes[k & 7] += squared ? d * d : d;
+        }
+        total += ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+    }
+    return total;
+}
+
+/* `n` more elements joined to what is known of others (`native.MOMENTS`). The center is their mean, rounded; what it lacks
+ * is in the sum of distances, so that means that are large beside the distances lose nothing. */
+static void add_moments(double *known, int seen, const char *from, npy_intp step, npy_intp n)
+{
+    double center = distances(from, step, n, 0, 0) / n;
+    double rest = distances(from, step, n, center, 0), squares = distances(from, step, n, center, 1);
+    if (!seen) {
+        memset(known, 0, 4 * sizeof(double));
+        known[1] = center;
+    }
+    double shift = center - known[1];
+    known[0] += n;
+    known[2] += rest + n * shift;
+    known[3] += squares + shift * (2 * rest + n * shift);
+}
+
 /* One chunk's values of the reduced register joined to a partial result. A partial result is of at most a chunk's
  * number of elements, so that sums are pairwise inside it and, when all are joined, over them. Which elements share
  * one is decided by where they are in the array, not by bands or threads. */
@@ -188,6 +232,11 @@ static int reduce(Worker *w, npy_intp group, npy_intp n)
     char *total = PyArray_BYTES((PyArrayObject *)r->partials) + w->partial * p->reduce_size;
     char *from = w->at[p->partial];
     npy_intp step = w->step[p->partial];
+    if (p->pairwise == 2) {
+        add_moments((double *)total, r->seen[w->partial], from, step, n);
+        r->seen[w->partial] = 1;
+        return 0;
+    }
     if (w->nleaves) {
         const void *at = w->sums;
         int seen = r->seen[w->partial];

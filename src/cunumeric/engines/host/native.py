@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...graph import canonical, warning
+from ...graph import canonical, warning, window
 from ...graph.node import Leaf, Node, Reduction, Store, owner_of
 from ...ops.elementwise import CAST, COPY, WHERE
 from ...runtime import memory
-from ...runtime.settings import settings
+from ...runtime.settings import listen, settings
 
 if TYPE_CHECKING:
     from .program import Program, Table
@@ -34,17 +34,34 @@ _SUMMED_MOST = 4096
 CHUNK = 2048
 UFUNC, COPYING, CHOOSING, CASTING = range(4)
 FLAGS = ((1, "divide by zero"), (2, "overflow"), (4, "underflow"), (8, "invalid value"))
+# Bytes from which memory that has died takes a result: smaller memory is not worth another form of the window.
+_INHERITED_FROM = 1 << 20
+# What is known of some elements: how many, about their mean, the sum of their distances from that, and of the squares.
+MOMENTS = np.dtype([("n", np.float64), ("center", np.float64), ("rest", np.float64), ("squares", np.float64)])
 _loops: dict[tuple[Any, ...], Any] = {}
 
 
 if _tiles is not None and settings.accelerate:
     _tiles.form_of(Node, Leaf, Store, Reduction, warning.Ear, memory.Lease)
     canonical.in_c = _tiles.form
+    window.collect, window.living = _tiles.collect, _tiles.living
+
+    def _heard(name: str, value: Any) -> None:
+        if name == "record_min":
+            _tiles.inherit_from(_INHERITED_FROM if value else 0)  # 0: everything is recorded, for tests
+
+    _heard("record_min", settings.record_min)
+    listen(_heard)
 
 
 def available() -> bool:
     """Whether the extension is there."""
     return _tiles is not None
+
+
+def idle(leaf: Leaf) -> bool:
+    """Whether only the window refers to the memory of the leaf, which shows all of it; False where C cannot tell."""
+    return canonical.in_c is not None and _tiles.idle(leaf, window._exposed)
 
 
 def chunk() -> int:
@@ -225,9 +242,11 @@ def _by_rows(program: Program, reduction: Reduction) -> bool:
     return not ordered or (len(program.blocks[-1].shape) == 2 and program.blocks[-1].shape[1] <= chunk())
 
 
-def _pairwise(reduction: Reduction | None) -> bool:
-    """Whether the reduction is a sum that NumPy adds up pairwise."""
-    return reduction is not None and reduction.ufunc is np.add and reduction.dtype.char in "fd"
+def _pairwise(reduction: Reduction | None) -> int:
+    """Whether the reduction is a sum that NumPy adds up pairwise; 2: with squared distances from the mean."""
+    if reduction is None or reduction.ufunc is not np.add or reduction.dtype.char not in "fd":
+        return 0
+    return 2 if reduction.moments else 1
 
 
 def _layout(a: np.ndarray, block: Any) -> str:
@@ -257,18 +276,18 @@ def translate(program: Program, table: Table, virtual: dict[int, np.dtype], redu
             resolved, info = _loop(reduction.ufunc, (reduction.dtype, reduction.dtype))
             if resolved[-1] != reduction.dtype:
                 return None
-            size = reduction.dtype.itemsize
+            size = MOMENTS.itemsize if reduction.moments else reduction.dtype.itemsize
         rows, low, high = program.rows, program.low, program.high
         if program.axis:
             rows, low, high = 1, 0, program.blocks[0].shape[0]
         program.native_numbers = [i[4] for b in blocks for i in b[3]]
         program.described = t.describe(partial)
-        if _pairwise(reduction) and chunk() <= _SUMMED_MOST:
+        if _pairwise(reduction) == 1 and chunk() <= _SUMMED_MOST:
             program.described.summed = partial
         return _tiles.Program(
             t.registers, blocks, program.constants, t.scratch, t.slots, chunk(), rows, low, high,
             int(program.flat), program.delayed, int(program.skewed), [pair for _, pair in program.rings.values()],
-            partial, info, size, int(_pairwise(reduction)), int(program.reduces_rows),
+            partial, info, size, _pairwise(reduction), int(program.reduces_rows),
         )  # fmt: skip
     except (_No, ValueError):
         return None

@@ -41,9 +41,13 @@ class Table:
         self.nodes = {id(n): k for k, n in enumerate(form.nodes)}
         # How to make the arrays beyond the leaves: memory for node k; a view of leaf k; memory of its own.
         self.makers: list[tuple[str, Any, Any]] = []
+        self.inherited: list[tuple[int, int]] = []  # number of a node, and of the leaf whose memory it takes
 
     def place(self, number: int, node: Node) -> None:
         assert node.place is not None
+        leaf = self.leaf_numbers.get(id(node.place))
+        if leaf is not None:
+            self.inherited.append((number, leaf))
         if id(node.place.a) in self.numbers:
             return  # memory that the window has given it already
         self._add(node.place.a, ("node", number, (node.shape, node.dtype)))
@@ -85,6 +89,7 @@ class Template:
             for one in sweep.sweeps if isinstance(sweep, Skewed) else (sweep,):
                 self.steps.append(Simple.of(one, table) or Program(one, table))
         self.makers = table.makers
+        self.inherited = table.inherited
 
     def arrays(self, form: Form) -> list[np.ndarray]:
         """The table of arrays for a run of the window `form`; its placed nodes are given their memory."""
@@ -100,6 +105,8 @@ class Template:
             else:
                 a = memory.empty(*detail)
             arrays.append(a)
+        for number, leaf in self.inherited:
+            form.nodes[number].place = form.leaves[leaf]
         return arrays
 
 

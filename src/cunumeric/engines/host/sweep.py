@@ -39,9 +39,9 @@ _templates: OrderedDict[Any, Template] = OrderedDict()
 
 def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     """Run a window: the engine's entry."""
-    alone = len(pending) == 1 and reduction is None
-    window.company.alone = window.company.alone + 1 if alone or _thin(pending) else 0
-    if alone and _run_one(pending[0]):
+    one = _statement(pending) if reduction is None else None
+    window.company.alone = window.company.alone + 1 if one is not None or _thin(pending) else 0
+    if one is not None and _run_one(*one):
         return
     form = Form(pending, reduction)
     key = (form.hash, settings.tile, settings.accelerate, settings.compile, settings.threads)
@@ -49,7 +49,7 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     if template is None or template.key != form.key:
         window.counters.plans += 1
         named = form.named(reduction)
-        template = Template(form, _planned(pending, reduction, form.dead), named)
+        template = Template(form, _planned(pending, reduction, form), named)
         for node in form.nodes:
             node.place = None
         _templates[key] = template
@@ -90,45 +90,105 @@ def _thin(pending: list[Node | Store]) -> bool:
     return work < _THIN
 
 
-def _planned(pending: list[Node | Store], reduction: Reduction | None, dead: set[int]) -> list[Sweep | Skewed]:
-    found = planning.plan(pending, reduction, dead)
+def _planned(pending: list[Node | Store], reduction: Reduction | None, form: Form) -> list[Sweep | Skewed]:
+    found = planning.plan(pending, reduction, form.dead, form.idle)
     if not (settings.accelerate and native.available()):
         return list(found)
-    return skewed(found, hidden_owners(found, dead))
+    return skewed(found, hidden_owners(found, form.dead))
 
 
-def _run_one(node: Node | Store) -> bool:
-    """A window of one operation needs no plan: NumPy's kernel over the whole, in as many parts as are worth it."""
-    if type(node) is not Node or settings.tile < 1024:
+def _statement(pending: list[Node | Store]) -> tuple[Node | Store, Store | None] | None:
+    """The one statement that is all that waits: its source's node, or a store of memory; and where it is stored."""
+    if not 0 < len(pending) < 3:
+        return None
+    first, last = pending[0], pending[-1]
+    if type(first) is Store:
+        return (first, first) if first is last else None
+    if first is last:
+        return first, None
+    inside = type(last) is Store and last.source is first and not first.alive()  # type: ignore[union-attr]
+    return (first, last) if inside else None  # type: ignore[return-value]
+
+
+def _run_one(first: Node | Store, store: Store | None) -> bool:
+    """A window of one statement needs no plan: NumPy's kernel over the whole, in as many parts as are worth it."""
+    if settings.tile < 1024:
         return False
-    x = node.handle() if node.handle is not None else None
-    if x is None:
-        return True
-    window.counters.sweeps += 1
-    args = [arg.a if type(arg) is Leaf else arg for arg in node.args]
-    a = memory.empty(node.shape, node.dtype)
-    heard: list[str] = []
-    kinds = node.errors.kinds if node.errors is not None else ()
-    state = {kind: "call" if kind in kinds else "ignore" for kind in warning.KINDS}
-    kernel = node.row.kernel
-    parts = threads.count() if node.size * node.row.cost >= _PARALLEL_FROM else 1
-    if parts > 1 and all(v.ndim == 0 or (v.shape == a.shape and v.flags.c_contiguous) for v in args):
-        flat = [v.reshape(-1) if v.ndim else v for v in (*args, a)]
-        runs = threads.split(node.size, parts)
-
-        def body(part: int) -> None:
-            lo, hi = runs[part]
-            with np.errstate(call=lambda flag, _: heard.append(flag), **state):  # type: ignore[arg-type]
-                kernel(*[v[lo:hi] if v.ndim else v for v in flat])
-
-        threads.run(body, len(runs))
+    x = None
+    node = first if type(first) is Node else None
+    out = None
+    if isinstance(first, Node):
+        if store is None:
+            out = _inherited(first)  # before anything here refers to the operands
+        args = [arg.a if type(arg) is Leaf else arg for arg in first.args]
+        kernel, cost, kinds = first.row.kernel, first.row.cost, first.errors.kinds if first.errors is not None else ()
+        dtype = first.dtype
+        x = first.handle() if first.handle is not None else None
+        if x is None and store is None:
+            return True
+    elif type(first.source) is Node:
+        return False
     else:
+        kernel, cost, kinds = np.copyto, 1, ()
+        args = [first.source.a if type(first.source) is Leaf else first.source]
+        dtype = args[0].dtype
+    if store is not None:
+        out = store.destination.a
+        if dtype != out.dtype:
+            return False
+    elif out is None:
+        out = memory.empty(first.shape, dtype)  # type: ignore[union-attr]
+    parts = threads.count() if out.size * cost >= _PARALLEL_FROM else 1
+    cuts = _parts(args, out, parts) if parts > 1 and not _meets(first, store) else []
+    window.counters.sweeps += 1
+    heard: list[str] = []
+    state = {kind: "call" if kind in kinds else "ignore" for kind in warning.KINDS}
+
+    def body(part: int) -> None:
+        *given, target = cuts[part] if cuts else (*args, out)
         with np.errstate(call=lambda flag, _: heard.append(flag), **state):  # type: ignore[arg-type]
-            kernel(*args, a)
-    x._a = a
+            if node is None:
+                kernel(target, *given)
+            else:
+                kernel(*given, target)
+
+    threads.run(body, len(cuts) or 1)
+    if x is not None:
+        x._a = out
     for flag in dict.fromkeys(heard):
-        node.errors.hear(flag, node.row.name)
+        if node is not None:
+            node.errors.hear(flag, node.row.name)
     return True
+
+
+def _inherited(node: Node) -> np.ndarray | None:
+    """Memory of an operand that has died, for the result (`plan._inherit`)."""
+    for leaf in node.args if node.row.aliases else ():
+        if type(leaf) is Leaf and planning.fits(leaf, node) and native.idle(leaf):
+            return leaf.a
+    return None
+
+
+def _meets(first: Node | Store, store: Store | None) -> bool:
+    """Whether what is read meets what is written other than element for element: NumPy knows what to do then."""
+    if store is None:
+        return False
+    read = first.args if isinstance(first, Node) else (first.source,)
+    to = store.destination
+    return any(type(v) is Leaf and planning.overlap(v, to) and not planning.same_view(v, to) for v in read)
+
+
+def _parts(args: list[np.ndarray], out: np.ndarray, parts: int) -> list[list[np.ndarray]]:
+    """Operands and result cut for so many threads; empty where that cannot be."""
+    if all(v.ndim == 0 or (v.shape == out.shape and v.flags.c_contiguous) for v in (*args, out)):
+        args, out = [v.reshape(-1) if v.ndim else v for v in args], out.reshape(-1)
+    n, shape = out.shape[0], out.shape
+    if n < parts:
+        return []
+    return [
+        [*[v[lo:hi] if v.ndim == len(shape) and v.shape[0] == n else v for v in args], out[lo:hi]]
+        for lo, hi in threads.split(n, parts)
+    ]
 
 
 # -- tiles -------------------------------------------------------------------------------------------------------------
@@ -309,7 +369,7 @@ def _run_native(
     """The sweep in C: threads share its bands, or, delayed, have a run of rows each."""
     partials = None
     if reduction is not None and program.partial is not None:
-        partials = np.empty(program.partials, reduction.dtype)
+        partials = np.empty(program.partials, native.MOMENTS if reduction.moments else reduction.dtype)
     start = time.perf_counter()
     run = program.native.run(arrays, form.constants, partials, parts)
     threads.run(lambda part: run.work(part, parts), parts)
@@ -342,11 +402,31 @@ def _run_native(
 
 def _joined(reduction: Reduction, partials: np.ndarray) -> Any:
     """All parts in one. Parts of a sum in single precision are added up in double: together they are rounded once."""
+    if reduction.moments:
+        return _squares(partials)
     if reduction.ufunc is np.add and reduction.dtype == np.float32:
         wide = np.add.reduce(partials, dtype=np.float64)
         if abs(wide) <= np.finfo(np.float32).max:
             return np.float32(wide)
     return reduction.ufunc.reduce(partials, axis=0, dtype=reduction.dtype)
+
+
+def _squares(parts: np.ndarray) -> np.float64:
+    """The sum of squared distances from the mean of all, from the moments of parts: those from the mean of the parts'
+    centers, less what that is off."""
+    n, rest = parts["n"], parts["rest"]
+    with np.errstate(all="ignore"):  # what is not finite was heard of in its part
+        count = np.add.reduce(n)
+        shift = parts["center"] - np.add.reduce(n * parts["center"]) / count
+        squares = np.add.reduce(parts["squares"] + shift * (2 * rest + n * shift))
+        return squares - np.square(np.add.reduce(rest + n * shift)) / count
+
+
+def _moments(value: np.ndarray, dtype: np.dtype) -> tuple[float, ...]:
+    """Of one tile: see `native.MOMENTS`."""
+    center = np.add.reduce(value, axis=None, dtype=dtype) / value.size
+    apart = value - center
+    return value.size, center, np.add.reduce(apart, axis=None), np.add.reduce(np.square(apart), axis=None)
 
 
 class _Reducer:
@@ -365,7 +445,9 @@ class _Reducer:
     def tile(self, registers: list[Any], k: int) -> None:
         reducing = self.reduction
         value = registers[self.register]
-        if self.out is not None:
+        if reducing.moments:
+            self.partials[k] = _moments(value, reducing.dtype)
+        elif self.out is not None:
             _, lo, hi = self.tiles[k]
             reducing.ufunc.reduce(value, axis=reducing.axes, dtype=reducing.dtype, out=self.out[lo:hi])
         else:
@@ -378,7 +460,9 @@ class _Reducer:
             reducing.value = self.out
             return
         partials = [p for p in self.partials if p is not None]  # tiles outside the reduced rows have none
-        if len(partials) == 1:
+        if reducing.moments:
+            reducing.value = _squares(np.array(partials, native.MOMENTS))
+        elif len(partials) == 1:
             reducing.value = partials[0]
         else:
             reducing.value = reducing.ufunc.reduce(np.array(partials), axis=0, dtype=reducing.dtype)
