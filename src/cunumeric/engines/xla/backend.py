@@ -42,6 +42,8 @@ def modules() -> Modules:
         # for each other for ever.
         order = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {order}".strip()
+    # Memory of a GPU is taken as it is needed, as others there (CuPy, PyTorch) do; otherwise three quarters at once.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
     import jax.numpy
     import jax.scipy
