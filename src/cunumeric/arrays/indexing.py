@@ -117,7 +117,7 @@ def __setitem__(self, key, value):
         nd.__setitem__(self, strip(key), strip(value))
         return
     a = self._a
-    if _pending or type(a) is not nd or a.size >= settings.record_min:
+    if residence.accelerated or _pending or type(a) is not nd or a.size >= settings.record_min:
         if record.setitem(self, key, value):
             return
         if (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import call as calls
-from ..graph import warning
+from ..graph import warning, window
 from ..graph.node import Node
 from ..ops import lowering
 from ..ops.lowering import comparisons
@@ -47,6 +47,11 @@ def concerns(v: Any) -> bool:
         return type(v) is Deferred
     a = v._a
     return type(a) is Node or a.size >= settings.record_min or residence.on_device(a)
+
+
+def worth_recording(v: Any) -> bool:
+    """Whether operations on `v` are worth recording: it is large or on the device, or others wait already."""
+    return type(v) is ndarray and (bool(window.pending) or concerns(v))
 
 
 def _fixed(v: Any) -> Any:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy
 
 import cunumeric
+from cunumeric.engines.xla import execute
+from cunumeric.graph import window
 from cunumeric.runtime import residence
 from cunumeric.runtime.settings import settings
 
@@ -191,6 +193,58 @@ def views() -> None:
     assert numpy.array_equal(y.reshape(100, 1000)[:2, :2].T.ravel(), [1.0, 1001.0, 2.0, 1002.0])
 
 
+def small_views() -> None:
+    """A small view of large memory is written where that memory is, with nothing recorded before; only that moves."""
+    settings.record_min = 1000
+
+    def rows(x: Any) -> None:
+        for k, row in enumerate(x[:3]):
+            row[...] = row + k
+
+    def within(x: Any) -> None:
+        row = x[1]
+        row *= 2
+        row[::2] = row[1::2]
+
+    def odd(x: Any) -> None:
+        row = x[1]
+        row[row > 120] = 5
+        row[[1, 2]] = 7
+
+    writes: dict[str, Callable[[Any], Any]] = {
+        "number": lambda x: x[1].__setitem__(slice(None), 3),
+        "dtype": lambda x: x[1].__setitem__(slice(None), numpy.arange(100, dtype="u1")),
+        "fill": lambda x: x[1].fill(3),
+        "in place": lambda x: x[1].__iadd__(3),
+        "out": lambda x: numpy.add(x[1], 1, out=x[1]),
+        "copyto": lambda x: numpy.copyto(x[1], 7),
+        "sort": lambda x: x[1][::-1].sort(),
+        "read": lambda x: (x[1].copy(), x[1].astype("f4"), x[1].sum()),
+        "element": lambda x: x[3].__setitem__(4, 9),
+        "corner": lambda x: x.__setitem__((0, -1), 9),
+        "list": lambda x: x[3].__setitem__(slice(0, 3), [1, 2.5, 3]),
+        "rows": rows, "within": within, "odd": odd,
+    }  # fmt: skip
+    for name, write in writes.items():
+        expected = numpy.arange(4000.0).reshape(40, 100)
+        x = device(expected)
+        fetched = residence.counters.fetched
+        write(x)
+        cunumeric.synchronize()
+        assert residence.counters.fetched == fetched, name
+        write(expected)
+        assert numpy.array_equal(x, expected), name
+    # A loop over elements goes home, where an element costs nothing.
+    expected = numpy.arange(4000.0)
+    x = device(expected)
+    ran, recorded = execute.counters.ran, window.counters.recorded
+    for k in range(2000):
+        x[k] = expected[k] = 2000 - k
+    assert execute.counters.ran - ran <= 1
+    assert window.counters.recorded - recorded < 100
+    assert numpy.array_equal(x, expected)
+
+
 def strict() -> None:
     """An error, before anything has moved."""
     x = device(numpy.arange(1000.0))
@@ -208,7 +262,7 @@ def strict() -> None:
 
 def main() -> None:
     assert settings.engine == "xla"
-    {"errors": errors, "fallback": fallback, "views": views, "strict": strict}[sys.argv[1]]()
+    {f.__name__: f for f in (errors, fallback, views, small_views, strict)}[sys.argv[1]]()
     print("passed")
 
 
