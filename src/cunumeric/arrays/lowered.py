@@ -19,6 +19,7 @@ from ..runtime.settings import settings
 from . import fallback
 from .base import Deferred, host
 from .base import ndarray as _ndarray
+from .extension import Quick, quick
 
 ndarray: Any = _ndarray  # its methods are attached elsewhere
 nd = np.ndarray
@@ -143,12 +144,26 @@ class Elsewhere(TypeError):
     """Raised inside a way: NumPy does the call on the host after all."""
 
 
+# Functions that make arrays from numbers alone, and which calls of them are none of the accelerator's; see
+# `_functions.h`. Of others like them Python decides.
+_FROM_NUMBERS = {
+    np.empty: "FROM_NOTHING", np.zeros: "FROM_NOTHING", np.ones: "FROM_NOTHING", np.full: "FROM_NOTHING",
+    np.arange: "COUNTED", np.linspace: "SIZED", np.eye: "", np.identity: "",
+}  # fmt: skip
+
+
 def offer(ours: Any, numpys: Any) -> Any:
     """`ours`, with the accelerator asked first, and a word said where it declines and the bytes have to move."""
-    if numpys not in lowering.TABLE and numpys not in WAYS:
-        return fallback.aloud(ours, numpys)
-    aloud = fallback.aloud(ours, numpys)
+    call = fallback.aloud(ours, numpys)
+    if numpys in lowering.TABLE or numpys in WAYS:
+        call = _asking_first(ours, numpys, call)
+    rule = _FROM_NUMBERS.get(numpys, "AT_HOME")
+    if call is not ours and ours in quick and rule:
+        quick[call] = Quick(quick[ours].numpys, rule, quick[ours].likes)
+    return call
 
+
+def _asking_first(ours: Any, numpys: Any, aloud: Any) -> Any:
     def call(*args, **kwargs):
         r = attempt(numpys, args, kwargs)
         if r is not NotImplemented:
