@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..arrays.calls import calling, liking
 from ..arrays.extension import Quick, quick
 from ..runtime import lines, memory, residence
 
-__all__ = ["empty", "from_dlpack", "full", "ones"]
+__all__ = ["empty", "from_dlpack", "fromfunction", "full", "ones"]
 
 
 _SMALL = 4096  # elements that are below `memory.SHELVED_FROM` in any dtype that comes here
@@ -95,6 +96,21 @@ def full(shape, fill_value, dtype=None, order="C", **kwargs):
 
 
 quick |= {f: Quick(getattr(np, f.__name__), "FROM_NOTHING", likes=True) for f in (empty, ones, full)}
+
+
+def fromfunction(function, shape, *, dtype=float, **kwargs):
+    places = None
+    if residence.accelerated and "like" not in kwargs:
+        from ..arrays import creating
+
+        with contextlib.suppress(TypeError):
+            places = creating.indices(shape, dtype)
+    if places is None:
+        return _numpys(np.fromfunction, (function, shape), {"dtype": dtype, **kwargs})
+    return function(*places, **kwargs)
+
+
+quick[fromfunction] = Quick(np.fromfunction, "ALWAYS", likes=True)
 
 
 def from_dlpack(x, /, *, device=None, copy=None):

@@ -124,7 +124,8 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         return NotImplemented
     if out is not None and any(name == "casting" or (name == "dtype" and v is not None) for name, v in static):
         return NotImplemented  # what goes into what is NumPy's to say
-    if (spec.arrays and not any(map(concerns, arrays))) or (warns(spec) and warning.kinds_heard() is None):
+    there = spec.grows or not spec.arrays or any(map(concerns, arrays))
+    if not there or (warns(spec) and warning.kinds_heard() is None):
         return NotImplemented
     r = calls.call(spec, tuple(given), arrays, tuple(static))
     if r is NotImplemented or out is None:
@@ -148,7 +149,8 @@ class Elsewhere(TypeError):
 # `_functions.h`. Of others like them Python decides.
 _FROM_NUMBERS = {
     np.empty: "FROM_NOTHING", np.zeros: "FROM_NOTHING", np.ones: "FROM_NOTHING", np.full: "FROM_NOTHING",
-    np.arange: "COUNTED", np.linspace: "SIZED", np.eye: "", np.identity: "",
+    np.arange: "COUNTED", np.linspace: "SIZED", np.eye: "", np.identity: "", np.tri: "", np.indices: "",
+    np.meshgrid: "", np.fromfunction: "", np.logspace: "", np.geomspace: "",
 }  # fmt: skip
 
 

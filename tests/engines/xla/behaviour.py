@@ -245,6 +245,39 @@ def small_views() -> None:
     assert numpy.array_equal(x, expected)
 
 
+def created() -> None:
+    """Large arrays from numbers, or from small vectors, are made on the device: nothing is sent but vectors. Small ones
+    never see it."""
+    settings.record_min = 1000
+    made: dict[str, Callable[[Any, int], Any]] = {
+        "arange": lambda np, n: np.arange(n * n),
+        "linspace": lambda np, n: np.linspace(0, 3, n * n),
+        "full": lambda np, n: np.full((n, n), 3.0),
+        "eye": lambda np, n: np.eye(n),
+        "tri": lambda np, n: np.tri(n, k=1),
+        "tril": lambda np, n: np.tril(np.ones((n, n))),
+        "indices": lambda np, n: np.indices((n, n)),
+        "mgrid": lambda np, n: np.mgrid[0 : 1 : n * 1j, -n:n],
+        "line": lambda np, n: np.mgrid[0 : n * n : 0.5],
+        "meshgrid": lambda np, n: np.meshgrid(np.linspace(0, 1, n), np.arange(n))[0],
+        "fromfunction": lambda np, n: np.fromfunction(lambda i, j: i * 2 + j, (n, n)),
+        "logspace": lambda np, n: np.logspace(0, 3, n * n),
+        "geomspace": lambda np, n: np.geomspace(-1, -1000, n * n),
+    }
+    for name, make in made.items():
+        for n in (3, 50):
+            cunumeric.synchronize()
+            sent = residence.counters.sent
+            x = make(cunumeric, n)
+            cunumeric.synchronize()
+            assert residence.on_device(x._a) == (n == 50), name
+            assert residence.counters.sent - sent <= (24 * n if n == 50 else 0), name
+            expected = make(numpy, n)
+            assert (x.dtype, x.strides) == (expected.dtype, expected.strides), name
+            exact = name not in ("logspace", "geomspace")
+            assert numpy.array_equal(x, expected) if exact else numpy.allclose(x, expected, 1e-14), name
+
+
 def strict() -> None:
     """An error, before anything has moved."""
     x = device(numpy.arange(1000.0))
@@ -262,7 +295,7 @@ def strict() -> None:
 
 def main() -> None:
     assert settings.engine == "xla"
-    {f.__name__: f for f in (errors, fallback, views, small_views, strict)}[sys.argv[1]]()
+    {f.__name__: f for f in (errors, fallback, views, small_views, created, strict)}[sys.argv[1]]()
     print("passed")
 
 

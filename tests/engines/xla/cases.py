@@ -19,6 +19,21 @@ biufc= np.eye(5, 7, 1, a.dtype)
 iuf= np.eye(6, k=-2, dtype=a.dtype)
 biufc= np.identity(5, a.dtype)
 if= order(np.zeros((3, 4), a.dtype, "F"))
+biufc= np.tri(5, 7, 1, a.dtype)
+iuf= np.tri(6, k=-2, dtype=a.dtype)
+iuf= np.indices((3, 4, 5), a.dtype)
+iuf= np.indices((7,), a.dtype)
+if= np.mgrid[0:5, -3:9:2]
+f= np.mgrid[0:1:7j, 2:3:0.3, 1:4]
+f= np.mgrid[a.dtype.type(0.5):9:2]
+f= np.meshgrid([1.0, 2.0], range(5), 3, indexing="ij")
+iuf= np.meshgrid(places(5), [1, 2, 3])
+if= order(np.fromfunction(lambda i, j: i * 3 + j, (4, 5), dtype=a.dtype))
+f np.fromfunction(lambda i: np.sin(i), (9,))
+f np.logspace(-1, 2, 30)
+f np.logspace(0, 3, 8, False, 2, a.dtype)
+f np.geomspace(0.5, 300, 17)
+f np.geomspace(-256, -1, 9, dtype=a.dtype)[::8]
 """,
     "sorting": """
 biufhc= np.sort(a)
