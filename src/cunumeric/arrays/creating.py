@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph import record
 from ..ops.lowering import creation
-from ..runtime import lines, residence
+from ..runtime import residence
 from ..runtime.settings import settings
 from . import ufunc
 from .base import array_of
@@ -50,9 +50,7 @@ def filled(shape: Any, value: Any, dtype: Any, order: str) -> Any:
         value = np.array(value, kind)[()]
     except (ValueError, OverflowError):
         raise Elsewhere from None
-    a = residence.reserve(lengths, kind, order)  # type: ignore[arg-type]
-    residence.made_at(a, lines.here())
-    x = array_of(a)
+    x = array_of(residence.make(lengths, kind, order))  # type: ignore[arg-type]
     if not record.fill(x, value):
         raise Elsewhere
     return x

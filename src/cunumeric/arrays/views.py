@@ -122,7 +122,7 @@ def _alike(a: Any, words: dict[str, Any]) -> Any:
     kind = np.dtype(words["dtype"] or like.dtype)
     plain = words["order"] in ("K", "C", "A") and words["shape"] is None and words["device"] is None
     if plain and like.flags.c_contiguous and kind.kind in "biufc" and residence.suits(kind) and like.size:
-        return array_of(residence.reserve(like.shape, kind))  # it may be larger than the host's memory
+        return array_of(residence.make(like.shape, kind))  # it may be larger than the host's memory
     x: Any = array_of(np.empty_like(like, **words))
     if x.dtype.kind not in "biufc":
         raise Elsewhere

@@ -156,6 +156,13 @@ def made_at(a: np.ndarray, line: Line | None) -> None:
         a.base.line = line
 
 
+def make(shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C") -> np.ndarray:
+    """`reserve` for an array that the program asks for, with the line where it does."""
+    a = reserve(shape, dtype, order)
+    made_at(a, lines.here())
+    return a
+
+
 def adopt(a: np.ndarray) -> np.ndarray:
     """`a`, a fresh array of NumPy's to which nobody else refers, as memory that the device may hold; the same array
     where it cannot."""
