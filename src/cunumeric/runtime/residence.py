@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, Literal
@@ -75,8 +76,8 @@ class Remote(nd):
 OURS = (Lease, Remote)
 
 
-class Counters:
-    """What moved, for tests and for the curious."""
+class Counters(threading.local):
+    """What this thread moved, for tests, for the curious, and for what says so to the user."""
 
     def __init__(self) -> None:
         self.fetched = 0  # bytes from the device

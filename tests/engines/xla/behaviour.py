@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -278,6 +279,28 @@ def created() -> None:
             assert numpy.array_equal(x, expected) if exact else numpy.allclose(x, expected, 1e-14), name
 
 
+def threads() -> None:
+    """Threads write parts of one array while others run windows, and nothing is lost."""
+
+    def fill(seed: int, row: Any) -> None:
+        state = cunumeric.random.RandomState(seed)
+        row[...] = state.exponential(scale=cunumeric.ones((50, 400)))
+        row += 1
+        row[0, 0] = seed
+
+    warnings.simplefilter("ignore")
+    for _ in range(25):
+        together, alone = cunumeric.empty((4, 50, 400)), cunumeric.empty((4, 50, 400))
+        workers = [threading.Thread(target=fill, args=pair) for pair in enumerate(together)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        for seed, row in enumerate(alone):
+            fill(seed, row)
+        assert numpy.array_equal(together, alone)
+
+
 def strict() -> None:
     """An error, before anything has moved."""
     x = device(numpy.arange(1000.0))
@@ -295,7 +318,7 @@ def strict() -> None:
 
 def main() -> None:
     assert settings.engine == "xla"
-    {f.__name__: f for f in (errors, fallback, views, small_views, created, strict)}[sys.argv[1]]()
+    {f.__name__: f for f in (errors, fallback, views, small_views, created, threads, strict)}[sys.argv[1]]()
     print("passed")
 
 
