@@ -78,7 +78,7 @@ def arange(start, stop=None, step=1, dtype=None):
 def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
     _number(start, stop)
     n = operator.index(num)
-    _large(n)
+    _large(n - 1)  # of one NumPy gives the start
     wide = np.result_type(np.asarray(start), np.asarray(stop), float(n))
     kind = _kind(wide if dtype is None else dtype, "iuf")
     step = wide.type(np.subtract(stop, start, dtype=wide)) / wide.type(n - 1 if endpoint else n)

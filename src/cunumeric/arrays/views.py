@@ -10,7 +10,7 @@ import numpy as np
 from ..graph.node import Node, owner_of
 from ..runtime import residence
 from . import ufunc
-from .base import array_of, memory, nd, wrap_from
+from .base import array_of, memory, nd, view_of, wrap_from
 from .lowered import Elsewhere, concerns, ndarray, one, way
 
 _SHAPED = np.lib.stride_tricks
@@ -183,6 +183,10 @@ def _again(a: Any, dtype: Any, order: Any, copy: Any) -> Any:
         return a.astype(to)
     if copy:
         return a.copy("K" if order is None else order)
+    if to is not a.dtype and (to.char != a.dtype.char or to.metadata):  # equal, but not the one that was asked for
+        if copy is False or order == "C":
+            raise Elsewhere
+        return view_of(a, memory(a).view(to))
     if order != "C" or type(a._a) is Node or a._a.flags.c_contiguous:
         return a
     return a.copy("C")

@@ -89,7 +89,7 @@ counters = Counters()
 
 def suits(dtype: np.dtype) -> bool:
     """Whether the device has this dtype."""
-    return dtype.char in "?bBhHiIlLqQefdFD" and dtype.isnative
+    return dtype.char in "?bBhHiIlLqQefdFD" and dtype.isnative and dtype.fields is None
 
 
 # Every remote that was given a value, by weak reference.

@@ -56,6 +56,7 @@ def errors() -> None:
         lambda np, x: np.linalg.solve(x(singular), x(a)),
         lambda np, x: np.linalg.det(x(singular.astype("f2"))),
         lambda np, x: np.take(x(a), x(far), 0),
+        lambda np, x: x(a)[[0, 1], [0, 1, 2]],
         lambda np, x: np.take(x(a), [0, -4], 0),
         lambda np, x: np.take_along_axis(x(a), x(numpy.full((3, 1), 9)), 1),
         lambda np, x: np.choose(x(far), [x(a[0]), x(a[1])]),
@@ -94,6 +95,8 @@ def errors() -> None:
         lambda np, x: np.delete(x(a), 9, axis=0),
         lambda np, x: np.gradient(x(a)[:1], axis=0),
         lambda np, x: np.copyto(x(a.astype("i4")), x(a)),
+        lambda np, x: np.copyto(x(a.astype("u1")), 3, casting="equiv"),
+        lambda np, x: np.copyto(x(a), "text", casting="unsafe"),
         lambda np, x: np.logical_and.accumulate(x(a), 3),
         lambda np, x: np.interp(x(a), x(a[0]), x(a[0, :2])),
         lambda np, x: np.polyfit(x(a[0]), x(a[0, :2]), 1),
@@ -163,6 +166,10 @@ def views() -> None:
     assert all(cunumeric.shares_memory(v, x) for v in shown)
     assert cunumeric.asarray(x) is x
     assert cunumeric.ascontiguousarray(x) is x
+    kind = numpy.dtype("f8", metadata={"unit": "m"})
+    again = cunumeric.asarray(x, dtype=kind)
+    assert again.dtype is kind
+    assert cunumeric.shares_memory(again, x)
     like = cunumeric.zeros_like(x)
     assert cunumeric.shape(like) == (4, 6)
     x += 1
