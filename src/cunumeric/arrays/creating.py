@@ -137,10 +137,10 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
 
 def _grid(vectors: list[np.ndarray]) -> Any:
     """The vectors, which are of one dtype and none of them large beside the whole, stacked as `creation.grid` does."""
-    _kind(vectors[0].dtype, "iufc")
-    _large(len(vectors) * math.prod([v.size for v in vectors]))
     if len(vectors) < 2 or len({v.dtype for v in vectors}) > 1:
         raise Elsewhere
+    _kind(vectors[0].dtype, "iufc")
+    _large(len(vectors) * math.prod([v.size for v in vectors]))
     return one(creation.grid, [array_of(v) for v in vectors])
 
 
