@@ -40,7 +40,10 @@ def _showing(function: Any) -> None:
         given = [memory(a) if type(a) is ndarray else a for a in args]
         if any(isinstance(v, (list, tuple)) and _among(v) for v in given) or _among(kwargs.values()):
             raise Elsewhere
-        r = function(*given, **kwargs)
+        try:
+            r = function(*given, **kwargs)
+        except ValueError:  # NumPy says what is wrong, or a foreign object has given an array of ours
+            raise Elsewhere from None
         shown = {id(owner_of(a)) for a in given if isinstance(a, nd)}
         for v in r if isinstance(r, (tuple, list)) else (r,):
             if isinstance(v, nd) and id(owner_of(v)) not in shown:

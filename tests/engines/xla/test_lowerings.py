@@ -44,8 +44,8 @@ def test_every_row_gives_what_numpy_gives():
 
 
 TOPICS = (
-    "arguments bounds canaries channel_flow copies fork given ingest loops memory parts scalars sharing temporaries "
-    "turns"
+    "arguments bounds canaries channel_flow complex_parts copies fork given ingest loops memory parts scalars sharing "
+    "temporaries turns"
 ).split()
 
 
