@@ -361,12 +361,13 @@ def run_side(side: str, name: str, n: int) -> dict[str, Any]:
     return {"ms": _timed(advance, wait), "warm": warm, "result": result, "peak": _peak(side)}
 
 
-def _in_process(side: str, name: str, n: int) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--side", side, "--only", name, "--n", str(n)]
-    found = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
-    if found.returncode:
-        return {"error": found.stderr.strip().splitlines()[-1:]}
-    return json.loads(found.stdout.splitlines()[-1])
+def in_process(script: str, words: list[str], **environment: str) -> dict[str, Any]:
+    """The line of JSON that a script of these prints last, in a process of its own; or its "error"."""
+    env = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **environment}
+    done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, env=env)
+    if done.returncode:
+        return {"error": done.stderr.strip().splitlines()[-1:]}
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _cell(found: dict[str, Any]) -> str:
@@ -387,6 +388,21 @@ def machine() -> str:
     return f"{name}; Python {sys.version.split()[0]}, NumPy {numpy.__version__}, JAX {jax.__version__}"
 
 
+def complain(found: dict[str, dict[str, Any]]) -> None:
+    """Say what went wrong where."""
+    for name, one in found.items():
+        if "error" in one:
+            print(f"{name}: {one['error']}", file=sys.stderr, flush=True)
+
+
+def finish(found: dict[str, Any], file: str | None) -> None:
+    """Name the machine, and write everything to the file that was asked for."""
+    print(f"\n{machine()}")
+    if file:
+        with open(file, "w") as written:
+            json.dump({"machine": machine(), **found}, written, indent=1)
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, nargs="*", default=[4096], help="side of a square array")
@@ -405,7 +421,8 @@ def main(argv: list[str] | None = None) -> int:
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for n in given.n:
         for name in given.only:
-            found = {side: _in_process(side, name, n) for side in given.sides}
+            words = ["--only", name, "--n", str(n), "--side"]
+            found = {side: in_process(__file__, [*words, side]) for side in given.sides}
             everything.append({"program": name, "n": n, **found})
             ours, hand, cupy, numpys = (found.get(s, {}) for s in ("cunumeric", "jax", "cupy", "numpy"))
             peaks = ", ".join(f"{f['peak']:.0f}" if f.get("peak") else "–" for f in (ours, hand))
@@ -414,13 +431,8 @@ def main(argv: list[str] | None = None) -> int:
                 f"{_ratio(ours, hand)} | {_ratio(ours, cupy)} | {peaks} |",
                 flush=True,
             )
-            for side, one in found.items():
-                if "error" in one:
-                    print(f"{name}, {side}: {one['error']}", file=sys.stderr, flush=True)
-    print(f"\n{machine()}")
-    if given.json:
-        with open(given.json, "w") as file:
-            json.dump({"machine": machine(), "measured": everything}, file, indent=1)
+            complain({f"{name}, {side}": one for side, one in found.items()})
+    finish({"measured": everything}, given.json)
     return 0
 
 

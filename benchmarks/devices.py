@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import subprocess
 import sys
 from typing import Any
 
@@ -34,15 +32,6 @@ def run(name: str, n: int) -> dict[str, Any]:
     windows = [execute.said_between_devices(program) for program in execute.programs()]
     found["collectives"] = max(windows, key=lambda w: sum(c.nbytes for c in w), default=[])
     return found
-
-
-def _in_process(mesh: str, name: str, n: int) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--inside", "--only", name, "--n", str(n)]
-    env = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, "CUNUMERIC_MESH": mesh}
-    done = subprocess.run(command, capture_output=True, text=True, env=env)
-    if done.returncode:
-        return {"error": done.stderr.strip().splitlines()[-1:]}
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _summary(collectives: list[list[Any]]) -> str:
@@ -68,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
     print("|---|" + "---:|" * (len(heads) + 1) + "---|")
     everything = []
     for name in given.only:
-        found = {mesh: _in_process(mesh, name, given.n) for mesh in given.meshes}
+        words = ["--inside", "--only", name, "--n", str(given.n)]
+        found = {mesh: accelerator.in_process(__file__, words, CUNUMERIC_MESH=mesh) for mesh in given.meshes}
         everything.append({"program": name, "n": given.n, **found})
         times = [one.get("ms", math.nan) for one in found.values()]
         last = found[given.meshes[-1]]
@@ -79,13 +69,8 @@ def main(argv: list[str] | None = None) -> int:
         results = [one["result"] for one in found.values() if "result" in one]
         if any(not math.isclose(r, results[0], rel_tol=1e-9, abs_tol=1e-12) for r in results):
             print(f"{name}: results differ: {results}", file=sys.stderr, flush=True)
-        for mesh, one in found.items():
-            if "error" in one:
-                print(f"{name} on {mesh}: {one['error']}", file=sys.stderr, flush=True)
-    print(f"\n{accelerator.machine()}")
-    if given.json:
-        with open(given.json, "w") as file:
-            json.dump({"machine": accelerator.machine(), "programs": everything}, file, indent=1)
+        accelerator.complain({f"{name} on {mesh}": one for mesh, one in found.items()})
+    accelerator.finish({"programs": everything}, given.json)
     return 0
 
 

@@ -1,12 +1,16 @@
 """The benchmarks know every ufunc and kernel, run, and agree with NumPy."""
 
 import importlib.util
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy
 import pytest
 
+import cunumeric
 from cunumeric.engines.host import kernels
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
@@ -83,3 +87,14 @@ def test_floors_and_memory(programs, capsys):
 def test_imports(capsys):
     load("imports").main(["--reps", "1"])
     assert "times" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="the accelerator's engine needs JAX, an extra")
+def test_a_second_process_compiles_nothing(tmp_path):
+    path = os.pathsep.join([str(Path(cunumeric.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    engine = {"CUNUMERIC_ENGINE": "xla", "CUNUMERIC_RECORD_MIN": "1024", "JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
+    words = ["--n", "48", "--sweeps", "3", "--json", str(tmp_path / "found.json")]
+    subprocess.run([sys.executable, str(FOLDER / "startup.py"), *words], env=os.environ | engine, check=True)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["first"]["from cache"] < found["first"]["programs"]
+    assert found["second"]["from cache"] == found["second"]["programs"] == found["first"]["programs"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from ..arrays import interop
 from ..arrays.base import array_of, nd, strip, strip_keywords, wrap_from
 from ..arrays.calls import calling, liking
 from ..arrays.extension import Quick, quick
-from ..runtime import lines, memory, residence
+from ..runtime import memory, residence
 
-__all__ = ["empty", "from_dlpack", "full", "ones"]
+__all__ = ["empty", "from_dlpack", "fromfunction", "full", "ones"]
 
 
 _SMALL = 4096  # elements that are below `memory.SHELVED_FROM` in any dtype that comes here
@@ -44,22 +45,27 @@ def _warm(shape: Any, dtype: Any, order: str) -> np.ndarray | None:
         size *= n
     if not memory.SHELVED_FROM <= size < 1 << 40:
         return None
-    a = memory.empty(dims, dtype)
-    if residence.accelerated:
-        residence.made_at(a, lines.here())
-    return a
+    return residence.make(dims, dtype) if residence.accelerated else memory.empty(dims, dtype)
 
 
-def _on_device(shape: Any, value: Any, dtype: Any, order: str) -> Any:
-    """`full` where an accelerator makes the array; None where the host does."""
-    if not residence.accelerated:
+_SCALARS = (np.integer, np.floating, np.bool_)
+
+
+def _filled(shape: Any, value: Any, dtype: Any, order: str) -> Any:
+    """A new array with `value` everywhere, made by the accelerator or on memory from the shelf; None where it is
+    NumPy's."""
+    if isinstance(value, _SCALARS):
+        value = value.item()
+    if residence.accelerated and type(value) in (int, float, bool, complex):
+        from ..arrays import creating
+
+        with contextlib.suppress(TypeError):
+            return creating.filled(shape, value, dtype, order)
+    a = _warm(shape, dtype, order)
+    if a is None or a.dtype.kind not in "biufc":
         return None
-    from ..arrays import creating
-
-    try:
-        return creating.filled(shape, value, dtype, order)
-    except TypeError:
-        return None
+    np.copyto(a, strip(value), casting="unsafe")
+    return array_of(a)
 
 
 def empty(shape, dtype=float, order="C", **kwargs):
@@ -70,31 +76,33 @@ def empty(shape, dtype=float, order="C", **kwargs):
 
 
 def ones(shape, dtype=None, order="C", **kwargs):
-    x = _on_device(shape, 1, float if dtype is None else dtype, order) if not kwargs else None
-    if x is not None:
-        return x
-    a = _warm(shape, float if dtype is None else dtype, order) if not kwargs else None
-    if a is not None and a.dtype.kind in "biufc":
-        a.fill(1)
-        return array_of(a)
-    return _numpys(np.ones, (shape, dtype, order), kwargs)
+    x = _filled(shape, 1, float if dtype is None else dtype, order) if not kwargs else None
+    return _numpys(np.ones, (shape, dtype, order), kwargs) if x is None else x
 
 
 def full(shape, fill_value, dtype=None, order="C", **kwargs):
-    if not kwargs and dtype is None and type(fill_value) in (int, float, bool):
+    if not kwargs and dtype is None and (type(fill_value) in (int, float, bool) or isinstance(fill_value, _SCALARS)):
         dtype = np.array(fill_value).dtype
-    if not kwargs and dtype is not None and type(fill_value) in (int, float, bool, complex):
-        x = _on_device(shape, fill_value, dtype, order)
-        if x is not None:
-            return x
-    a = _warm(shape, dtype, order) if not kwargs and dtype is not None else None
-    if a is not None and a.dtype.kind in "biufc":
-        np.copyto(a, strip(fill_value), casting="unsafe")
-        return array_of(a)
-    return _numpys(np.full, (shape, fill_value, dtype, order), kwargs)
+    x = _filled(shape, fill_value, dtype, order) if not kwargs and dtype is not None else None
+    return _numpys(np.full, (shape, fill_value, dtype, order), kwargs) if x is None else x
 
 
 quick |= {f: Quick(getattr(np, f.__name__), "FROM_NOTHING", likes=True) for f in (empty, ones, full)}
+
+
+def fromfunction(function, shape, *, dtype=float, **kwargs):
+    places = None
+    if residence.accelerated and "like" not in kwargs:
+        from ..arrays import creating
+
+        with contextlib.suppress(TypeError):
+            places = creating.indices(shape, dtype)
+    if places is None:
+        return _numpys(np.fromfunction, (function, shape), {"dtype": dtype, **kwargs})
+    return function(*places, **kwargs)
+
+
+quick[fromfunction] = Quick(np.fromfunction, "ALWAYS", likes=True)
 
 
 def from_dlpack(x, /, *, device=None, copy=None):

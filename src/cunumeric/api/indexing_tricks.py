@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays.base import strip, strip_keywords, wrap, wrap_from
+from ..runtime import residence
 
 __all__ = ["bmat", "c_", "mgrid", "nditer", "ogrid", "r_", "vectorize"]
 
@@ -24,6 +26,11 @@ class Grid:
         if type(key) is str and type(self._source) in _BUILDERS:  # names of the caller's variables
             frame = sys._getframe(1)
             return wrap(bmat(key, frame.f_locals, frame.f_globals))
+        if self._source is np.mgrid and residence.accelerated:
+            from ..arrays import creating
+
+            with contextlib.suppress(TypeError):
+                return creating.mesh(key)
         return wrap(self._source[strip(key)])
 
     def __len__(self) -> int:

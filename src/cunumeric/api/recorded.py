@@ -9,8 +9,9 @@ import numpy as np
 from ..arrays.base import nd, ndarray, strip, wrap_from
 from ..arrays.calls import call as plainly
 from ..arrays.extension import Quick, quick
+from ..arrays.lowered import worth_recording
 from ..engines.host import kernels
-from ..graph import record, window
+from ..graph import record
 from ..ops import elementwise
 from ..runtime.settings import settings
 
@@ -20,15 +21,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _large(x: Any) -> bool:
-    return type(x) is ndarray and (bool(window.pending) or x._a.size >= settings.record_min)
-
-
 def _reduction(name: str, numpys: Any) -> Any:
     method = getattr(nd, name)
 
     def call(a, *args, **kwargs):
-        if _large(a):
+        if worth_recording(a):
             r = record.method_reduction(name, a, args, kwargs)
             if r is not NotImplemented:
                 return r
@@ -49,7 +46,7 @@ amax = _reduction("max", np.amax)
 
 def where(condition, *branches):
     if len(branches) == 2:
-        if _large(condition):
+        if worth_recording(condition):
             r = record.where(condition, *branches)
             if r is not NotImplemented:
                 return r
@@ -69,7 +66,7 @@ _RINT = elementwise.row(np.rint)
 
 
 def clip(a, *args, **kwargs):
-    if _large(a) and len(args) == 2 and not kwargs and args[0] is not None and args[1] is not None:
+    if worth_recording(a) and len(args) == 2 and not kwargs and args[0] is not None and args[1] is not None:
         r = record.elementwise_call(_CLIP, (a, *args))
         if r is not NotImplemented:
             return r
@@ -77,7 +74,7 @@ def clip(a, *args, **kwargs):
 
 
 def round(a, decimals=0, out=None):
-    if _large(a) and decimals == 0 and out is None and a._a.dtype.kind == "f":
+    if worth_recording(a) and decimals == 0 and out is None and a._a.dtype.kind == "f":
         r = record.elementwise_call(_RINT, (a,))  # type: ignore[arg-type]
         if r is not NotImplemented:
             return r
@@ -88,7 +85,7 @@ around = round
 
 
 def copy(a, order="K", subok=False):
-    if _large(a):
+    if worth_recording(a):
         r = record.copy(a, order)
         if r is not NotImplemented:
             return r

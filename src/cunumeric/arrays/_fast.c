@@ -526,9 +526,9 @@ static int take_name(PyObject *type, const char *name, void *function)
  * the type of an accelerator's memory or None, recording in C for the host or None) */
 static PyObject *accelerate(PyObject *self, PyObject *args)
 {
-    PyObject *arrays, *ufuncs, *list, *out, *from, *again, *shelf, *remote, *recording;
-    if (!PyArg_ParseTuple(args, "O!O!O!O!OOOOO", &PyType_Type, &arrays, &PyType_Type, &ufuncs, &PyList_Type, &list,
-                          &PyDict_Type, &out, &from, &again, &shelf, &remote,
+    PyObject *arrays, *ufuncs, *list, *out, *from, *again, *shelf, *remote, *deferred, *recording;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!OOOOOO", &PyType_Type, &arrays, &PyType_Type, &ufuncs, &PyList_Type, &list,
+                          &PyDict_Type, &out, &from, &again, &shelf, &remote, &deferred,
                           &recording)) {
         return NULL;
     }
@@ -567,6 +567,7 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     }
     array_type = (PyTypeObject *)Py_NewRef(arrays);
     remote_type = remote == Py_None ? NULL : (PyTypeObject *)Py_NewRef(remote);
+    deferred_type = remote == Py_None ? NULL : (PyTypeObject *)Py_NewRef(deferred);
     array_meta = (PyTypeObject *)Py_NewRef(Py_TYPE(arrays));
     ufunc_type = (PyTypeObject *)Py_NewRef(ufuncs);
     pending = Py_NewRef(list);
@@ -663,9 +664,10 @@ PyMODINIT_FUNC PyInit__fast(void)
     PyObject *m = PyModule_Create(&module), *called = PyType_FromSpec(&called_spec);
     if (m == NULL || called == NULL || make_types() < 0 || PyModule_AddObjectRef(m, "called", called) < 0 ||
         PyModule_AddIntMacro(m, ALWAYS) < 0 || PyModule_AddIntMacro(m, BELOW_KERNEL) < 0 ||
-        PyModule_AddIntMacro(m, BELOW_RECORD) < 0 ||
-        PyModule_AddIntMacro(m, BELOW_REDUCED) < 0 || PyModule_AddIntMacro(m, BELOW_MOMENT) < 0 || PyModule_AddIntMacro(m, FROM_NOTHING) < 0 ||
-        PyModule_AddIntMacro(m, SIZED) < 0) {
+        PyModule_AddIntMacro(m, BELOW_RECORD) < 0 || PyModule_AddIntMacro(m, BELOW_REDUCED) < 0 ||
+        PyModule_AddIntMacro(m, BELOW_MOMENT) < 0 || PyModule_AddIntMacro(m, FROM_NOTHING) < 0 ||
+        PyModule_AddIntMacro(m, SIZED) < 0 || PyModule_AddIntMacro(m, COUNTED) < 0 ||
+        PyModule_AddIntMacro(m, AT_HOME) < 0) {
         Py_CLEAR(m);
     }
     Py_XDECREF(called);

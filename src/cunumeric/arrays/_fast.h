@@ -15,6 +15,7 @@
 static PyTypeObject *array_type;   /* the array class */
 static PyTypeObject *array_meta;   /* its metaclass */
 static PyTypeObject *remote_type;  /* of memory that an accelerator may hold; NULL where there is none */
+static PyTypeObject *deferred_type; /* of scalars that an accelerator has yet to compute; NULL where there is none */
 static PyTypeObject *ufunc_type;   /* the ufunc class */
 static Py_ssize_t at_kernel, at_row; /* offsets of its slots _kernel and _row */
 static Py_ssize_t at_a, at_b;      /* offsets of its slots _a and _b */

@@ -15,6 +15,8 @@ enum {
     BELOW_MOMENT,  /* the same for floats; others are cast as they are read, which is worth it sooner */
     FROM_NOTHING,  /* of those that make an array of a shape, those that are too small for warm memory */
     SIZED,         /* those whose arguments are no sizes that are worth a parallel kernel */
+    COUNTED,       /* those of `arange` that count to less than is worth recording */
+    AT_HOME,       /* with an accelerator: those whose arrays are small and on the host, and that wait for no scalar */
     RULES,
 };
 
@@ -42,6 +44,8 @@ typedef struct {
 static PyObject *axis_name, *keepdims_name, *like_name, *one;
 /* Elements from which new memory may come from the shelf. */
 #define WARM_FROM 16384
+/* Elements from which new memory may be the accelerator's. */
+#define MADE_BELOW 4096
 #define MOST 10 /* arguments that are worth it */
 
 /* -- shortcuts ---------------------------------------------------------------------------------------------------- */
@@ -180,8 +184,9 @@ static PyObject *new_numbers(PyObject *shape, PyObject *dtype, int usual, int ho
     if (new_array == NULL || n > NPY_MAXDIMS || !dims_of(sizes, n, dims)) {
         return NULL;
     }
+    npy_intp size = 1, least = limit < MADE_BELOW ? limit : MADE_BELOW;
     for (Py_ssize_t k = 0; k < n; k++) {
-        if (dims[k] < 0) {
+        if (dims[k] < 0 || (remote_type != NULL && (dims[k] >= least || (size *= dims[k]) >= least))) {
             return NULL;
         }
     }
@@ -329,11 +334,57 @@ static int is_below(PyObject *shape, npy_intp least)
     return 1;
 }
 
+/* Whether `arange` of these numbers has less than `least` elements. */
+static int counts_below(PyObject *const *args, Py_ssize_t n, npy_intp least)
+{
+    double v[3] = {0, 0, 1};
+    if (n < 1 || n > 3) {
+        return 0;
+    }
+    for (Py_ssize_t k = 0; k < n; k++) {
+        if (PyFloat_CheckExact(args[k])) {
+            v[n == 1 ? 1 : k] = PyFloat_AS_DOUBLE(args[k]);
+        }
+        else if (PyLong_CheckExact(args[k])) {
+            int over;
+            v[n == 1 ? 1 : k] = (double)PyLong_AsLongAndOverflow(args[k], &over);
+            if (over) {
+                return 0;
+            }
+        }
+        else {
+            return 0;
+        }
+    }
+    return (v[1] - v[0]) / v[2] < (double)least; /* not where that is NaN */
+}
+
+/* Whether `v` is a scalar that an accelerator has yet to compute, or a sequence with one in it. */
+static int defers(PyObject *v)
+{
+    if (!is_nested(v)) {
+        return Py_TYPE(v) == deferred_type;
+    }
+    for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(v); k++) {
+        if (Py_TYPE(PySequence_Fast_GET_ITEM(v, k)) == deferred_type) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int is_pythons(Function *f, PyObject *const *args, Py_ssize_t n, Py_ssize_t all, PyObject *names)
 {
     if (all > MOST || (f->bound && (n < 1 || Py_TYPE(args[0]) != (f->bound == ARRAYS ? array_type : ufunc_type))) ||
-        (f->rule == FROM_NOTHING && (n < 1 || !is_below(args[0], WARM_FROM)))) {
+        (f->rule == FROM_NOTHING &&
+         (n < 1 || !is_below(args[0], remote_type == NULL || limit > WARM_FROM ? WARM_FROM : limit))) ||
+        (f->rule == COUNTED && !counts_below(args, n, limit))) {
         return 1;
+    }
+    for (Py_ssize_t k = 0; f->rule == AT_HOME && k < all; k++) {
+        if (defers(args[k])) {
+            return 1;
+        }
     }
     for (Py_ssize_t k = 0; f->rule == SIZED && k < all; k++) {
         if ((PyLong_Check(args[k]) || PyTuple_Check(args[k])) && !is_below(args[k], kernel_limit)) {
@@ -352,11 +403,21 @@ static int is_pythons(Function *f, PyObject *const *args, Py_ssize_t n, Py_ssize
 /* Whether `a`, as given to NumPy, is large enough for the Python function. */
 static inline int is_large(Function *f, PyObject *a)
 {
-    if (f->rule < BELOW_KERNEL || f->rule > BELOW_MOMENT || !PyArray_CheckExact(a)) {
+    if (f->rule == AT_HOME && is_nested(a)) {
+        for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(a); k++) {
+            PyObject *e = PySequence_Fast_GET_ITEM(a, k);
+            if (PyArray_CheckExact(e) && PyArray_SIZE((PyArrayObject *)e) >= kernel_limit) {
+                return 1;
+            }
+        }
+        return 0;
+    }
+    if ((f->rule != AT_HOME && (f->rule < BELOW_KERNEL || f->rule > BELOW_MOMENT)) || !PyArray_CheckExact(a)) {
         return 0;
     }
     int reduces = f->rule == BELOW_REDUCED || (f->rule == BELOW_MOMENT && PyArray_ISFLOAT((PyArrayObject *)a));
-    return PyArray_SIZE((PyArrayObject *)a) >= (reduces ? reduced_limit : f->rule == BELOW_KERNEL ? kernel_limit : function_limit);
+    int kernel = f->rule == BELOW_KERNEL || f->rule == AT_HOME;
+    return PyArray_SIZE((PyArrayObject *)a) >= (reduces ? reduced_limit : kernel ? kernel_limit : function_limit);
 }
 
 static PyObject *call_function(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)

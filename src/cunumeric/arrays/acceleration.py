@@ -8,7 +8,7 @@ from typing import Any
 from ..graph import record, window
 from ..runtime import memory, residence
 from ..runtime.settings import listen, settings
-from .base import _handed, ndarray, wrap_from
+from .base import Deferred, _handed, ndarray, wrap_from
 from .calls import again
 from .extension import ARRAYS, UFUNCS, fast, in_c
 from .recording import CAPSULE
@@ -38,7 +38,8 @@ def _start() -> bool:
     # A method that C hands over to Python has one more reference to its array than one called by Python: the caller's.
     record._HELD_BY_CALL += 1
     remote = residence.Remote if residence.accelerated else None
-    fast.accelerate(ndarray, ufunc, window.pending, _handed, wrap_from, again, memory.ways, remote, CAPSULE)
+    ways = memory.ways
+    fast.accelerate(ndarray, ufunc, window.pending, _handed, wrap_from, again, ways, remote, Deferred, CAPSULE)
     return True
 
 

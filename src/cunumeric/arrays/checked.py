@@ -3,12 +3,14 @@ and raises in its own words (or gives its own result)."""
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
 import numpy as np
 
 from ..ops.lowering import comparisons, linalg, movement, polynomials, products, statistics
+from ..runtime.settings import settings
 from . import picked
 from .base import Deferred, array_of, host
 from .lowered import WAYS, Elsewhere, concerns, ndarray, one, recorded, way
@@ -446,8 +448,9 @@ def einsum(*operands, out=None, optimize=False, **kwargs):
 def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
     if not copy or indexing not in ("xy", "ij"):
         raise Elsewhere
+    if not any(map(concerns, xi)) and (sparse or math.prod(map(np.size, xi)) < settings.record_min):
+        raise Elsewhere
     arrays = [taken(x).reshape(-1) for x in xi]
-    _device(*arrays)
     n = len(arrays)
     places = list(range(n))
     if indexing == "xy" and n > 1:

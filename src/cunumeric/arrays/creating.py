@@ -10,8 +10,9 @@ import numpy as np
 
 from ..graph import record
 from ..ops.lowering import creation
-from ..runtime import lines, residence
+from ..runtime import residence
 from ..runtime.settings import settings
+from . import ufunc
 from .base import array_of
 from .lowered import Elsewhere, one, way
 
@@ -49,9 +50,7 @@ def filled(shape: Any, value: Any, dtype: Any, order: str) -> Any:
         value = np.array(value, kind)[()]
     except (ValueError, OverflowError):
         raise Elsewhere from None
-    a = residence.reserve(lengths, kind, order)  # type: ignore[arg-type]
-    residence.made_at(a, lines.here())
-    x = array_of(a)
+    x = array_of(residence.make(lengths, kind, order))  # type: ignore[arg-type]
     if not record.fill(x, value):
         raise Elsewhere
     return x
@@ -79,7 +78,7 @@ def arange(start, stop=None, step=1, dtype=None):
 def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0):
     _number(start, stop)
     n = operator.index(num)
-    _large(n)
+    _large(n - 1)  # of one NumPy gives the start
     wide = np.result_type(np.asarray(start), np.asarray(stop), float(n))
     kind = _kind(wide if dtype is None else dtype, "iuf")
     step = wide.type(np.subtract(stop, start, dtype=wide)) / wide.type(n - 1 if endpoint else n)
@@ -98,6 +97,67 @@ def eye(N, M=None, k=0, dtype=float, order="C"):
     return one(creation.diagonal_ones, n, m, operator.index(k), _kind(dtype, "biufc"))
 
 
+@way(np.tri)
+def tri(N, M=None, k=0, dtype=float, *, like=None):
+    n = operator.index(N)
+    m = n if M is None else operator.index(M)
+    if n < 1 or m < 1 or like is not None:
+        raise Elsewhere
+    _large(n * m)
+    return one(creation.triangle, n, m, operator.index(k), _kind(dtype, "biufc"))
+
+
 @way(np.identity)
 def identity(n, dtype=None):
     return eye(n, dtype=float if dtype is None else dtype)
+
+
+@way(np.logspace)
+def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
+    _number(base)
+    if dtype is not None and np.dtype(dtype).kind not in "fc":
+        raise Elsewhere  # the last bits of a power decide what is cut off
+    y = ufunc.of(np.power)(base, linspace(start, stop, num, endpoint, axis=axis))
+    return y if dtype is None else y.astype(dtype, copy=False)
+
+
+@way(np.geomspace)
+def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
+    _number(start, stop)
+    kind = np.result_type(np.asarray(start), np.asarray(stop), float(num), np.zeros((), dtype))
+    if not start * stop > 0 or kind != np.float64:
+        raise Elsewhere
+    y = logspace(np.log10(abs(start)), np.log10(abs(stop)), num, endpoint, 10.0, dtype, axis)
+    y = -y if start < 0 else y
+    y[0] = start
+    if endpoint:
+        y[-1] = stop
+    return y
+
+
+def _grid(vectors: list[np.ndarray]) -> Any:
+    """The vectors, which are of one dtype and none of them large beside the whole, stacked as `creation.grid` does."""
+    if len(vectors) < 2 or len({v.dtype for v in vectors}) > 1:
+        raise Elsewhere
+    _kind(vectors[0].dtype, "iufc")
+    _large(len(vectors) * math.prod([v.size for v in vectors]))
+    return one(creation.grid, [array_of(v) for v in vectors])
+
+
+@way(np.indices)
+def indices(dimensions, dtype=int, sparse=False):
+    lengths = [operator.index(n) for n in dimensions]
+    if sparse or any(n < 0 for n in lengths):
+        raise Elsewhere
+    if len(lengths) == 1:
+        return arange(lengths[0], dtype=dtype).reshape(1, -1)
+    return _grid([np.arange(n, dtype=dtype) for n in lengths])
+
+
+def mesh(key: Any) -> Any:
+    """`mgrid[key]`; raises `Elsewhere` where it is NumPy's."""
+    if type(key) is slice and type(key.step) is not complex:
+        return arange(key.start or 0, key.stop, 1 if key.step is None else key.step)
+    if type(key) is not tuple or not all(type(k) is slice for k in key):
+        raise Elsewhere
+    return _grid([v.reshape(-1) for v in np.ogrid[key]])

@@ -117,17 +117,21 @@ def __setitem__(self, key, value):
         nd.__setitem__(self, strip(key), strip(value))
         return
     a = self._a
-    if _pending or type(a) is not nd or a.size >= settings.record_min:
+    if residence.accelerated or _pending or type(a) is not nd or a.size >= settings.record_min:
         if record.setitem(self, key, value):
             return
-        if (
-            residence.accelerated
-            and not _all_basic(key)
-            and lowered.concerns(self)
-            and picked.setitem(self, key, value)
-        ):
+        if residence.accelerated:
+            if not _all_basic(key) and lowered.concerns(self) and picked.setitem(self, key, value):
+                return
+            with window.lock:  # another thread's window must not send the memory meanwhile
+                _assign(host(self), key, value)
             return
         a = host(self)
+    _assign(a, key, value)
+
+
+def _assign(a: np.ndarray, key: Any, value: Any) -> None:
+    """`a[key] = value` by a kernel or by NumPy."""
     given = value
     key, value = strip(key), strip(value)
     if type(key) is nd and key.size >= settings.kernel_min:

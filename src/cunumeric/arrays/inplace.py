@@ -41,11 +41,16 @@ def copyto(dst, src, casting="same_kind", where=True):
     _target(dst)
     if isinstance(src, (list, tuple)):
         src = np.asarray(src)
+    kind: Any
     if isinstance(src, (bool, int, float, complex)) and not isinstance(src, np.generic):
+        if casting in ("no", "equiv"):
+            raise Elsewhere  # a Python number has another dtype, though it takes that of the array
         kind = np.result_type(src, dst.dtype)
         src = np.asarray(src)
     else:
-        kind = src.dtype
+        kind = getattr(src, "dtype", None)
+        if kind is None or kind.kind not in "biufc":
+            raise Elsewhere
     if not np.can_cast(kind, dst.dtype, casting) or (kind != dst.dtype and warning.kinds_heard() is None):
         raise Elsewhere
     if where is not True:

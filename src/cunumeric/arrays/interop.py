@@ -64,7 +64,8 @@ def _jax_array(self: Any) -> Any:
 def _cuda_array_interface(self: Any) -> Any:
     if not there(self):
         raise AttributeError("__cuda_array_interface__")
-    return value(self).__cuda_array_interface__
+    # The interface tells of no stream to wait for, and JAX's name is not in it.
+    return value(self).block_until_ready().__cuda_array_interface__
 
 
 if residence.accelerated:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import call as calls
-from ..graph import warning
+from ..graph import warning, window
 from ..graph.node import Node
 from ..ops import lowering
 from ..ops.lowering import comparisons
@@ -19,6 +19,7 @@ from ..runtime.settings import settings
 from . import fallback
 from .base import Deferred, host
 from .base import ndarray as _ndarray
+from .extension import Quick, quick
 
 ndarray: Any = _ndarray  # its methods are attached elsewhere
 nd = np.ndarray
@@ -47,6 +48,11 @@ def concerns(v: Any) -> bool:
         return type(v) is Deferred
     a = v._a
     return type(a) is Node or a.size >= settings.record_min or residence.on_device(a)
+
+
+def worth_recording(v: Any) -> bool:
+    """Whether operations on `v` are worth recording: it is large or on the device, or others wait already."""
+    return type(v) is ndarray and (bool(window.pending) or concerns(v))
 
 
 def _fixed(v: Any) -> Any:
@@ -118,7 +124,8 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         return NotImplemented
     if out is not None and any(name == "casting" or (name == "dtype" and v is not None) for name, v in static):
         return NotImplemented  # what goes into what is NumPy's to say
-    if (spec.arrays and not any(map(concerns, arrays))) or (warns(spec) and warning.kinds_heard() is None):
+    there = spec.grows or not spec.arrays or any(map(concerns, arrays))
+    if not there or (warns(spec) and warning.kinds_heard() is None):
         return NotImplemented
     r = calls.call(spec, tuple(given), arrays, tuple(static))
     if r is NotImplemented or out is None:
@@ -138,12 +145,27 @@ class Elsewhere(TypeError):
     """Raised inside a way: NumPy does the call on the host after all."""
 
 
+# Functions that make arrays from numbers alone, and which calls of them are none of the accelerator's; see
+# `_functions.h`. Of others like them Python decides.
+_FROM_NUMBERS = {
+    np.empty: "FROM_NOTHING", np.zeros: "FROM_NOTHING", np.ones: "FROM_NOTHING", np.full: "FROM_NOTHING",
+    np.arange: "COUNTED", np.linspace: "SIZED", np.eye: "", np.identity: "", np.tri: "", np.indices: "",
+    np.meshgrid: "", np.fromfunction: "", np.logspace: "", np.geomspace: "",
+}  # fmt: skip
+
+
 def offer(ours: Any, numpys: Any) -> Any:
     """`ours`, with the accelerator asked first, and a word said where it declines and the bytes have to move."""
-    if numpys not in lowering.TABLE and numpys not in WAYS:
-        return fallback.aloud(ours, numpys)
-    aloud = fallback.aloud(ours, numpys)
+    call = fallback.aloud(ours, numpys)
+    if numpys in lowering.TABLE or numpys in WAYS:
+        call = _asking_first(ours, numpys, call)
+    rule = _FROM_NUMBERS.get(numpys, "AT_HOME")
+    if call is not ours and ours in quick and rule:
+        quick[call] = Quick(quick[ours].numpys, rule, quick[ours].likes)
+    return call
 
+
+def _asking_first(ours: Any, numpys: Any, aloud: Any) -> Any:
     def call(*args, **kwargs):
         r = attempt(numpys, args, kwargs)
         if r is not NotImplemented:

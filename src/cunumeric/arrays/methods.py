@@ -301,7 +301,7 @@ def _reduction(name: str) -> None:
     numpys = getattr(nd, name)
 
     def call(self, *args, **kwargs):
-        if type(self) is ndarray and (window.pending or self._a.size >= settings.record_min):
+        if lowered.worth_recording(self):
             r = record.method_reduction(name, self, args, kwargs)
             if r is not NotImplemented:
                 return r
@@ -317,8 +317,7 @@ for _name in ("sum", "prod", "min", "max", "mean", "any", "all", "std", "var"):
 
 @method
 def astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True):
-    plain = type(self) is ndarray and order == "K" and copy is True
-    if plain and (window.pending or self._a.size >= settings.record_min):
+    if order == "K" and copy is True and lowered.worth_recording(self):
         r = record.cast(self, dtype, casting)
         if r is not NotImplemented:
             return r
@@ -328,7 +327,7 @@ def astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True):
 
 @method
 def copy(self, order="C"):
-    if type(self) is ndarray and (window.pending or self._a.size >= settings.record_min):
+    if lowered.worth_recording(self):
         r = record.copy(self, order)
         if r is not NotImplemented:
             return r
@@ -337,7 +336,7 @@ def copy(self, order="C"):
 
 @method
 def fill(self, value):
-    if type(self) is ndarray and (window.pending or self._a.size >= settings.record_min) and record.fill(self, value):
+    if lowered.worth_recording(self) and record.fill(self, value):
         return
     nd.fill(host(self), strip(value))
 

@@ -80,7 +80,7 @@ def _inplace(symbol: str, kernel: np.ufunc) -> Callable:
     def method(self, other):
         if type(self) is not ndarray:
             return numpys(self, strip(other))
-        if row is not None and (_pending or self._a.size >= settings.record_min):
+        if row is not None and lowered.worth_recording(self):
             r = record.inplace(row, self, other)
             if r is not NotImplemented:
                 return self

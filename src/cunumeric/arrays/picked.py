@@ -75,7 +75,11 @@ def _template(x: Any, key: Any) -> tuple[tuple, list[Any]]:
         if e[0] == "int" and not -x.shape[axis] <= e[1] < x.shape[axis]:
             raise _Plain
         axis += e[0] != "new"
-    if arrays and math.prod(np.broadcast_shapes(*[k.shape for k in arrays])) > _SIZE_MOST:
+    try:
+        shape = np.broadcast_shapes(*[k.shape for k in arrays])
+    except ValueError:  # NumPy's is an IndexError
+        raise _Plain from None
+    if math.prod(shape) > _SIZE_MOST:
         raise _Plain
     return template, arrays
 

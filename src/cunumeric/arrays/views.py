@@ -10,7 +10,7 @@ import numpy as np
 from ..graph.node import Node, owner_of
 from ..runtime import residence
 from . import ufunc
-from .base import array_of, memory, nd, wrap_from
+from .base import array_of, memory, nd, view_of, wrap_from
 from .lowered import Elsewhere, concerns, ndarray, one, way
 
 _SHAPED = np.lib.stride_tricks
@@ -40,7 +40,10 @@ def _showing(function: Any) -> None:
         given = [memory(a) if type(a) is ndarray else a for a in args]
         if any(isinstance(v, (list, tuple)) and _among(v) for v in given) or _among(kwargs.values()):
             raise Elsewhere
-        r = function(*given, **kwargs)
+        try:
+            r = function(*given, **kwargs)
+        except ValueError:  # NumPy says what is wrong, or a foreign object has given an array of ours
+            raise Elsewhere from None
         shown = {id(owner_of(a)) for a in given if isinstance(a, nd)}
         for v in r if isinstance(r, (tuple, list)) else (r,):
             if isinstance(v, nd) and id(owner_of(v)) not in shown:
@@ -122,7 +125,7 @@ def _alike(a: Any, words: dict[str, Any]) -> Any:
     kind = np.dtype(words["dtype"] or like.dtype)
     plain = words["order"] in ("K", "C", "A") and words["shape"] is None and words["device"] is None
     if plain and like.flags.c_contiguous and kind.kind in "biufc" and residence.suits(kind) and like.size:
-        return array_of(residence.reserve(like.shape, kind))  # it may be larger than the host's memory
+        return array_of(residence.make(like.shape, kind))  # it may be larger than the host's memory
     x: Any = array_of(np.empty_like(like, **words))
     if x.dtype.kind not in "biufc":
         raise Elsewhere
@@ -183,6 +186,10 @@ def _again(a: Any, dtype: Any, order: Any, copy: Any) -> Any:
         return a.astype(to)
     if copy:
         return a.copy("K" if order is None else order)
+    if to is not a.dtype and (to.char != a.dtype.char or to.metadata):  # equal, but not the one that was asked for
+        if copy is False or order == "C":
+            raise Elsewhere
+        return view_of(a, memory(a).view(to))
     if order != "C" or type(a._a) is Node or a._a.flags.c_contiguous:
         return a
     return a.copy("C")

@@ -135,7 +135,7 @@ def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], stat
                 elif t is record.ndarray and type(v._a) is nd and not v._a.ndim and window.touched(v._a):
                     window.flush()
             operands = [_operand(v) for v in arrays]
-            if not _concerns(operands) or warning.kinds_heard() is None:
+            if not (spec.grows or _concerns(operands)) or warning.kinds_heard() is None:
                 return NotImplemented
             first = bind(spec, given, static, None)
             found = window.infer(first, tuple([(v.shape, v.dtype) for v in operands]))

@@ -20,7 +20,7 @@ from ..ops.elementwise import CAST, COPY, WHERE, Row, resolve
 from ..runtime import lines, residence
 from ..runtime.settings import settings
 from . import warning, window
-from .node import Node, Reduction
+from .node import Node, Reduction, Store, owner_of
 from .window import company
 
 nd = np.ndarray
@@ -471,9 +471,34 @@ def setitem(x: Any, key: Any, value: Any) -> bool:
             # With an ellipsis an index of integers names a view too, not an element.
             keys = key if type(key) is tuple else (key,)
             destination = a[keys if Ellipsis in keys else (*keys, ...)]
+            if residence.accelerated and (residence.on_device(a) or (window.pending and window.written(a))):
+                destination, value = _small_parts(a, destination, value)
             return _store(destination, a, *_operands((value,)))
     except (_No, IndexError):
         return False
+
+
+# A loop that writes elements is left to the host after so many: there they cost next to nothing.
+_DRIPS = 16
+
+
+def _small_parts(a: np.ndarray, destination: np.ndarray, value: Any) -> tuple[np.ndarray, Any]:
+    """One element of the device's memory as a view that can be stored to, and a list of numbers as an array: so that
+    the whole memory need not come home for them. Raises `_No` where it had better."""
+    if type(value) in (list, tuple) and all(type(v) in (bool, int, float) for v in value):
+        try:
+            value = np.array(value, destination.dtype)
+        except (ValueError, OverflowError):
+            raise _No from None  # NumPy says what is wrong
+    if destination.ndim:
+        return destination, value
+    owner = owner_of(a)
+    last = window.pending[-_DRIPS:]
+    if len(last) == _DRIPS and all(
+        type(p) is Store and p.destination.owner is owner and p.destination.a.size == 1 for p in last
+    ):
+        raise _No
+    return destination.reshape(1), value
 
 
 def fill(x: Any, value: Any) -> bool:

@@ -14,6 +14,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ _leaves: dict[int, Leaf] = {}
 _exposed: dict[int, weakref.ref] = {}
 _lingering: Node | None = None
 _sequence = 0
-_running = False
+_running: bool | int = False  # or the thread that runs a window
 # Set by the engine: runs the recorded work and gives every live node its memory.
 run: Callable[[list[Node | Store], Reduction | None], None] = None  # type: ignore[assignment]
 
@@ -80,8 +81,10 @@ def sequence() -> int:
 
 
 def busy() -> bool:
-    """Whether a flush is running (a finaliser or a signal handler that computes meanwhile must not record)."""
-    return _running
+    """Whether a flush is running (a finaliser or a signal handler that computes meanwhile must not record). Another
+    thread's is waited for with an accelerator: what is not recorded works on the host's bytes, which the window may be
+    sending. Without one that thread computes meanwhile."""
+    return _running is not False and (not residence.accelerated or _running == get_ident())
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -451,7 +454,7 @@ def flush(reduction: Reduction | None = None) -> None:
         if _running:
             raise RuntimeError("an array was read by a signal handler or finaliser while its value was being computed")
         counters.flushes += 1
-        _running = True
+        _running = get_ident()
         try:
             with threads.held_interrupts():
                 run(pending, reduction)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, Literal
@@ -75,8 +76,8 @@ class Remote(nd):
 OURS = (Lease, Remote)
 
 
-class Counters:
-    """What moved, for tests and for the curious."""
+class Counters(threading.local):
+    """What this thread moved, for tests, for the curious, and for what says so to the user."""
 
     def __init__(self) -> None:
         self.fetched = 0  # bytes from the device
@@ -88,7 +89,7 @@ counters = Counters()
 
 def suits(dtype: np.dtype) -> bool:
     """Whether the device has this dtype."""
-    return dtype.char in "?bBhHiIlLqQefdFD" and dtype.isnative
+    return dtype.char in "?bBhHiIlLqQefdFD" and dtype.isnative and dtype.fields is None
 
 
 # Every remote that was given a value, by weak reference.
@@ -154,6 +155,13 @@ def made_at(a: np.ndarray, line: Line | None) -> None:
     """Keep the line that made memory of an accelerator's."""
     if type(a.base) is Remote:
         a.base.line = line
+
+
+def make(shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C") -> np.ndarray:
+    """`reserve` for an array that the program asks for, with the line where it does."""
+    a = reserve(shape, dtype, order)
+    made_at(a, lines.here())
+    return a
 
 
 def adopt(a: np.ndarray) -> np.ndarray:

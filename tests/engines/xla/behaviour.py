@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy
 
 import cunumeric
+from cunumeric.engines.xla import execute
+from cunumeric.graph import window
 from cunumeric.runtime import residence
 from cunumeric.runtime.settings import settings
 
@@ -53,6 +56,7 @@ def errors() -> None:
         lambda np, x: np.linalg.solve(x(singular), x(a)),
         lambda np, x: np.linalg.det(x(singular.astype("f2"))),
         lambda np, x: np.take(x(a), x(far), 0),
+        lambda np, x: x(a)[[0, 1], [0, 1, 2]],
         lambda np, x: np.take(x(a), [0, -4], 0),
         lambda np, x: np.take_along_axis(x(a), x(numpy.full((3, 1), 9)), 1),
         lambda np, x: np.choose(x(far), [x(a[0]), x(a[1])]),
@@ -91,6 +95,8 @@ def errors() -> None:
         lambda np, x: np.delete(x(a), 9, axis=0),
         lambda np, x: np.gradient(x(a)[:1], axis=0),
         lambda np, x: np.copyto(x(a.astype("i4")), x(a)),
+        lambda np, x: np.copyto(x(a.astype("u1")), 3, casting="equiv"),
+        lambda np, x: np.copyto(x(a), "text", casting="unsafe"),
         lambda np, x: np.logical_and.accumulate(x(a), 3),
         lambda np, x: np.interp(x(a), x(a[0]), x(a[0, :2])),
         lambda np, x: np.polyfit(x(a[0]), x(a[0, :2]), 1),
@@ -160,6 +166,10 @@ def views() -> None:
     assert all(cunumeric.shares_memory(v, x) for v in shown)
     assert cunumeric.asarray(x) is x
     assert cunumeric.ascontiguousarray(x) is x
+    kind = numpy.dtype("f8", metadata={"unit": "m"})
+    again = cunumeric.asarray(x, dtype=kind)
+    assert again.dtype is kind
+    assert cunumeric.shares_memory(again, x)
     like = cunumeric.zeros_like(x)
     assert cunumeric.shape(like) == (4, 6)
     x += 1
@@ -191,6 +201,113 @@ def views() -> None:
     assert numpy.array_equal(y.reshape(100, 1000)[:2, :2].T.ravel(), [1.0, 1001.0, 2.0, 1002.0])
 
 
+def small_views() -> None:
+    """A small view of large memory is written where that memory is, with nothing recorded before; only that moves."""
+    settings.record_min = 1000
+
+    def rows(x: Any) -> None:
+        for k, row in enumerate(x[:3]):
+            row[...] = row + k
+
+    def within(x: Any) -> None:
+        row = x[1]
+        row *= 2
+        row[::2] = row[1::2]
+
+    def odd(x: Any) -> None:
+        row = x[1]
+        row[row > 120] = 5
+        row[[1, 2]] = 7
+
+    writes: dict[str, Callable[[Any], Any]] = {
+        "number": lambda x: x[1].__setitem__(slice(None), 3),
+        "dtype": lambda x: x[1].__setitem__(slice(None), numpy.arange(100, dtype="u1")),
+        "fill": lambda x: x[1].fill(3),
+        "in place": lambda x: x[1].__iadd__(3),
+        "out": lambda x: numpy.add(x[1], 1, out=x[1]),
+        "copyto": lambda x: numpy.copyto(x[1], 7),
+        "sort": lambda x: x[1][::-1].sort(),
+        "read": lambda x: (x[1].copy(), x[1].astype("f4"), x[1].sum()),
+        "element": lambda x: x[3].__setitem__(4, 9),
+        "corner": lambda x: x.__setitem__((0, -1), 9),
+        "list": lambda x: x[3].__setitem__(slice(0, 3), [1, 2.5, 3]),
+        "rows": rows, "within": within, "odd": odd,
+    }  # fmt: skip
+    for name, write in writes.items():
+        expected = numpy.arange(4000.0).reshape(40, 100)
+        x = device(expected)
+        fetched = residence.counters.fetched
+        write(x)
+        cunumeric.synchronize()
+        assert residence.counters.fetched == fetched, name
+        write(expected)
+        assert numpy.array_equal(x, expected), name
+    # A loop over elements goes home, where an element costs nothing.
+    expected = numpy.arange(4000.0)
+    x = device(expected)
+    ran, recorded = execute.counters.ran, window.counters.recorded
+    for k in range(2000):
+        x[k] = expected[k] = 2000 - k
+    assert execute.counters.ran - ran <= 1
+    assert window.counters.recorded - recorded < 100
+    assert numpy.array_equal(x, expected)
+
+
+def created() -> None:
+    """Large arrays from numbers, or from small vectors, are made on the device: nothing is sent but vectors. Small ones
+    never see it."""
+    settings.record_min = 1000
+    made: dict[str, Callable[[Any, int], Any]] = {
+        "arange": lambda np, n: np.arange(n * n),
+        "linspace": lambda np, n: np.linspace(0, 3, n * n),
+        "full": lambda np, n: np.full((n, n), 3.0),
+        "eye": lambda np, n: np.eye(n),
+        "tri": lambda np, n: np.tri(n, k=1),
+        "tril": lambda np, n: np.tril(np.ones((n, n))),
+        "indices": lambda np, n: np.indices((n, n)),
+        "mgrid": lambda np, n: np.mgrid[0 : 1 : n * 1j, -n:n],
+        "line": lambda np, n: np.mgrid[0 : n * n : 0.5],
+        "meshgrid": lambda np, n: np.meshgrid(np.linspace(0, 1, n), np.arange(n))[0],
+        "fromfunction": lambda np, n: np.fromfunction(lambda i, j: i * 2 + j, (n, n)),
+        "logspace": lambda np, n: np.logspace(0, 3, n * n),
+        "geomspace": lambda np, n: np.geomspace(-1, -1000, n * n),
+    }
+    for name, make in made.items():
+        for n in (3, 50):
+            cunumeric.synchronize()
+            sent = residence.counters.sent
+            x = make(cunumeric, n)
+            cunumeric.synchronize()
+            assert residence.on_device(x._a) == (n == 50), name
+            assert residence.counters.sent - sent <= (24 * n if n == 50 else 0), name
+            expected = make(numpy, n)
+            assert (x.dtype, x.strides) == (expected.dtype, expected.strides), name
+            exact = name not in ("logspace", "geomspace")
+            assert numpy.array_equal(x, expected) if exact else numpy.allclose(x, expected, 1e-14), name
+
+
+def threads() -> None:
+    """Threads write parts of one array while others run windows, and nothing is lost."""
+
+    def fill(seed: int, row: Any) -> None:
+        state = cunumeric.random.RandomState(seed)
+        row[...] = state.exponential(scale=cunumeric.ones((50, 400)))
+        row += 1
+        row[0, 0] = seed
+
+    warnings.simplefilter("ignore")
+    for _ in range(25):
+        together, alone = cunumeric.empty((4, 50, 400)), cunumeric.empty((4, 50, 400))
+        workers = [threading.Thread(target=fill, args=pair) for pair in enumerate(together)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        for seed, row in enumerate(alone):
+            fill(seed, row)
+        assert numpy.array_equal(together, alone)
+
+
 def strict() -> None:
     """An error, before anything has moved."""
     x = device(numpy.arange(1000.0))
@@ -208,7 +325,7 @@ def strict() -> None:
 
 def main() -> None:
     assert settings.engine == "xla"
-    {"errors": errors, "fallback": fallback, "views": views, "strict": strict}[sys.argv[1]]()
+    {f.__name__: f for f in (errors, fallback, views, small_views, created, threads, strict)}[sys.argv[1]]()
     print("passed")
 
 

@@ -44,8 +44,8 @@ def test_every_row_gives_what_numpy_gives():
 
 
 TOPICS = (
-    "arguments bounds canaries channel_flow copies fork given ingest loops memory parts scalars sharing temporaries "
-    "turns"
+    "arguments bounds canaries channel_flow complex_parts copies fork given ingest loops memory parts scalars sharing "
+    "temporaries turns"
 ).split()
 
 
@@ -64,11 +64,14 @@ def test_share_of_the_decorated_tests():
     assert " passed" in run("pytest", *words, CUNUMERIC_TEST_SHARE="0.1").splitlines()[-1]
 
 
-def test_random_programs():
-    """A share; `python -m tests.random_programs.check 0 2000` with the engine chosen as here runs more."""
-    assert ", 0 differ;" in run("tests.random_programs.check", "0", "60")
+@pytest.mark.parametrize("record_min", ["0", "20"])
+def test_random_programs(record_min):
+    """A share; `python -m tests.random_programs.check 0 2000` with the engine chosen as here runs more. Some arrays are
+    small, or all are recorded."""
+    first, count = ("0", "60") if record_min == "0" else ("60", "60")
+    assert ", 0 differ;" in run("tests.random_programs.check", first, count, CUNUMERIC_RECORD_MIN=record_min)
 
 
-@pytest.mark.parametrize("topic", ["errors", "fallback", "views", "strict"])
+@pytest.mark.parametrize("topic", ["errors", "fallback", "views", "small_views", "created", "threads", "strict"])
 def test_behaviour(topic):
     assert run("tests.engines.xla.behaviour", topic).endswith("passed\n")

@@ -371,6 +371,16 @@ def sharing() -> None:
     assert (np.from_dlpack(jnp.arange(5.0)) + 1).tolist() == [1, 2, 3, 4, 5]
 
 
+def complex_parts() -> None:
+    """Programs that differ in nothing but the part of complex numbers are two."""
+    for dtype in ("complex64", "complex128"):
+        for part, expected in (("imag", 0.0), ("real", 3.0), ("imag", 0.0)):
+            assert getattr(np.arange(4, dtype=dtype), part).max() == expected
+            x = np.arange(4, dtype=dtype) + 0
+            getattr(x, part)[1:] = 7
+            assert x.tolist() == [0, *([7, 7, 7] if part == "real" else [1 + 7j, 2 + 7j, 3 + 7j])]
+
+
 def fork() -> None:
     """A child has everything at home, and the host's engine."""
     x = np.arange(1000.0) * 2
@@ -404,8 +414,8 @@ def canaries() -> None:
 TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
-        arguments, bounds, canaries, channel_flow, copies, fork, given, grouped, ingest, loops, memory, parts,
-        scalars, sharing, temporaries, turns,
+        arguments, bounds, canaries, channel_flow, complex_parts, copies, fork, given, grouped, ingest, loops, memory,
+        parts, scalars, sharing, temporaries, turns,
     )
 }  # fmt: skip
 

@@ -11,6 +11,8 @@ import types
 import warnings
 from typing import Any
 
+import numpy as np
+
 from ...runtime import places, ranks, residence
 from ...runtime.settings import settings
 from . import sharded
@@ -40,6 +42,8 @@ def modules() -> Modules:
         # for each other for ever.
         order = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {order}".strip()
+    # Memory of a GPU is taken as it is needed, as others there (CuPy, PyTorch) do; otherwise three quarters at once.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
     import jax.numpy
     import jax.scipy
@@ -100,16 +104,42 @@ def kind() -> str:
     return modules().jax.default_backend()
 
 
+class _Compact:
+    """Stands for a foreign array whose layout JAX does not take: its owner exports a copy."""
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    def __dlpack_device__(self) -> Any:
+        return self.x.__dlpack_device__()
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.x.__dlpack__(**kwargs, copy=True)
+
+
 def take(x: Any) -> Any:
-    """A copy of a foreign array that lives on the device, through DLPack; cut over the devices if there are several."""
+    """A copy of a foreign array that lives on the device, through DLPack; cut over the devices if there are several.
+    Raises BufferError for elements that NumPy does not have."""
     from jax import dlpack
 
     jx = modules()
-    found = jx.np.array(dlpack.from_dlpack(x), copy=True)
-    if jx.mesh is None:
-        return found
-    padding = [(0, n - m) for n, m in zip(jx.mesh.padded(found.shape), found.shape, strict=True)]
-    return jx.jax.device_put(jx.np.pad(found, padding), jx.mesh.sharding(found.shape))
+    try:
+        found = dlpack.from_dlpack(x)
+    except (BufferError, jx.jax.errors.JaxRuntimeError):  # gaps, elements that JAX has not, memory that is read only
+        try:
+            found = dlpack.from_dlpack(_Compact(x))
+        except TypeError:  # its package does not copy (DLPack before 2023.12)
+            raise BufferError("only arrays without gaps can be taken from this package: copy it there first") from None
+        except jx.jax.errors.JaxRuntimeError as error:
+            raise BufferError(str(error)) from None
+    if not residence.suits(np.dtype(found.dtype)):
+        raise BufferError("Unsupported dtype in DLTensor.")
+    found = jx.np.array(found, copy=True)
+    if jx.mesh is not None:
+        padding = [(0, n - m) for n, m in zip(jx.mesh.padded(found.shape), found.shape, strict=True)]
+        found = jx.jax.device_put(jx.np.pad(found, padding), jx.mesh.sharding(found.shape))
+    # The owner does not know that it is read: what it writes from now on must not show.
+    return found.block_until_ready()
 
 
 residence.kind = kind

@@ -6,6 +6,7 @@ The lists are what the numbers stand for in this window.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,15 @@ def shown(
         raise Unsupported
     if offset % unit and what != "imag":
         raise Unsupported
-    return describe(layout, offset // unit, shape, tuple([s // unit for s in strides])), what
+    region = describe(layout, offset // unit, shape, tuple([s // unit for s in strides]))
+    return _imaginary(region) if what == "imag" else region, what
+
+
+@functools.cache
+def _imaginary(region: Region) -> Region:
+    """The same region as another object: programs are told apart by the identity of their regions, and the real parts
+    have the same dtype and the same region."""
+    return Region(*region)
 
 
 def order_of(strides: tuple[int, ...]) -> tuple[int, ...]:

@@ -40,14 +40,18 @@ class Spec:
     names: tuple[str, ...]  # parameters that can be given by position
     arrays: dict[str, str]  # array parameters; "*" for a sequence of arrays, "?" for what may be something else
     positional: frozenset[str]  # parameters that NumPy takes by position alone
+    grows: bool  # results are large however small the arrays
     call: list[Any]  # the row of `ops.calls`, made when it is first needed
 
 
 TABLE: dict[Any, Spec] = {}
 
 
-def lowers(function: Callable[..., Any], *arrays: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Enter a lowering of NumPy's `function` into the table."""
+def lowers(
+    function: Callable[..., Any], *arrays: str, grows: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter a lowering of NumPy's `function` into the table. `grows`: it makes large arrays of small ones, and whoever
+    calls it has seen to it that they are large enough for the device."""
 
     def enter(f: Callable[..., Any]) -> Callable[..., Any]:
         kinds = list(inspect.signature(f).parameters.values())[1:]
@@ -60,7 +64,7 @@ def lowers(function: Callable[..., Any], *arrays: str) -> Callable[[Callable[...
         except (ValueError, TypeError, IndexError):
             positional = frozenset(names[:1])
         of = {name.lstrip("*?"): name[0] if name[0] in "*?" else "" for name in arrays}
-        TABLE[function] = Spec(function, f, names, of, positional, [])
+        TABLE[function] = Spec(function, f, names, of, positional, grows, [])
         return f
 
     return enter

@@ -51,3 +51,25 @@ def diagonal_ones(n: int, m: int, k: int, dtype: Any) -> np.ndarray:
 def _diagonal_ones(jx, n, m, k, dtype):
     row, column = (jx.lax.broadcasted_iota(np.int64, (n, m), axis) for axis in (0, 1))
     return (column - row == k).astype(dtype)
+
+
+def triangle(n: int, m: int, k: int, dtype: Any) -> np.ndarray:
+    """`tri`."""
+    return np.tri(n, m, k, dtype)
+
+
+@lowers(triangle)
+def _triangle(jx, n, m, k, dtype):
+    row, column = (jx.lax.broadcasted_iota(np.int64, (n, m), axis) for axis in (0, 1))
+    return (column - row <= k).astype(dtype)
+
+
+def grid(vectors: Any) -> np.ndarray:
+    """`indices` and `mgrid`: each vector along an axis of its own, constant along the others; all of them stacked."""
+    return np.stack(np.meshgrid(*vectors, indexing="ij"))
+
+
+@lowers(grid, "*vectors", grows=True)
+def _grid(jx, vectors):
+    shape = tuple([v.size for v in vectors])
+    return jx.np.stack([jx.lax.broadcast_in_dim(v, shape, (k,)) for k, v in enumerate(vectors)])

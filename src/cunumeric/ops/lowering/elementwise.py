@@ -56,6 +56,8 @@ def multiply(jx, x, y):
 
 @lowering
 def divide(jx, x, y):
+    if x.dtype == np.float16 and not y.ndim:  # XLA multiplies by the reciprocal, which has few digits in half precision
+        return divide(jx, x.astype(np.float32), y.astype(np.float32)).astype(np.float16)
     return jx.lax.div(*_shaped(jx, x, y))
 
 
@@ -313,7 +315,17 @@ def cast(jx: Any, x: Any, to: Any) -> Any:
         x = x.real
     if x.dtype.kind == "f" and to.kind in "iu":
         return _truncated(jx, x, to)
+    if x.dtype == np.float64 and to == np.float16:
+        x = _rounded_to_half(jx, x)
     return jx.lax.convert_element_type(x, to)
+
+
+def _rounded_to_half(jx: Any, x: Any) -> Any:
+    """Doubles as half precision has them: XLA's own conversion goes by single precision, and rounds twice."""
+    least = float(np.finfo(np.float16).smallest_normal)
+    unit = float(np.finfo(np.float16).smallest_subnormal)
+    below = jx.np.round(x / unit) * unit  # what is below the normal numbers, of which the other would make zero
+    return jx.np.where(abs(x) < least, jx.np.copysign(below, x), jx.lax.reduce_precision(x, 5, 10))
 
 
 def _truncated(jx: Any, x: Any, to: np.dtype) -> Any:

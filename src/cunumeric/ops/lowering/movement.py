@@ -248,7 +248,7 @@ def broadcast(a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(a, shape).copy()
 
 
-@lowers(broadcast, "a")
+@lowers(broadcast, "a", grows=True)
 def _broadcast(jx, a, shape):
     return jx.np.broadcast_to(a, shape)
 
