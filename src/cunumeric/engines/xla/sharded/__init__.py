@@ -1,7 +1,7 @@
 """Kernels for several devices, where XLA's partitioner would bring whole operands to every device."""
 
 from .choosing import chosen, filled
-from .frames import held, put, repeated, shifted
+from .frames import held, put, repeated, shifted, spanned
 from .movement import joined, picked, reshaped, rolled, window
 from .picking import along, rows_at, rows_put, tallied
 from .products import applied, product
@@ -41,6 +41,7 @@ __all__ = [
     "rows_put",
     "running",
     "shifted",
+    "spanned",
     "tallied",
     "transformed",
     "window",
