@@ -184,3 +184,10 @@ def test_the_engine_of_one_rank(tmp_path):
     assert (code, out, err) == (0, "host __main__\n", "")
     code, out, err = legate("--fbmem", "100", "-m", "prog", cwd=tmp_path, CUNUMERIC_ENGINE="host")
     assert (code, out, err) == (0, "host __main__\n", "")
+
+
+def test_scale_on_paper(tmp_path):
+    (tmp_path / "prog.py").write_text("from cunumeric.runtime.settings import settings as s; print(s.paper, s.engine)")
+    assert legate("--paper", "2048", "prog.py", cwd=tmp_path)[:2] == (0, "2048 xla\n")
+    code, out, err = legate("--paper", "8", "--nodes", "2", "prog.py", cwd=tmp_path)
+    assert (code, out, err) == (2, "", "legate: --paper 8 needs one process, there are 2\n")
