@@ -308,7 +308,7 @@ def _peak(side: str) -> float | None:
     if side in ("cunumeric", "jax"):
         import jax
 
-        stats = jax.devices()[0].memory_stats() or {}
+        stats = jax.local_devices()[0].memory_stats() or {}
         return stats["peak_bytes_in_use"] / 2**20 if "peak_bytes_in_use" in stats else None
     if side == "cupy":
         import cupy

@@ -25,6 +25,7 @@ from .arrays.base import ndarray  # noqa: F401
 from .arrays.methods import flatiter  # noqa: F401
 from .arrays.ufunc import ufunc  # noqa: F401
 from .control import eager, synchronize
+from .runtime import ranks as _ranks
 from .runtime.version import VERSION as _version
 
 from .arrays import recording as _recording  # noqa: F401  # isort: skip  (last: see there)
@@ -39,6 +40,7 @@ __all__ = _fill(globals(), _numpy, (_creation, _indexing_tricks, _kernels, _reco
 __all__ += ["eager", "synchronize"]
 __version__ = _version
 _warning_lines.install()
+_ranks.say_if_alone()
 
 
 def __getattr__(name):

@@ -184,3 +184,31 @@ def test_the_engine_of_one_rank(tmp_path):
     assert (code, out, err) == (0, "host __main__\n", "")
     code, out, err = legate("--fbmem", "100", "-m", "prog", cwd=tmp_path, CUNUMERIC_ENGINE="host")
     assert (code, out, err) == (0, "host __main__\n", "")
+
+
+@pytest.mark.parametrize(
+    ("environ", "words", "said"),
+    [
+        ({"CUNUMERIC_RANK": "0", "CUNUMERIC_RANKS": "4"}, ["python", "x.py"], "CUNUMERIC_RANKS is 4"),
+        ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"}, ["python", "x.py"], "OMPI_COMM_WORLD_SIZE is 2"),
+        ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, ["python", "x.py"], ""),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, ["python", "/usr/bin/legate", "x.py"], ""),
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"}, ["python", "-m", "cunumeric.driver", "x.py"], ""),
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2", "CUNUMERIC_RANKS": "1"}, ["python", "x.py"], ""),
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, ["python", "x.py"], ""),
+        ({}, ["python", "x.py"], ""),
+    ],
+)
+def test_a_process_that_is_alone_among_several(environ, words, said):
+    from cunumeric.runtime import ranks
+
+    text = ranks.alone_among(environ, words)
+    assert text.startswith(f"cunumeric: {said}, but each process works alone" if said else "")
+    assert bool(text) == bool(said)
+
+
+def test_scale_on_paper(tmp_path):
+    (tmp_path / "prog.py").write_text("from cunumeric.runtime.settings import settings as s; print(s.paper, s.engine)")
+    assert legate("--paper", "2048", "prog.py", cwd=tmp_path)[:2] == (0, "2048 xla\n")
+    code, out, err = legate("--paper", "8", "--nodes", "2", "prog.py", cwd=tmp_path)
+    assert (code, out, err) == (2, "", "legate: --paper 8 needs one process, there are 2\n")

@@ -120,6 +120,9 @@ FLAGS = (
     _idle("--nsys", OUTPUT, "", "put it before the command: nsys profile legate ..."),
     _idle("--gdb", OUTPUT, "", "put it before the command: gdb --args python -m cunumeric.driver ..."),
     Flag(("--show-config",), ABOUT, "", "print the resources that the program gets, then run it, if there is one"),
+    Flag(
+        ("--paper",), ABOUT, "N", "compute nothing: say what each of N devices would do and tell the others", _whole(1)
+    ),
     Flag(("--dry-run",), ABOUT, "", "print the commands that would be run"),
     Flag(("-h", "--help"), ABOUT, "", "print this text"),
     Flag(("--version",), ABOUT, "", "print the version"),

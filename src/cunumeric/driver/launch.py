@@ -190,6 +190,10 @@ def setting(command: Command, where: Place, threads: int | None, environ: Mappin
         add["CUNUMERIC_ENGINE"] = "host"
     if "fbmem" in command.values:
         add["CUNUMERIC_FBMEM"] = str(command.values["fbmem"])
+    if "paper" in command.values:
+        if where.size > 1:
+            raise UsageError(f"--paper {command.values['paper']} needs one process, there are {where.size}")
+        add["CUNUMERIC_PAPER"] = str(command.values["paper"])
     cards = _entry(command, "nic_bind", where.local_rank, where.local_size)
     if cards is not None:
         add["NCCL_IB_HCA"] = add["UCX_NET_DEVICES"] = cards

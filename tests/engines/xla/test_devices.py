@@ -11,6 +11,7 @@ import json
 
 import pytest
 
+from .relaxation import TURNS
 from .test_lowerings import run
 
 pytestmark = pytest.mark.skipif(
@@ -52,8 +53,8 @@ def test_share_of_the_decorated_tests():
     assert " passed" in cut("pytest", *words, CUNUMERIC_TEST_SHARE="0.02").splitlines()[-1]
 
 
-def said_on_paper(devices: int, side: int) -> list[list[tuple[str, int]]]:
-    """Kinds and bytes of what each window of a relaxation says."""
+def said_on_paper(devices: int, side: int) -> list[tuple[int, list[tuple[str, int]]]]:
+    """How often each window of a relaxation runs; kinds and bytes of what it says then."""
     more = {"CUNUMERIC_PAPER": str(devices), "CUNUMERIC_SHARD_MIN": "65536", "XLA_FLAGS": ""}
     return json.loads(run("tests.engines.xla.relaxation", str(side), **more))
 
@@ -61,5 +62,20 @@ def said_on_paper(devices: int, side: int) -> list[list[tuple[str, int]]]:
 def test_communication_does_not_grow_with_the_devices():
     """Weak scaling: the same grid for each device, sixteen times the devices."""
     few, many = said_on_paper(16, 1024), said_on_paper(256, 4096)
-    assert any(kind == "collective-permute" for window in few for kind, _ in window)
+    assert any(kind == "collective-permute" for _, window in few for kind, _ in window)
     assert few == many
+
+
+@pytest.mark.parametrize(("devices", "neighbours"), [(4, 2), (16, 4)])
+def test_a_sweep_tells_neighbours_a_row_and_walls_tell_nothing(devices, neighbours):
+    said = [collective for runs, window in said_on_paper(devices, 1024) for collective in runs * window]
+    side = 1024 if devices == 4 else 256  # of a block
+    # Reading the element that is asked for at the end is the all-reduce that may be there.
+    assert {tuple(c) for c in said if c[0] != "all-reduce"} == {("collective-permute", 8 * side)}
+    assert sum(c[0] == "collective-permute" for c in said) == neighbours * TURNS
+    assert sum(nbytes for kind, nbytes in said if kind == "all-reduce") <= 8
+
+
+@pytest.mark.parametrize(("devices", "mesh"), [(4, ""), (3, ""), (4, "2x2")])
+def test_walls_and_seams(devices, mesh):
+    assert cut("tests.engines.xla.walls", devices=devices, mesh=mesh).endswith("passed\n")

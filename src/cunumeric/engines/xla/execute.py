@@ -83,6 +83,11 @@ def programs() -> list[_Program]:
     return list(_programs.values())
 
 
+def forget() -> None:
+    """Compile windows anew."""
+    _programs.clear()
+
+
 def said_between_devices(program: _Program) -> list[Collective]:
     """What a compiled window moves between devices."""
     return collectives(program.call)

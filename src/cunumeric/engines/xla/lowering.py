@@ -11,7 +11,8 @@ chain. Reads and writes of thin parts (a row, a column) do not end a fusion.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from ...ops.calls import Bound
 from ...ops.lowering.elementwise import cast
 from . import region as regions
 from . import storage
+from .frames import Cut, Whole, cut
 from .recipe import HOST, LEAF, NODE, Recipe
 from .region import Region
 
@@ -36,6 +38,17 @@ class _Memory:
     def __init__(self, value: Any) -> None:
         self.value = value
         self.open = False  # written since the last barrier
+
+
+class _Made(NamedTuple):
+    """How a node came about."""
+
+    row: Any
+    arguments: tuple[int, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    alive: bool  # a result of the window
+    held: list[_Memory | None]  # the memory that its leaves showed then
 
 
 class Lowering:
@@ -119,7 +132,8 @@ class _Trace:
             self.constants.append(vectors[kind][position])
         self.versions = [0] * len(self.memory)
         self.nodes: list[Any] = []
-        self.made: list[tuple] = []  # how each node came about, and the memory that its leaves showed then
+        self.made: list[_Made] = []
+        self.shifts: dict[Any, Any] = {}  # memory that was shifted, for all frames
         self.calls: dict[Any, Any] = {}
 
     def run(self) -> tuple[Any, ...]:
@@ -134,7 +148,7 @@ class _Trace:
                 if value.shape != shape:
                     value = self.jx.np.broadcast_to(value, shape)
                 self.nodes.append(value)
-                self.made.append((row, arguments, shape, dtype, self._held(arguments)))
+                self.made.append(_Made(row, arguments, shape, dtype, alive, self._held(arguments)))
                 if alive:
                     living.append(value if order is None else self.jx.lax.transpose(value, order))
         written = [self.memory[k].value for k in self.of.written]  # type: ignore[union-attr]
@@ -183,16 +197,17 @@ class _Trace:
 
     def _read(self, k: int) -> Any:
         owner, region, what = self.of.regions[k]
+        memory = self._settled(owner, region)
+        return regions.read(self.jx, self._part(memory.value, what, k), region, self.starts.get(k))
+
+    def _settled(self, owner: int, region: Region) -> _Memory:
+        """The memory of which a region is to be read."""
         memory = self._newest(owner)
-        if (
-            self.of.barriers
-            and memory.open
-            and not region.whole
-            and region.elements * _THIN >= math.prod(region.layout)
-        ):
+        thick = not region.whole and region.elements * _THIN >= math.prod(region.layout)
+        if self.of.barriers and memory.open and thick:
             memory.value = self.jx.lax.optimization_barrier(memory.value)
             memory.open = False
-        return regions.read(self.jx, self._part(memory.value, what, k), region, self.starts.get(k))
+        return memory
 
     def _part(self, value: Any, what: str, k: int) -> Any:
         if not what:
@@ -214,11 +229,10 @@ class _Trace:
                 self.memory[owner] = held
                 return
         old = self._newest(owner)
-        if source & 3 == NODE and not what and not self.starts and regions.frames(region):
-            new = self._framed_store(source >> 2, owner, region, old.value, kind)
-            if new is not None:
-                self._written(owner, old, new, region)
-                return
+        new = None if what or self.starts else self._framed_store(source, owner, region, old.value, kind)
+        if new is not None:
+            self._written(owner, old, new, region)
+            return
         value = self._argument(source)
         if not what:
             new = regions.write(self.jx, old.value, region, cast(self.jx, value, kind), starts)
@@ -242,62 +256,71 @@ class _Trace:
         memory.open = old.open or region.elements * _THIN >= math.prod(region.layout)
         self.memory[owner] = memory
 
-    # A partial update computed where it is written: the operands are shifted into the place of the destination, and
-    # computed on over all of it. `w[1:] -= v[:-1]` is then a selection between `w - shifted(v)` and `w`, with one read
-    # of `w`; slicing `w` and padding the result again reads it twice, and four such writes in a row sixteen times.
+    # A partial update computed where it is written: `frames.py`.
 
     def _few_leaves(self, k: int, leaves: list[int]) -> bool:
         """Whether node `k` is computed from a few leaves: each that is shifted costs a comparison an element."""
-        for reference in self.made[k][1]:
+        for reference in self.made[k].arguments:
             if reference & 3 == LEAF:
                 leaves.append(reference >> 2)
             elif reference & 3 == NODE and (len(leaves) > _FEW or not self._few_leaves(reference >> 2, leaves)):
                 return False
         return len(leaves) <= _FEW
 
-    def _framed_store(self, k: int, owner: int, region: Region, old: Any, kind: np.dtype) -> Any:
+    def _leaves(self, reference: int, frame: Cut) -> Iterator[Region]:
+        """The parts of memory from which a source is computed in a frame."""
+        kind, k = reference & 3, reference >> 2
+        if kind == LEAF:
+            yield self.of.regions[k][1]
+        elif kind == NODE and self._recomputed(self.made[k], frame):
+            for argument in self.made[k].arguments:
+                yield from self._leaves(argument, frame)
+
+    def _recomputed(self, made: _Made, frame: Whole | Cut) -> bool:
+        """Whether a node is computed in the frame; else its value is brought there."""
+        same = type(made.row) is not Bound and made.shape == frame.region.shape
+        return same and (frame.recomputes or not made.alive)
+
+    def _frame(self, source: int, owner: int, region: Region) -> Whole | Cut | None:
+        """Where a source is best computed; None: as it is."""
+        if source & 3 == NODE and self.made[source >> 2].shape == region.shape and regions.frames(region):
+            few: list[int] = []
+            if self._few_leaves(source >> 2, few):
+                of = [self.of.regions[j] for j in few]
+                if any(o == owner and part is region for o, part, _ in of):
+                    return Whole(self.jx, region)
+        frame = cut(self.jx, region, self.shifts)
+        if frame is None:
+            return None
+        leaves = set(self._leaves(source, frame))
+        near = any(frame.suits(leaf) for leaf in leaves) and not any(frame.far(leaf) for leaf in leaves)
+        return frame if near else None
+
+    def _framed_store(self, source: int, owner: int, region: Region, old: Any, kind: np.dtype) -> Any:
         """The memory's new value, or None where the source is better computed as it is."""
-        row, _, shape, _, _ = self.made[k]
-        leaves: list[int] = []
-        if type(row) is Bound or shape != region.shape or not self._few_leaves(k, leaves):
+        frame = self._frame(source, owner, region)
+        if frame is None:
             return None
-        if not any(self.of.regions[j][0] == owner and self.of.regions[j][1] is region for j in leaves):
-            return None
-        value = cast(self.jx, self._framed(k, region, {}), kind)
-        if not value.ndim:
-            return None
-        shape, old = old.shape, old.reshape(region.layout)
-        mask = regions.mask(self.jx, region)
-        return self.jx.lax.select(mask, self.jx.np.broadcast_to(value, region.layout), old).reshape(shape)
+        held = self._settled(*self.of.regions[source >> 2][:2]) if source & 3 == LEAF else None
+        value = cast(self.jx, self._framed(source, held, frame, {}), kind)
+        return frame.written(old, value) if value.ndim else None
 
-    def _framed(self, k: int, region: Region, known: dict[int, Any]) -> Any:
-        """The value of node `k`, in the place of `region`; anything outside it."""
-        found = known.get(k)
-        if found is not None:
-            return found
-        row, arguments, shape, dtype, held = self.made[k]
-        if type(row) is Bound or shape != region.shape:
-            value = regions.placed(self.jx, self.nodes[k], region)
-        else:
-            values = []
-            for reference, memory in zip(arguments, held, strict=True):
-                what, j = reference & 3, reference >> 2
-                if what == NODE:
-                    values.append(self._framed(j, region, known))
-                elif what == LEAF:
-                    values.append(self._framed_leaf(j, memory, region))  # type: ignore[arg-type]
-                elif what == HOST:
-                    values.append(regions.placed(self.jx, self.hosts[j], region))
-                else:
-                    values.append(self.constants[j])
-            value = cast(self.jx, self._applied(row, values), dtype)
-        known[k] = value
-        return value
+    def _framed(self, reference: int, held: _Memory | None, frame: Whole | Cut, known: dict[int, Any]) -> Any:
+        """What is referred to, in the place of the frame; anything outside it. `held`: the memory that a leaf shows."""
+        kind, k = reference & 3, reference >> 2
+        if kind == NODE:
+            if k not in known:
+                known[k] = self._framed_node(k, frame, known)
+            return known[k]
+        if kind == LEAF:
+            _, leaf, what = self.of.regions[k]
+            value = self._part(held.value, what, k)  # type: ignore[union-attr]
+            return frame.leaf(value, leaf) if frame.suits(leaf) else frame.placed(regions.read(self.jx, value, leaf))
+        return frame.placed(self.hosts[k]) if kind == HOST else self.constants[k]
 
-    def _framed_leaf(self, j: int, memory: _Memory, region: Region) -> Any:
-        _, leaf, what = self.of.regions[j]
-        if not what and regions.alike(leaf, region):
-            value = memory.value
-            return regions.shifted(self.jx, value.reshape(leaf.layout), leaf, region)
-        value = regions.read(self.jx, self._part(memory.value, what, j), leaf)
-        return regions.placed(self.jx, value, region)
+    def _framed_node(self, k: int, frame: Whole | Cut, known: dict[int, Any]) -> Any:
+        made = self.made[k]
+        if not self._recomputed(made, frame):
+            return frame.placed(self.nodes[k])
+        values = [self._framed(r, held, frame, known) for r, held in zip(made.arguments, made.held, strict=True)]
+        return cast(self.jx, self._applied(made.row, values), made.dtype)

@@ -1,9 +1,9 @@
 """Scale on paper: what the windows of a program would do on so many devices, without having them.
 
-With `CUNUMERIC_PAPER=2048` the program runs to its end, but nothing is computed: every window is compiled for a mesh of
-2,048 devices, and each value that the program reads is zero (so a program whose course depends on its data takes the
-course of zeros). Arrays have no memory: a problem of any size can be looked at. When the program ends, a table says for
-each window what one device would do.
+With `legate --paper 2048`, or `CUNUMERIC_PAPER=2048`, the program runs to its end, but nothing is computed: every
+window is compiled for a mesh of 2,048 devices, and each value that the program reads is zero (so a program whose course
+depends on its data takes the course of zeros). Arrays have no memory: a problem of any size can be looked at. When the
+program ends, a table says for each window what one device would do.
 
 The model is plain. A window's time is what its bytes take at the memory's bandwidth, and after that, not at the same
 time, what its collectives take: each a latency, times the rounds of a tree where all devices take part, and its bytes
@@ -13,6 +13,7 @@ at the link's bandwidth. The efficiency of weak scaling is the first part's shar
 from __future__ import annotations
 
 import atexit
+import functools
 import math
 import sys
 from collections import Counter
@@ -87,7 +88,7 @@ windows: list[Window] = []
 def _report() -> None:
     """The table, to standard error: the program's own output stays as it is."""
     memory, link, latency = settings.paper_rates
-    say = lambda text: print(text, file=sys.stderr)  # noqa: E731
+    say = functools.partial(print, file=sys.stderr)
     say(
         f"\non paper: {settings.paper} devices; memory {memory / 1e9:,.0f} GB/s, links {link / 1e9:,.0f} GB/s, "
         f"{latency * 1e6:g} µs a message. For one device:"

@@ -141,32 +141,6 @@ def frames(region: Region) -> bool:
     return plain and all(size > 1 or n == 1 for n, size in zip(region.layout, region.sizes, strict=True))
 
 
-def alike(leaf: Region, region: Region) -> bool:
-    """Whether the leaf shows the same axes as the region, so that shifting brings it into the region's place."""
-    plain = leaf.flat is None and not leaf.turned and set(leaf.steps) <= {1}
-    return plain and leaf.axes == region.axes and leaf.sizes == region.sizes
-
-
-def shifted(jx: Any, value: Any, leaf: Region, region: Region) -> Any:
-    """The leaf's memory, moved and cut so that its part lies where the region is."""
-    moves = [to - at for to, at in zip(region.starts, leaf.starts, strict=True)]
-    if not any(moves) and leaf.layout == region.layout:
-        return value
-    padding = [(move, n - m - move, 0) for move, n, m in zip(moves, region.layout, leaf.layout, strict=True)]
-    return jx.lax.pad(value, np.zeros((), value.dtype), padding)
-
-
-def placed(jx: Any, value: Any, region: Region) -> Any:
-    """A value of the region's shape, or that broadcasts to it, where the region is."""
-    if not value.ndim:
-        return value
-    value = _laid(jx, jx.np.broadcast_to(value, region.shape), region)
-    padding = [
-        (start, n - start - size, 0) for start, n, size in zip(region.starts, region.layout, region.sizes, strict=True)
-    ]
-    return jx.lax.pad(value, np.zeros((), value.dtype), padding)
-
-
 def mask(jx: Any, region: Region) -> Any:
     """Where the region is, in its layout; for regions with a part of some axis."""
     found = None
@@ -196,7 +170,7 @@ def write(jx: Any, value: Any, region: Region, source: Any, starts: Any = None) 
     if source.ndim:
         if source.shape != region.shape:
             source = jx.np.broadcast_to(source, region.shape)
-        source = _laid(jx, source, region)
+        source = laid(jx, source, region)
         if region.turned:
             source = lax.rev(source, region.turned)
     if starts is not None:
@@ -253,7 +227,7 @@ def _among(jx: Any, value: Any, region: Region, source: Any) -> Any:
     return lax.select(mask(jx, region), source, value)
 
 
-def _laid(jx: Any, source: Any, region: Region) -> Any:
+def laid(jx: Any, source: Any, region: Region) -> Any:
     """Axes of the view as axes of the layout: the reverse of `_shown`."""
     kept = [k for k, d in enumerate(region.axes) if d >= 0]
     if len(kept) < source.ndim:

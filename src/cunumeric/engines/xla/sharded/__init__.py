@@ -1,6 +1,7 @@
 """Kernels for several devices, where XLA's partitioner would bring whole operands to every device."""
 
 from .choosing import chosen, filled
+from .frames import held, put, repeated, shifted, spanned
 from .movement import joined, picked, reshaped, rolled, window
 from .picking import along, rows_at, rows_put, tallied
 from .products import applied, product
@@ -23,19 +24,24 @@ __all__ = [
     "element",
     "few",
     "filled",
+    "held",
     "in_order",
     "is_cut",
     "joined",
     "picked",
     "product",
+    "put",
     "ranked",
     "read",
+    "repeated",
     "reshaped",
     "rested",
     "rolled",
     "rows_at",
     "rows_put",
     "running",
+    "shifted",
+    "spanned",
     "tallied",
     "transformed",
     "window",
