@@ -58,11 +58,10 @@ def use_torch(place: str) -> None:
 
     global make, read, address, bump
     device = "cuda" if place == "gpu" else "cpu"
-    make, read = lambda a: torch.as_tensor(a, device=device), lambda p: p.cpu().numpy()
+    make, read = lambda a: torch.tensor(a, device=device), lambda p: p.cpu().numpy()
     address, bump = lambda p: p.data_ptr(), lambda p: p.add_(1)
     ways["from_dlpack"] = torch.from_dlpack
-    if place == "gpu":
-        ways["as_tensor"] = lambda x: torch.as_tensor(x, device="cuda")  # __cuda_array_interface__
+    # PyTorch takes no `__cuda_array_interface__` of what may only be read, as ours, which says that.
 
 
 def use_jax(place: str) -> None:

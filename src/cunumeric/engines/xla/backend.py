@@ -42,8 +42,6 @@ def modules() -> Modules:
         # for each other for ever.
         order = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {order}".strip()
-    # Memory of a GPU is taken as it is needed, as others there (CuPy, PyTorch) do; otherwise three quarters at once.
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
     import jax.numpy
     import jax.scipy
@@ -114,7 +112,10 @@ class _Compact:
         return self.x.__dlpack_device__()
 
     def __dlpack__(self, **kwargs: Any) -> Any:
-        return self.x.__dlpack__(**kwargs, copy=True)
+        try:
+            return self.x.__dlpack__(**kwargs, copy=True)
+        except BufferError:  # CuPy copies to the host alone
+            return self.x.copy().__dlpack__(**kwargs)
 
 
 def take(x: Any) -> Any:
@@ -128,7 +129,7 @@ def take(x: Any) -> Any:
     except (BufferError, jx.jax.errors.JaxRuntimeError):  # gaps, elements that JAX has not, memory that is read only
         try:
             found = dlpack.from_dlpack(_Compact(x))
-        except TypeError:  # its package does not copy (DLPack before 2023.12)
+        except (TypeError, AttributeError):  # its package does not copy (DLPack before 2023.12)
             raise BufferError("only arrays without gaps can be taken from this package: copy it there first") from None
         except jx.jax.errors.JaxRuntimeError as error:
             raise BufferError(str(error)) from None
