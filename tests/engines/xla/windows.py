@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-import pytest
 
 import cunumeric as np
 from cunumeric.arrays import picked
@@ -157,34 +156,6 @@ def loops() -> None:
         w = expected[0] * 0.5 + expected[1]
         expected = w - 0.25 * expected[1], w * 0.125 + 1
     assert numpy.allclose(numpy.asarray(v), expected[1])
-
-
-def turns() -> None:
-    """After a read a loop goes on in windows of the same forms; where its turns keep a device busy, in one of one turn
-    first, so that the device does not wait while several are recorded."""
-
-    def turn(p: Any) -> Any:
-        q = np.sqrt(p + 1.5) * 0.75
-        return np.minimum(np.cos(q) - p / 3, np.absolute(q) + np.exp(-p))
-
-    def sizes(heavy: int) -> list[int]:
-        found = []
-        run = window.run
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(window._Loops, "HEAVY", heavy)
-            patch.setattr(window, "run", lambda items, reduction: (found.append(len(items)), run(items, reduction))[1])
-            window._loops.__init__()
-            p = np.ones(64)
-            for _ in range(4):
-                found.clear()
-                for _ in range(40):
-                    p = turn(p)
-                np.synchronize()
-        return found
-
-    assert sizes(1 << 60)[0] >= settings.window
-    first, *others = sizes(1)
-    assert first == 11 and others[0] >= settings.window and others[0] % 11 == 0, (first, others)
 
 
 def temporaries() -> None:
@@ -415,7 +386,7 @@ TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
         arguments, bounds, canaries, channel_flow, complex_parts, copies, fork, given, grouped, ingest, loops, memory,
-        parts, scalars, sharing, temporaries, turns,
+        parts, scalars, sharing, temporaries,
     )
 }  # fmt: skip
 
