@@ -30,7 +30,7 @@ static int eager, host;
 
 #define WARN_ON_WRITE (1u << 31) /* NumPy keeps this flag to itself */
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
-static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start, loops_tail, loops_enough;
+static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
 static Py_ssize_t ear_code, ear_kinds, ear_at, ear_namespace, row_cost, row_kernel, company_alone, company_passed, period_cut, crowd_entered,
     crowd_checked;
@@ -226,12 +226,10 @@ static void sought(PyObject *marks, Py_ssize_t size)
     Py_ssize_t n = PyList_GET_SIZE(marks), last = n;
     PyObject *places = FIELD(loops, loops_places), *at = PyLong_FromSsize_t(n), *found;
     PyObject *slice = PyList_GetSlice(marks, n < GRAM ? 0 : n - GRAM, n), *gram = slice ? PyList_AsTuple(slice) : NULL;
-    int good = 0, ends = 0;
+    int good = 0;
     if (at != NULL && gram != NULL) {
         found = PyDict_GetItemWithError(places, gram);
         last = found == NULL ? n : PyLong_AsSsize_t(found);
-        ends = size >= PyLong_AsSsize_t(FIELD(loops, loops_enough)) &&
-            PyObject_RichCompareBool(gram, FIELD(loops, loops_tail), Py_EQ) == 1;
         good = !PyErr_Occurred() && PyDict_SetItem(places, gram, at) == 0;
     }
     Py_XDECREF(at);
@@ -241,7 +239,7 @@ static void sought(PyObject *marks, Py_ssize_t size)
         set(loops, loops_period, PyLong_FromSsize_t(n - last));
         set(loops, loops_covered, PyLong_FromSsize_t(n - last + GRAM));
     }
-    else if (good && (ends || size >= 2 * window_limit)) {
+    else if (good && size >= 2 * window_limit) {
         set(loops, loops_cutting, Py_NewRef(Py_True));
     }
     PyErr_Clear(); /* out of memory: the run is seen later */
@@ -1259,7 +1257,6 @@ static PyObject *start(PyObject *self, PyObject *parts)
     PLACE(loops_marks, Py_TYPE(loops), "marks") PLACE(loops_period, Py_TYPE(loops), "period")
     PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
     PLACE(loops_places, Py_TYPE(loops), "places") PLACE(loops_start, Py_TYPE(loops), "start")
-    PLACE(loops_tail, Py_TYPE(loops), "tail") PLACE(loops_enough, Py_TYPE(loops), "enough")
     for (int k = 0; k < N_COUNT; k++) {
         PLACE(node_at[k], node_type, node_names[k])
     }

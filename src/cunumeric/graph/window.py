@@ -244,22 +244,15 @@ class _Loops:
     that began inside a run is cut after whole turns; one that began before it, when the run ends, or if that is too
     far, where the fewest bytes live in the course of a turn, so that no temporary is carried from window to window.
     When a run ends in which was cut, what is left of it is a window of its own: the next one begins where the loop
-    ended, however many turns there were. A read begins anew; but a loop that goes on after it is cut where it was cut
-    before, and if a turn keeps the device busy for as long as it takes to record one, after the first turn: the device
-    has nothing else to do."""
+    ended, however many turns there were. A read begins anew."""
 
-    __slots__ = (
-        "covered", "cut_in_run", "cutting", "enough", "living", "marks", "period", "places", "seeking", "start", "tail",
-    )  # fmt: skip
+    __slots__ = ("covered", "cut_in_run", "cutting", "living", "marks", "period", "places", "seeking", "start")
 
     GRAM = 6  # so many equal recordings in a row are a turn
     KEPT = 4096
-    HEAVY = 1 << 30  # bytes of the results of a turn
 
     def __init__(self) -> None:
         self.cutting = False
-        self.tail: tuple[int, ...] | None = None  # the last recordings before a run was cut
-        self.enough = 0  # a window that ends with these and has so many is cut
         self.begin()
 
     def begin(self) -> None:
@@ -274,21 +267,12 @@ class _Loops:
 
     def flushed(self) -> None:
         """The window was run; if that was not our doing, somebody has read a value."""
-        if self.cutting and self.period:
-            self._remember()
         if not self.cutting or (len(self.marks) > self.KEPT and not self.period):
             self.begin()
         elif len(self.marks) > self.KEPT:  # inside a run, which goes on
             self.marks, self.places = self.marks[-self.period :], {}
         self.cutting = False
         self.start = len(self.marks)
-
-    def _remember(self) -> None:
-        """A run is cut here."""
-        tail = tuple(self.marks[-self.GRAM :])
-        if tail != self.tail:
-            heavy = sum([_result(item).nbytes for item in pending[-self.period :]]) >= self.HEAVY
-            self.tail, self.enough = tail, self.period if heavy else settings.window
 
     def saw(self, item: Node | Store) -> None:
         """`item` has entered the window: decide whether it should end, once the operation at hand is recorded."""
@@ -314,7 +298,7 @@ class _Loops:
         if at - last and at - last <= 2 * limit:
             self.period = at - last
             self.covered = self.period + self.GRAM
-        elif size >= 2 * limit or (gram == self.tail and size >= self.enough):
+        elif size >= 2 * limit:
             self.cutting = True
 
     def _turned(self, size: int, limit: int) -> bool:
@@ -336,11 +320,6 @@ class _Loops:
         self.living.setdefault(place, _kept())
         self.cutting = self.seeking = False  # until the next item
         return False
-
-
-def _result(item: Node | Store) -> Any:
-    """What an item computes or writes."""
-    return item if type(item) is Node else item.destination.a  # type: ignore[union-attr]
 
 
 def _kept() -> int:
