@@ -1,5 +1,5 @@
-"""Ranks on two hosts, for which network namespaces of this machine stand: each has interfaces, ports and a loopback of its
-own, and there is a cable between them that can be pulled."""
+"""Ranks on two hosts, for which network namespaces of this machine stand: each has interfaces, ports and a loopback of
+its own, and there is a cable between them that can be pulled."""
 
 import importlib.util
 import os
