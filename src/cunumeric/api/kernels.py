@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays.base import nd, strip, strip_keywords, wrap_from
 from ..arrays.calls import again
-from ..arrays.extension import Quick, quick
+from ..arrays.extension import Quick, kernel_rule, quick
 from ..engines.host import kernels
 from ..runtime.settings import settings
 
@@ -42,7 +42,7 @@ def with_kernel(kernel: Callable, numpys: Callable) -> Callable:
                 r = again(error, numpys, args, kwargs)
         return wrap_from(r, args, kwargs)
 
-    quick[call] = Quick(numpys, "BELOW_KERNEL")
+    quick[call] = Quick(numpys, kernel_rule(numpys.__name__))
     return call
 
 

@@ -31,6 +31,11 @@ class Quick(NamedTuple):
     likes: bool = False  # those with `like` are not
 
 
+def kernel_rule(name: str) -> str:
+    """The rule of NumPy's function `name` where it has a parallel kernel."""
+    return "BELOW_REDUCED" if name in ("argmax", "argmin") else "BELOW_KERNEL"
+
+
 # Python functions of ours that C may stand before.
 quick: dict[Callable, Quick] = {}
 

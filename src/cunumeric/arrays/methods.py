@@ -21,7 +21,7 @@ from ..runtime.settings import settings
 from . import lowered
 from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from
 from .calls import again
-from .extension import Quick, quick
+from .extension import Quick, kernel_rule, quick
 
 if residence.accelerated:
     from . import checked, creating, inplace, sized, views  # noqa: F401  (functions that take several calls)
@@ -444,7 +444,7 @@ def _kernel_method(name: str, kernel: Callable) -> None:
         return wrap_from(r, (self, *args), kwargs)
 
     call.__name__ = name
-    quick[method(call)] = Quick(numpys, "BELOW_KERNEL")
+    quick[method(call)] = Quick(numpys, kernel_rule(name))
 
 
 # Methods that only read the array, and whose results never show its memory: an accelerator keeps its copy.
