@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import importlib.util
 import math
 import sys
 from collections import Counter
@@ -89,6 +90,11 @@ def _report() -> None:
     """The table, to standard error: the program's own output stays as it is."""
     memory, link, latency = settings.paper_rates
     say = functools.partial(print, file=sys.stderr)
+    if not windows:
+        small = f"the program recorded nothing of {settings.record_min:,} elements or more"
+        why = small if importlib.util.find_spec("jax") else "JAX is not installed"
+        say(f"\non paper: no window was compiled: {why}")
+        return
     say(
         f"\non paper: {settings.paper} devices; memory {memory / 1e9:,.0f} GB/s, links {link / 1e9:,.0f} GB/s, "
         f"{latency * 1e6:g} µs a message. For one device:"
