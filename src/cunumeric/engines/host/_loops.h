@@ -36,6 +36,15 @@ static inline int raised(void)
 
 /* -- instructions that are not ufuncs -------------------------------------------------------------------------------- */
 
+/* ONE of the type of elements of so many bytes, where there is one. */
+#define BY_SIZE(size, ONE)        \
+    switch (size) {               \
+        case 1: ONE(npy_uint8)    \
+        case 2: ONE(npy_uint16)   \
+        case 4: ONE(npy_uint32)   \
+        case 8: ONE(npy_uint64)   \
+    }
+
 static void copy(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp n, int size)
 {
     if (ts == size && fs == size) {
@@ -47,12 +56,7 @@ static void copy(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp 
         *(T *)(to + k * ts) = *(const T *)(from + k * fs); \
     }                                                    \
     return;
-    switch (size) {
-        case 1: ONE(npy_uint8)
-        case 2: ONE(npy_uint16)
-        case 4: ONE(npy_uint32)
-        case 8: ONE(npy_uint64)
-    }
+    BY_SIZE(size, ONE)
 #undef ONE
     for (npy_intp k = 0; k < n; k++) {
         memcpy(to + k * ts, from + k * fs, size);
@@ -68,12 +72,7 @@ static void select_(char *to, npy_intp ts, const char *c, npy_intp cs, const cha
         *(T *)(to + k * ts) = *(const npy_bool *)(c + k * cs) ? a : b;                \
     }                                                                                 \
     return;
-    switch (size) {
-        case 1: ONE(npy_uint8)
-        case 2: ONE(npy_uint16)
-        case 4: ONE(npy_uint32)
-        case 8: ONE(npy_uint64)
-    }
+    BY_SIZE(size, ONE)
 #undef ONE
     for (npy_intp k = 0; k < n; k++) {
         memcpy(to + k * ts, c[k * cs] ? x + k * xs : y + k * ys, size);

@@ -383,16 +383,21 @@ static int one_row(Worker *w, const Block *b, int last, npy_intp row, char *held
     return 0;
 }
 
+/* The next band that nobody has begun, and its first row; -1 where there is none. */
+static npy_intp next_band(Run *r, npy_intp *low)
+{
+    npy_intp band = __atomic_fetch_add(&r->next, 1, __ATOMIC_RELAXED);
+    *low = r->program->low + band * r->program->rows;
+    return band < r->bands ? band : -1;
+}
+
 static int work_bands(Worker *w)
 {
     Run *r = w->run;
     Program *p = r->program;
-    for (;;) {
-        npy_intp band = __atomic_fetch_add(&r->next, 1, __ATOMIC_RELAXED);
-        if (band >= r->bands) {
-            return 0;
-        }
-        npy_intp lo = p->low + band * p->rows, hi = lo + p->rows < p->high ? lo + p->rows : p->high;
+    npy_intp band, lo;
+    while ((band = next_band(r, &lo)) >= 0) {
+        npy_intp hi = lo + p->rows < p->high ? lo + p->rows : p->high;
         const Block *b = p->blocks;
         if (b->ndim == 1) {
             for (int k = 0; k < p->nblocks; k++) {
@@ -424,6 +429,7 @@ static int work_bands(Worker *w)
             }
         }
     }
+    return 0;
 }
 
 static void write_row(Run *r, const Block *b, npy_intp row, const char *from)
@@ -461,12 +467,9 @@ static int work_skewed(Worker *w)
 {
     Run *r = w->run;
     Program *p = r->program;
-    for (;;) {
-        npy_intp band = __atomic_fetch_add(&r->next, 1, __ATOMIC_RELAXED);
-        if (band >= r->bands) {
-            return 0;
-        }
-        npy_intp lo = p->low + band * p->rows, hi = lo + p->rows;
+    npy_intp band, lo;
+    while ((band = next_band(r, &lo)) >= 0) {
+        npy_intp hi = lo + p->rows;
         for (int k = 0; k < p->nblocks; k++) {
             const Block *b = p->blocks + k;
             if (!follow(r, band, k)) {
@@ -494,6 +497,7 @@ static int work_skewed(Worker *w)
             __atomic_store_n(r->progress + band, k + 1, __ATOMIC_RELEASE);
         }
     }
+    return 0;
 }
 
 /* A stencil in place, two axes: a row is written when the rows that read its old value are computed. The first and

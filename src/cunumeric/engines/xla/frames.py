@@ -37,6 +37,16 @@ def in_place(jx: Any) -> bool:
     return bool(jx.jax.default_backend() == "cpu")
 
 
+def _placed(jx: Any, value: Any, region: Region, along: list[bool]) -> Any:
+    """A value that broadcasts to the region's shape, padded along some axes to where the region is."""
+    value = regions.laid(jx, jx.np.broadcast_to(value, region.shape), region)
+    padding = [
+        (start, n - start - size, 0) if wanted else (0, 0, 0)
+        for wanted, start, n, size in zip(along, region.starts, region.layout, region.sizes, strict=True)
+    ]
+    return jx.lax.pad(value, np.zeros((), value.dtype), padding)
+
+
 class Whole:
     """All of the destination's memory."""
 
@@ -61,15 +71,7 @@ class Whole:
 
     def placed(self, value: Any) -> Any:
         """A value of the region's shape, or that broadcasts to it, where the region is."""
-        if not value.ndim:
-            return value
-        jx, region = self.jx, self.region
-        value = regions.laid(jx, jx.np.broadcast_to(value, region.shape), region)
-        padding = [
-            (start, n - start - size, 0)
-            for start, n, size in zip(region.starts, region.layout, region.sizes, strict=True)
-        ]
-        return jx.lax.pad(value, np.zeros((), value.dtype), padding)
+        return _placed(self.jx, value, self.region, [True] * len(self.region.layout)) if value.ndim else value
 
     def written(self, old: Any, value: Any) -> Any:
         """The memory's new value."""
@@ -180,13 +182,8 @@ class Cut:
         """A value of the region's shape, or that broadcasts to it, where the destination is."""
         if not value.ndim:
             return value
-        jx, region = self.jx, self.region
-        value = regions.laid(jx, jx.np.broadcast_to(value, region.shape), region)
-        padding = [
-            (start, n - start - size, 0) if axis.way == "shifted" else (0, 0, 0)
-            for axis, start, n, size in zip(self.axes, region.starts, region.layout, region.sizes, strict=True)
-        ]
-        value = jx.lax.pad(value, np.zeros((), value.dtype), padding)
+        jx = self.jx
+        value = _placed(jx, value, self.region, [axis.way == "shifted" for axis in self.axes])
         for k, axis in enumerate(self.axes):
             if axis.way == "held":
                 value = jx.sharded.repeated(jx, value, k, self.spread.parts[k])

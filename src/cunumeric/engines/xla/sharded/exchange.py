@@ -50,14 +50,6 @@ def cumulated(jx: Any, counts: Any) -> Any:
     return jx.np.concatenate([jx.np.zeros((1,), counts.dtype), jx.np.cumsum(counts, dtype=counts.dtype)])
 
 
-def run_of(jx: Any, starts: Any, i: Any) -> Any:
-    """The run to which position `i` belongs: the last that begins at `i` or before, of runs that begin at `starts`."""
-    found = jx.np.zeros(i.shape, np.int32)
-    for k in range(1, starts.shape[0]):
-        found = found + (i >= starts[k])
-    return found
-
-
 def exchanged(jx: Any, blocks: list[Any], begin: Any, count: Any, length: int) -> list[Any]:
     """For each device its slices of all blocks, by the order of the devices, in `length` rows; what lies behind them is
     anything. Device s gives `count[s, d]` rows from row `begin[s, d]` on to device d; both tables are known to all.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ....ops.lowering.sorting import precedes
-from .exchange import by_pieces, emptied, run_of
+from .exchange import by_pieces, emptied
 from .spread import rank
 
 # Candidates of all devices for all splitters in one round of splitting.
@@ -110,6 +110,14 @@ def merged(jx: Any, operands: list[Any], num_keys: int, bounds: Any) -> list[Any
     return operands
 
 
+def _run_of(jx: Any, starts: Any, i: Any) -> Any:
+    """The run to which position `i` belongs: the last that begins at `i` or before, of runs that begin at `starts`."""
+    found = jx.np.zeros(i.shape, np.int32)
+    for k in range(1, starts.shape[0]):
+        found = found + (i >= starts[k])
+    return found
+
+
 class _Merging:
     """Where each output of the merges of neighbouring runs comes from.
 
@@ -127,7 +135,7 @@ class _Merging:
 
     def _ends(self, i: Any) -> tuple[Any, ...]:
         jx, bounds = self.jx, self.bounds
-        pair = run_of(jx, bounds[:-1:2], i)
+        pair = _run_of(jx, bounds[:-1:2], i)
         first, second, end = (bounds[o : bounds.shape[0] - 2 + o : 2][pair] for o in (0, 1, 2))
         k, size, other = i - first, second - first, end - second
         return pair, first, second, k, size, other, jx.np.maximum(k - other, 0), jx.np.minimum(k, size)
