@@ -361,10 +361,12 @@ def run_side(side: str, name: str, n: int) -> dict[str, Any]:
     return {"ms": _timed(advance, wait), "warm": warm, "result": result, "peak": _peak(side)}
 
 
-def in_process(script: str, words: list[str], **environment: str) -> dict[str, Any]:
-    """The line of JSON that a script of these prints last, in a process of its own; or its "error"."""
+def in_process(script: str, words: list[str], ranks: int = 1, **environment: str) -> dict[str, Any]:
+    """The line of JSON that a script of these prints last, in a process of its own, or in as many with a GPU each; or
+    its "error"."""
     env = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **environment}
-    done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, env=env)
+    driver = ["-m", "cunumeric.driver", "--ranks-per-node", str(ranks), "--gpus", "1"] if ranks > 1 else []
+    done = subprocess.run([sys.executable, *driver, script, *words], capture_output=True, text=True, env=env)
     if done.returncode:
         return {"error": done.stderr.strip().splitlines()[-1:]}
     return json.loads(done.stdout.splitlines()[-1])

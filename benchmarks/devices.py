@@ -2,7 +2,8 @@
 
     python benchmarks/devices.py [--n 16384] [--meshes 1 2 4] [--only name ...] [--json FILE]
 
-Each program runs unmodified, in a process of its own for each number of devices (`CUNUMERIC_MESH`; `2x2` is a grid).
+Each program runs unmodified, in a process of its own for each number of devices (`CUNUMERIC_MESH`; `2x2` is a grid,
+`2p` are two processes with a GPU each).
 Times are medians of five runs of ten steps between two waits. `between devices` is what the compiled windows of the
 largest mesh say to each other: kind, how many, and bytes that one device receives in the largest window.
 Without GPUs: `XLA_FLAGS=--xla_force_host_platform_device_count=4 CUNUMERIC_ENGINE=xla` gives the last column, and no
@@ -41,10 +42,16 @@ def _summary(collectives: list[list[Any]]) -> str:
     return ", ".join(f"{len(sizes)} {kind} {sum(sizes):,}" for kind, sizes in sorted(kinds.items())) or "nothing"
 
 
+def _on(mesh: str, words: list[str]) -> dict[str, Any]:
+    if mesh.endswith("p"):
+        return accelerator.in_process(__file__, words, int(mesh[:-1]))
+    return accelerator.in_process(__file__, words, CUNUMERIC_MESH=mesh)
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=16384, help="side of a square array")
-    parser.add_argument("--meshes", nargs="*", default=["1", "2"], help="devices: 1, 2, 4, 2x2 ...")
+    parser.add_argument("--meshes", nargs="*", default=["1", "2"], help="devices: 1, 2, 4, 2x2, 2p ...")
     parser.add_argument("--only", nargs="*", default=[p for p in accelerator.PROGRAMS if p != "small"])
     parser.add_argument("--json", help="also write everything measured to this file")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
@@ -58,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     everything = []
     for name in given.only:
         words = ["--inside", "--only", name, "--n", str(given.n)]
-        found = {mesh: accelerator.in_process(__file__, words, CUNUMERIC_MESH=mesh) for mesh in given.meshes}
+        found = {mesh: _on(mesh, words) for mesh in given.meshes}
         everything.append({"program": name, "n": given.n, **found})
         times = [one.get("ms", math.nan) for one in found.values()]
         last = found[given.meshes[-1]]

@@ -28,7 +28,8 @@ def ring(jx: Any, moving: list[Any], state: Any, work: Any) -> Any:
 
     last = jx.mesh.size - 1
     moving, state = jx.lax.fori_loop(0, last, step, (moving, state))
-    return work(last, moving, state)
+    # Fused with the work before it, that would wait for what is on its way too.
+    return work(last, moving, jx.lax.optimization_barrier(state))
 
 
 def _next(jx: Any, values: list[Any]) -> list[Any]:
