@@ -127,6 +127,38 @@ def test_fork_with_recorded_work():
     assert script(code).returncode == 0
 
 
+def test_sweeps_of_many_threads_one_team():
+    """Who finds the team busy does all parts alone; workers that slept wake, those that looked out are there at once."""
+    code = """
+        import threading, time
+        import numpy
+        import cunumeric as np
+        from cunumeric.runtime.settings import settings
+        settings.threads = 4
+        wrong = []
+
+        def work(seed):
+            a = numpy.random.default_rng(seed).random((400, 300))
+            x = np.array(a)
+            for k in range(60):
+                y = x * 2 + k
+                y[1:-1] -= x[:-2] + x[2:]
+                b = a * 2 + k
+                b[1:-1] -= a[:-2] + a[2:]
+                if not numpy.array_equal(y, b) or abs((x * y).sum() - (a * b).sum()) > 1e-9 * abs(a * b).sum():
+                    wrong.append((seed, k))
+                if k % 20 == seed:
+                    time.sleep(0.002)
+
+        threads = [threading.Thread(target=work, args=(s,)) for s in range(3)]
+        [t.start() for t in threads]
+        work(3)
+        [t.join() for t in threads]
+        assert not wrong, wrong
+    """
+    assert script(code).returncode == 0
+
+
 # -- Ctrl-C ------------------------------------------------------------------------------------------------------------
 
 

@@ -5,10 +5,10 @@
  * sweep. The results are NumPy's bit for bit, because the loops are NumPy's own (ufunc._get_strided_loop).
  *
  * A program is blocks of instructions over registers; a register is a load (part of an array), scratch, or a constant.
- * A run binds the program to arrays; threads call its work().
+ * A run binds the program to arrays; work() does its parts.
  *
- * `_loops.h`: instructions that NumPy has no loop for; `_program.h`: programs; `_work.h`: what a thread does. This file:
- * runs, and the types that Python sees. `_form.h` is apart from these: the canonical form of a window.
+ * `_loops.h`: instructions that NumPy has no loop for; `_program.h`: programs; `_work.h`: what a thread does; `_team.h`:
+ * the threads. This file: runs, and the types that Python sees. `_form.h` is apart from these: the canonical form of a window.
  */
 #define PY_SSIZE_T_CLEAN
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
@@ -16,6 +16,7 @@
 #include <numpy/arrayobject.h>
 #include "_form.h"
 #include "_program.h"
+#include "_team.h"
 #include "_work.h"
 
 static void run_dealloc(Run *r)
@@ -153,16 +154,13 @@ static PyObject *program_run(Program *p, PyObject *args)
     return (PyObject *)r;
 }
 
-static PyObject *run_work(Run *r, PyObject *args)
+/* A part of the run, on whichever thread; without the interpreter's lock. */
+static int work_part(Run *r, int part, int parts)
 {
     static __thread char *scratch;
     static __thread size_t scratch_size;
     Program *p = r->program;
-    int part, parts, failed = 0;
-    if (!PyArg_ParseTuple(args, "ii", &part, &parts)) {
-        return NULL;
-    }
-    int most = 1;
+    int failed = 1, most = 1;
     for (int k = 0; k < p->nblocks; k++) {
         most = p->blocks[k].nloads > most ? p->blocks[k].nloads : most;
     }
@@ -177,11 +175,10 @@ static PyObject *run_work(Run *r, PyObject *args)
         scratch_size = needed;
         scratch = malloc(scratch_size);
     }
-    if (w.at == NULL || w.step == NULL || w.line == NULL || w.flags == NULL || scratch == NULL) {
-        scratch_size = scratch == NULL ? 0 : scratch_size;
-        failed = 1;
+    if (scratch == NULL) {
+        scratch_size = 0;
     }
-    else {
+    else if (w.at != NULL && w.step != NULL && w.line != NULL && w.flags != NULL) {
         char *base = scratch + (64 - (size_t)scratch % 64) % 64;
         for (int k = 0; k < p->nregs; k++) {
             if (p->slot_of[k] >= 0) {
@@ -193,28 +190,40 @@ static PyObject *run_work(Run *r, PyObject *args)
         for (int k = 0; k < p->nconstants; k++) {
             w.at[p->constant_regs[k]] = r->constant_data[k];
         }
-        Py_BEGIN_ALLOW_THREADS
         feclearexcept(FE_ALL_EXCEPT);
         failed = (p->delayed ? work_delayed(&w, part, parts) : p->skewed ? work_skewed(&w) : work_bands(&w)) < 0;
         feclearexcept(FE_ALL_EXCEPT);
 #if defined(__SSE2__)
         _mm_sfence();  /* what was written past the caches is seen by all threads from here on */
 #endif
-        Py_END_ALLOW_THREADS
         for (int k = 0; k <= p->ninstructions; k++) {
-            r->flags[k] |= w.flags[k];
+            if (w.flags[k]) {
+                __atomic_fetch_or(r->flags + k, w.flags[k], __ATOMIC_RELAXED);
+            }
         }
     }
     free(w.at);
     free(w.step);
     free(w.line);
     free(w.flags);
-    if (failed) {
-        r->failed = 1;
-        if (!PyErr_Occurred()) {
-            PyErr_NoMemory();
-        }
-        return NULL;
+    return failed ? -1 : 0;
+}
+
+static void work_of(void *run, int part)
+{
+    Run *r = run;
+    if (work_part(r, part, r->nheld) < 0) {
+        __atomic_store_n(&r->failed, 1, __ATOMIC_RELAXED);
+    }
+}
+
+static PyObject *run_work(Run *r, PyObject *unused)
+{
+    Py_BEGIN_ALLOW_THREADS
+    team_run(work_of, r, r->nheld);
+    Py_END_ALLOW_THREADS
+    if (r->failed) {
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
     }
     Py_RETURN_NONE;
 }
@@ -252,7 +261,7 @@ static PyMethodDef program_methods[] = {
 };
 
 static PyMethodDef run_methods[] = {
-    {"work", (PyCFunction)run_work, METH_VARARGS, "work(part, parts): this thread's share"},
+    {"work", (PyCFunction)run_work, METH_NOARGS, "work(): all parts, side by side"},
     {"finish", (PyCFunction)run_finish, METH_NOARGS, "finish(): (flags, bands with a partial result)"},
     {NULL, NULL, 0, NULL},
 };

@@ -372,7 +372,7 @@ def _run_native(
         partials = np.empty(program.partials, native.MOMENTS if reduction.moments else reduction.dtype)
     start = time.perf_counter()
     run = program.native.run(arrays, form.constants, partials, parts)
-    threads.run(lambda part: run.work(part, parts), parts)
+    run.work()
     flags, seen = run.finish()
     tier.ran(program, time.perf_counter() - start)
     if partials is not None and reduction is not None:
