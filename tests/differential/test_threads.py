@@ -128,7 +128,7 @@ def test_fork_with_recorded_work():
 
 
 def test_sweeps_of_many_threads_one_team():
-    """Who finds the team busy does all parts alone; workers that slept wake, those that looked out are there at once."""
+    """Who finds the team busy does all parts alone; workers that slept wake, those that look out are there at once."""
     code = """
         import threading, time
         import numpy

@@ -117,6 +117,11 @@ def arguments() -> None:
     with assert_compiles(0):
         for k in range(5):
             (x * (k + 0.1) + k).sum().item()
+    with assert_compiles(2, 2):  # a number that is equal to another for once
+        for k in (3.0, 2.0, 5.0, 3.0, 1.0):
+            found = (x * k + 3.0) * 5.0 - x / k
+            np.synchronize()
+            assert found[7, 3].item() == (143 * k + 3.0) * 5.0 - 143 / k
     y = numpy.asarray(x.copy())
     with assert_compiles(3):
         for k in range(1, 17):
@@ -196,6 +201,27 @@ def given() -> None:
     z = z * 3  # `row` shows the old values
     assert taken() == 0
     assert (row.tolist(), z[2], y[3]) == ([0.0, 1.0, 4.0, 9.0, 16.0], 12.0, 12.0)
+
+    def steps(np: Any, turns: int) -> Any:
+        """Each array is the successor of one, in another order than they are read in."""
+        p, x = np.arange(1.0 * (1 << 18)).reshape(512, 512) / 7, np.ones((512, 512))
+        r = p * 3
+        for _ in range(turns):
+            w = 4.0 * p
+            w[1:] -= p[:-1]
+            x = x + 0.25 * w
+            r = r - 0.5 * x
+            p = r + 0.125 * p
+            del w
+            if np is not numpy:
+                np.synchronize()
+        return x, r, p
+
+    for a, b in zip(steps(np, 4), steps(numpy, 4), strict=True):
+        assert numpy.allclose(a.tolist(), b, rtol=1e-15)
+    text = execute.programs()[-1].call.as_text()
+    assert taken() == 3 * 8 << 18
+    assert " copy(" not in text
 
 
 def parts() -> None:

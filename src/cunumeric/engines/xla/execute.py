@@ -18,11 +18,12 @@ from ...runtime import memory, ranks, residence
 from ...runtime.residence import Remote
 from ...runtime.settings import settings
 from ..host import sweep
-from . import backend, paper, pressure, processes, storage
+from . import backend, giving, paper, pressure, processes, storage
+from . import constants as distinct
 from . import region as regions
 from .collectives import Collective, collectives
-from .lowering import Lowering, pack
-from .recipe import Recipe, Unsupported, operands, order_of, shown
+from .lowering import Lowering
+from .recipe import Recipe, Unsupported, operands, shown
 from .region import Region
 
 _PROGRAMS_MOST = 1024
@@ -43,23 +44,33 @@ counters = Counters()
 
 
 class _Program:
-    """A compiled window: its arguments are the values of `read`, host arrays and packed constants."""
+    """A compiled window: its arguments are the values of `read`, host arrays and packed constants. `given`: owners
+    whose memory is given away, each with the number of the result that takes it."""
 
-    def __init__(self, lowering: Lowering, donated: tuple[int, ...], arguments: tuple) -> None:
+    def __init__(self, lowering: Lowering, given: list[tuple[int, int]], arguments: tuple) -> None:
         jx = backend.modules()
         self.lowering = lowering  # its regions are part of the key, by identity
+        self.donated = donated = tuple([k for k, _ in given])
         spec = [[storage.described(v) for v in group] for group in arguments]
-        kept, given = split(spec[0], lowering.read, donated)
+        kept, free = split(spec[0], lowering.read, donated)
+        # JAX gives a result the first memory of its kind that is free: those that take some come first, in its order.
+        takers = [result for _, result in given]
+        order = takers + [k for k in range(lowering.results) if k not in takers]
+        self.places = None if order == sorted(order) else [order.index(k) for k in range(lowering.results)]
 
-        def function(kept: Any, given: Any, hosts: Any, constants: Any, starts: Any) -> Any:
-            rest, free = iter(kept), dict(zip(donated, given, strict=True))
-            owners = tuple([free[k] if k in free else next(rest) for k in lowering.read])
-            return lowering.function(owners, hosts, constants, starts)
+        def function(kept: Any, free: Any, hosts: Any, constants: Any, starts: Any) -> Any:
+            rest, of = iter(kept), dict(zip(donated, free, strict=True))
+            owners = tuple([of[k] if k in of else next(rest) for k in lowering.read])
+            results = lowering.function(owners, hosts, constants, starts)
+            return tuple([results[k] for k in order])
 
         counters.compiled += 1
+        shardings = lowering.shardings()
+        if shardings is not None:
+            shardings = tuple([shardings[k] for k in order])
         self.call = (
-            jx.jax.jit(function, donate_argnums=(1,), keep_unused=True, out_shardings=lowering.shardings())
-            .lower(tuple(kept), tuple(given), tuple(spec[1]), tuple(spec[2]), tuple(spec[3]))
+            jx.jax.jit(function, donate_argnums=(1,), keep_unused=True, out_shardings=shardings)
+            .lower(tuple(kept), tuple(free), tuple(spec[1]), tuple(spec[2]), tuple(spec[3]))
             .compile(backend.OPTIONS)
         )
         self.needs = pressure.needs(self.call)
@@ -67,15 +78,19 @@ class _Program:
             frame = warning.user_frame()
             place = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
             self.call = paper.Window(self.call, len(lowering.items), place)
-        self.constants: tuple[tuple[bytes, ...], Any] = ((), None)
+        self.constants: tuple[bytes | None, Any] = (None, None)
         self.course: Any = None  # what `processes.window` remembers of it
 
-    def packed(self, constants: tuple[np.ndarray, ...]) -> Any:
-        """Constants on the device, sent only where they are not those of the last run."""
-        key = tuple([c.tobytes() for c in constants])
-        if key != self.constants[0] or not key:
-            self.constants = (key, tuple([storage.send(c) for c in constants]))
-        return self.constants[1]
+    def takes(self, constants: list[np.ndarray]) -> bool:
+        """Whether the constants can be its arguments, which they are from now on: sent only where they are not those of
+        the last run."""
+        key = distinct.raw(constants)
+        if key != self.constants[0]:
+            alike = self.lowering.alike
+            if distinct.alike(constants, alike) != alike:
+                return False
+            self.constants = (key, tuple([storage.send(c) for c in distinct.packed(constants, alike)]))
+        return True
 
 
 def programs() -> list[_Program]:
@@ -139,8 +154,7 @@ def _run_part(part: list[Node | Store]) -> None:
 
 
 def split(values: list[Any], read: list[int], donated: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
-    """Values that are kept, and values that are given away, in the order of `donated`: results take their memory in
-    that order."""
+    """Values that are kept, and values that are given away, in the order of `donated`."""
     kept = [v for k, v in zip(read, values, strict=True) if k not in donated]
     return kept, [values[read.index(k)] for k in donated]
 
@@ -229,34 +243,40 @@ def _run_on_device(recipe: Recipe) -> None:
     remotes = recipe.remotes
     values = [remote.value for remote in remotes]
     exposed = [r for r, owner in zip(remotes, recipe.owners, strict=True) if r.home and window.is_exposed(owner)]
-    donated = tuple(
-        # the references: `values`, the remote's slot, and getrefcount's argument
-        [k for k in recipe.written if values[k] is not None and sys.getrefcount(values[k]) <= 3]
-    )
-    if recipe.spent:
-        donated += _given(recipe, values, donated)
-    key: Any = (recipe.key, donated)
+    written = [k for k in recipe.written if values[k] is not None]
+    donated = tuple([k for k in written if sys.getrefcount(values[k]) <= giving.ALONE])
+    spare = giving.spare(recipe, values) if recipe.spent else ()
+    key: Any = (recipe.key, donated, spare)
     program = _programs.get(key)
     moving: tuple[int, ...] = ()
     if program is None and recipe.regions:
         form = recipe.form()
         moving = _moving_leaves(form, recipe)
         if moving:
-            key = (form, moving, donated)
+            key = (form, moving, donated, spare)
             program = _programs.get(key)
-    lowering = program.lowering if program is not None else Lowering(recipe, backend.modules(), moving)
-    constants = pack(recipe.constants)
+    known = program.lowering if program is not None else None
+    if program is not None and not program.takes(recipe.constants):
+        program = None
+    if program is None:
+        alike = distinct.alike(recipe.constants, known.alike if known is not None else None)
+        lowering = Lowering(recipe, backend.modules(), moving, alike)
+    else:
+        lowering = program.lowering
     # Before anything is compiled, which may wait for other ranks.
-    course = processes.window(recipe, program, constants, moving) if ranks.size > 1 else None
+    course = processes.window(recipe, program, distinct.packed(recipe.constants), moving) if ranks.size > 1 else None
     hosts = tuple([storage.store(a) for a in recipe.hosts])
     starts = (storage.send(recipe.starts(moving)),) if moving else ()
     for k in lowering.read:
         if values[k] is None:
             values[k] = _sent(remotes[k])
-    donated = tuple([k for k in donated if k in lowering.read])
     owners = [values[k] for k in lowering.read]
     if program is None:
-        program = _programs[key] = _Program(lowering, donated, (owners, hosts, constants, starts))
+        given = [(k, recipe.written.index(k)) for k in donated if k in lowering.read]
+        given += [(k, len(recipe.written) + j) for k, j in giving.pairs(recipe, spare) if k in lowering.read]
+        arguments = (owners, hosts, distinct.packed(recipe.constants, lowering.alike), starts)
+        program = _programs[key] = _Program(lowering, given, arguments)
+        program.takes(recipe.constants)
         if len(_programs) > _PROGRAMS_MOST:
             _programs.popitem(last=False)
     elif 2 * len(_programs) > _PROGRAMS_MOST:
@@ -264,9 +284,11 @@ def _run_on_device(recipe: Recipe) -> None:
     program.course = course
     global _last
     counters.ran += 1
-    kept, given = split(owners, lowering.read, donated)
+    kept, free = split(owners, lowering.read, program.donated)
     del values, owners
-    results = _called(program, (tuple(kept), tuple(given), hosts, program.packed(constants), starts), remotes)
+    results = _called(program, (tuple(kept), tuple(free), hosts, program.constants[1], starts), remotes)
+    if program.places is not None:
+        results = [results[k] for k in program.places]
     _last = tuple([weakref.ref(value) for value in results])
     for k in recipe.spent:
         remotes[k].value = None
@@ -281,23 +303,6 @@ def _run_on_device(recipe: Recipe) -> None:
             x._a = a
     for remote in exposed:
         remote.value = None  # it may change before it is read again
-
-
-def _given(recipe: Recipe, values: list[Any], donated: tuple[int, ...]) -> tuple[int, ...]:
-    """Owners that are read for the last time, one for each result without memory that can take theirs."""
-    room = [(recipe.remotes[k].layout, recipe.remotes[k].kind) for k in recipe.written if k not in donated]
-    for node in recipe.living:
-        shape = node.shape
-        if node.strides is not None:
-            shape = tuple([shape[k] for k in order_of(node.strides)])
-        room.append((shape, node.dtype))
-    found = []
-    for k in recipe.spent:
-        form = (recipe.remotes[k].layout, recipe.remotes[k].kind)
-        if form in room and values[k] is not None and sys.getrefcount(values[k]) <= 3:
-            room.remove(form)
-            found.append(k)
-    return tuple(found)
 
 
 class _Places:

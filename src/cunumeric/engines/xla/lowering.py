@@ -53,10 +53,13 @@ class _Made(NamedTuple):
 
 class Lowering:
     """The function that XLA compiles: `function(owners, hosts, constants, starts)`, and what it was found to need.
-    `moving`: the leaves whose place is an argument."""
+    `moving`: the leaves whose place is an argument; `alike`: of each constant, the first that it is equal to."""
 
-    def __init__(self, recipe: Recipe, jx: Any, moving: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, recipe: Recipe, jx: Any, moving: tuple[int, ...] = (), alike: tuple[int, ...] | None = None
+    ) -> None:
         self.moving = moving
+        self.alike = tuple(range(len(recipe.constants))) if alike is None else alike
         self.jx = jx
         self.items = recipe.items
         self.regions = recipe.regions
@@ -68,6 +71,7 @@ class Lowering:
         # A GPU's fusion weighs what it would compute twice, the processor's does not.
         self.barriers = jx.jax.default_backend() == "cpu"
         self.read = self._owners_read()
+        self.results = len(self.written) + len(recipe.living)
 
     def _owners_read(self) -> list[int]:
         """Owners whose value from before the window is needed."""
@@ -101,14 +105,6 @@ class Lowering:
         return _Trace(self, owners, hosts, constants, starts).run()
 
 
-def pack(constants: list[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Constants of one dtype as one vector: each argument of a program costs time."""
-    groups: dict[np.dtype, list[np.ndarray]] = {}
-    for c in constants:
-        groups.setdefault(c.dtype, []).append(c)
-    return tuple([np.array(group, dtype) for dtype, group in groups.items()])
-
-
 class _Trace:
     def __init__(self, lowering: Lowering, owners: tuple, hosts: tuple, constants: tuple, starts: tuple) -> None:
         self.of = lowering
@@ -123,13 +119,15 @@ class _Trace:
         self.memory: list[_Memory | None] = [None] * len(lowering.layouts)
         for k, value in zip(lowering.read, owners, strict=True):
             self.memory[k] = _Memory(storage.logical(self.jx, value, lowering.layouts[k][0]))
-        self.constants = []
+        self.constants: list[Any] = []
         vectors = dict(zip(dict.fromkeys(lowering.kinds), constants, strict=True))
         counts: dict[np.dtype, int] = {}
-        for kind in lowering.kinds:
-            position = counts.get(kind, 0)
-            counts[kind] = position + 1
-            self.constants.append(vectors[kind][position])
+        for j, kind in enumerate(lowering.kinds):
+            first = lowering.alike[j]
+            if first == j:
+                position = counts.get(kind, 0)
+                counts[kind] = position + 1
+            self.constants.append(vectors[kind][position] if first == j else self.constants[first])
         self.versions = [0] * len(self.memory)
         self.nodes: list[Any] = []
         self.made: list[_Made] = []
