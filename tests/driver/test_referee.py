@@ -177,6 +177,62 @@ def test_interrupts(court):
     assert c.referee.verdict.status == 130
 
 
+def writes(c, number, files):
+    for rank, file in enumerate(files):
+        c.says(rank, "write", number=number, file=file)
+
+
+def test_a_file_is_written_when_all_have_come_alike(court):
+    c = court(3)
+    writes(c, 2, ["f", "f"])
+    for rank in range(3):
+        c.ran(rank, "ab")
+    assert c.after() is None
+    c.says(2, "write", number=2, file="f")
+    assert c.sent == []
+    c.after()
+    assert c.sent == [(rank, {"kind": "write", "number": 2, "writer": 0}) for rank in range(3)]
+    c.says(0, "written", number=2, error={"name": "E"})
+    assert c.sent[3:] == [(rank, {"kind": "written", "number": 2, "error": {"name": "E"}}) for rank in (1, 2)]
+    c.says(0, "written", number=2, error=None)  # once
+    assert len(c.sent) == 5
+
+
+def test_nothing_is_written_before_the_course_is_known(court):
+    c = court(2)
+    writes(c, 2, "ff")
+    c.ran(0, "ab")
+    c.ran(1, "a")
+    c.after()
+    assert c.sent == []
+    c.ran(1, "X")
+    c.after()
+    assert {message["kind"] for _, message in c.sent} == {"ask"}
+
+
+def test_the_first_who_name_a_file_write_it(court):
+    c = court(5)
+    for rank in range(5):
+        c.ran(rank, "a")
+    writes(c, 1, "fgfgh")
+    c.after()
+    assert [message["writer"] for _, message in c.sent] == [0, 1, 0, 1, 4]
+    c.says(1, "written", number=1, error=None)
+    c.says(4, "written", number=1, error=None)
+    assert [(rank, message["kind"]) for rank, message in c.sent[5:]] == [(3, "written")]
+
+
+def test_after_ctrl_c_rank_0_writes_and_nobody_waits(court):
+    c = court(2)
+    c.ran(0, "abc")
+    c.says(0, "write", number=3, file="f")
+    c.says(0, "interrupt")
+    c.says(1, "write", number=2, file="f")
+    c.after()
+    assert [(rank, message["kind"]) for rank, message in c.sent[1:]] == [(0, "write"), (1, "write"), (1, "written")]
+    assert all(message.get("writer", 0) == 0 for _, message in c.sent[1:])
+
+
 def test_a_rank_that_leaves_past_us_has_ended(court):
     c = court(2)
     c.says(1, "exited", status=0)

@@ -250,7 +250,7 @@ class Spoke:
 
     def _listen(self) -> None:
         for message in self.wire.receive():
-            if message.get("kind") in ("go", "ask", "address", "interrupt", "end"):
+            if message.get("kind") in ("go", "ask", "address", "write", "written", "interrupt", "end"):
                 self.supervisor.deliver(None, message)
         if self.wire.closed:
             with contextlib.suppress(KeyError):

@@ -32,6 +32,7 @@ class Standing:
     stopped: float = 0.0  # since when
     failing: bool = False
     error: str = ""  # what ended its program
+    writes: dict[int, str] = field(default_factory=dict)  # files that it waits to write, by the number of windows then
 
 
 @dataclass
@@ -81,6 +82,7 @@ class Referee:
         self.failed_at = 0.0
         self.going = 0  # 0: nobody may leave; 1: all but rank 0; 2: all
         self.interrupted = 0.0
+        self.writing: dict[tuple[int, int], list[int]] = {}  # number and writer of a file: who waits for it
         self._fresh = False
 
     def receive(self, rank: int, message: Message) -> None:
@@ -95,6 +97,12 @@ class Referee:
             self._detail(rank, message)
         elif kind == "address":
             self.send(None, {"kind": "address", "address": str(message.get("address"))})
+        elif kind == "write":
+            standing.writes[int(message["number"])] = str(message.get("file"))
+            self._fresh = True
+        elif kind == "written":
+            for other in self.writing.pop((int(message["number"]), rank), ()):
+                self.send(other, {"kind": "written", "number": message["number"], "error": message.get("error")})
         elif kind == "ended":
             standing.ended = self._fresh = True
         elif kind == "failed":
@@ -132,12 +140,14 @@ class Referee:
             return
         now = time.monotonic()
         if self.interrupted:
+            self._let_write()
             if now - self.interrupted > INTERRUPT or all(r.gone is not None for r in self.ranks):
                 self._decide("", 128 + signal.SIGINT)
             return
         if self._fresh:
             self._fresh = False
             self._compare(now)
+            self._let_write()
         if self.parting is not None:
             if now - self.parting.since > DETAIL or len(self.parting.details) == 2:
                 self._parted(self.parting)
@@ -165,6 +175,35 @@ class Referee:
             self.send(0, {"kind": "go"})
         if all(r.gone is not None for r in self.ranks):
             self._decide("", 0)
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+
+    def _let_write(self) -> None:
+        """Where all ranks have come to a write, and alike: the first of those that name a file writes it."""
+        if self.interrupted:
+            self._let_write_what_is_left()
+            return
+        if self.parting is not None:
+            return
+        for number in sorted(self.ranks[0].writes):
+            if number > self.agreed or not all(number in r.writes for r in self.ranks):
+                return
+            writers: dict[str, int] = {}
+            for rank, standing in enumerate(self.ranks):
+                writer = writers.setdefault(standing.writes.pop(number), rank)
+                waiting = self.writing.setdefault((number, writer), [])
+                if rank != writer:
+                    waiting.append(rank)
+                self.send(rank, {"kind": "write", "number": number, "writer": writer})
+
+    def _let_write_what_is_left(self) -> None:
+        """After Ctrl-C, which finds each rank somewhere else: rank 0 alone, and nobody waits."""
+        for rank, standing in enumerate(self.ranks):
+            for number in standing.writes:
+                self.send(rank, {"kind": "write", "number": number, "writer": 0})
+                if rank:
+                    self.send(rank, {"kind": "written", "number": number, "error": None})
+            standing.writes.clear()
 
     # -- windows -------------------------------------------------------------------------------------------------------
 
