@@ -165,16 +165,35 @@ def test_a_stop_may_be_short(court):
 
 
 def test_interrupts(court):
+    for number, patience in ((2, referee.INTERRUPT), (15, referee.TERMINATE)):
+        c = court(2)
+        c.says(0, "interrupt", signal=number)
+        assert c.sent == [(None, {"kind": "interrupt", "signal": number})]
+        c.says(1, "exited", status=0)
+        assert c.after(patience * 0.9) is None
+        assert c.after(patience * 0.2).status == 128 + number
+        c = court(2)
+        c.says(0, "interrupt", signal=number)
+        c.says(0, "interrupt", signal=number)  # sent twice, meant once
+        assert c.referee.verdict is None
+        c.after(referee.AGAIN * 1.1)
+        c.says(0, "interrupt", signal=number)
+        assert c.referee.verdict.status == 128 + number
+
+
+@pytest.mark.parametrize(
+    ("ends", "status"), [((0, 0), 0), ((130, 130), 130), ((-15, -15), 143), ((7, 7), 7), ((0, 7), 143)]
+)
+def test_the_end_that_a_program_finds_after_a_signal(court, ends, status):
     c = court(2)
-    c.says(0, "interrupt")
-    assert c.sent == [(None, {"kind": "interrupt"})]
-    c.says(1, "exited", status=130)
-    assert c.after() is None
-    assert c.after(referee.INTERRUPT * 1.1).status == 130
-    c = court(2)
-    c.says(0, "interrupt")
-    c.says(0, "interrupt")
-    assert c.referee.verdict.status == 130
+    c.says(0, "interrupt", signal=15)
+    for rank, end in enumerate(ends):
+        c.says(rank, "failed" if end else "ended")
+    c.after()
+    for rank in (1, 0):
+        assert c.after() is None
+        c.says(rank, "exited", status=ends[rank])
+    assert c.after().status == status
 
 
 def writes(c, number, files):

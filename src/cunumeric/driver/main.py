@@ -11,6 +11,7 @@ A number of threads comes from the first of: `--cpus` on the command line, `CUNU
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import secrets
 import sys
@@ -187,10 +188,22 @@ def _alone(command: Command, setting: Setting, line: list[str]) -> None:
     _run_program(command)
 
 
+def _standard_files() -> None:
+    """Those that were closed lead nowhere from now on: sockets must not get their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdout = sys.stdout or io.TextIOWrapper(io.FileIO(os.devnull, "w"))
+    sys.stderr = sys.stderr or io.TextIOWrapper(io.FileIO(os.devnull, "w"))
+
+
 def _supervise(command: Command, here: list[Place], found: list[Setting], line: list[str]) -> NoReturn:
     """Start the ranks of this machine, watch over them, and end as they did."""
-    from . import network, supervise
+    from . import network, output, supervise
 
+    _standard_files()
     folder = None
     if command.get("log_to_file"):
         folder = Path(command.get("logdir", "."))
@@ -198,10 +211,9 @@ def _supervise(command: Command, here: list[Place], found: list[Setting], line: 
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"--logdir {folder}: {error.strerror}") from None
-    output = supervise.Output(bool(command.get("all_ranks")), folder)
+    shown = output.Output(bool(command.get("all_ranks")), folder)
     first = here[0]
-    supervisor = supervise.Supervisor(output, tells=first.rank == 0 or first.source in ("", "CUNUMERIC"))
-    supervisor.catch_signals()
+    supervisor = supervise.Supervisor(shown, tells=first.rank == 0 or first.source in ("", "CUNUMERIC"))
     environ = dict(os.environ)
     for name in (LAUNCHED, "CUNUMERIC_JOB", "CUNUMERIC_TOKEN", "CUNUMERIC_COORDINATOR"):
         environ.pop(name, None)
@@ -210,6 +222,10 @@ def _supervise(command: Command, here: list[Place], found: list[Setting], line: 
     except network.NotReached as error:
         supervisor.release()
         run.fail(str(error), 1)
+    except KeyboardInterrupt:
+        supervisor.release()
+        raise SystemExit(130) from None
+    supervisor.catch_signals()
     for place, setting in zip(here, found, strict=True):
         setting.environ |= {"CUNUMERIC_JOB_SEED": link.seed, "CUNUMERIC_ADDRESS": link.address}
         try:

@@ -16,6 +16,8 @@ Message = dict[str, Any]
 WIDTH = 8  # hexadecimal digits of a window's digest
 GRACE = 1.5  # seconds in which others may fail of the same cause before one is named
 INTERRUPT = 4.0  # seconds that the program may take to end after Ctrl-C
+TERMINATE = 20.0  # the same after SIGTERM: what sends it gives 30 before SIGKILL (Slurm, Kubernetes)
+AGAIN = 0.2  # seconds after which a second signal is meant as one: `timeout` sends each twice
 STOPPED = 5.0  # seconds that a rank may be stopped
 ARRIVE = 0.3  # seconds in which ranks may come to where others have parted, to be counted
 DETAIL = 2.0  # seconds in which ranks may say where they parted
@@ -82,6 +84,7 @@ class Referee:
         self.failed_at = 0.0
         self.going = 0  # 0: nobody may leave; 1: all but rank 0; 2: all
         self.interrupted = 0.0
+        self.signal = 0  # that interrupted it
         self.writing: dict[tuple[int, int], list[int]] = {}  # number and writer of a file: who waits for it
         self._fresh = False
 
@@ -122,11 +125,12 @@ class Referee:
         elif kind == "lost":
             self._decide(str(message.get("why")), 1, rank)
         elif kind == "interrupt":
-            if self.interrupted:
-                self._decide("", 128 + signal.SIGINT)
-            else:
-                self.interrupted = time.monotonic()
-                self.send(None, {"kind": "interrupt"})
+            number = int(message.get("signal", signal.SIGINT))
+            if not self.interrupted:
+                self.interrupted, self.signal = time.monotonic(), number
+                self.send(None, {"kind": "interrupt", "signal": number})
+            elif time.monotonic() - self.interrupted > AGAIN:
+                self._decide("", 128 + number)
 
     def _fails(self, rank: int) -> None:
         if not self.failed:
@@ -141,8 +145,9 @@ class Referee:
         now = time.monotonic()
         if self.interrupted:
             self._let_write()
-            if now - self.interrupted > INTERRUPT or all(r.gone is not None for r in self.ranks):
-                self._decide("", 128 + signal.SIGINT)
+            self._let_go()
+            if now - self.interrupted > (INTERRUPT if self.signal == signal.SIGINT else TERMINATE):
+                self._decide("", 128 + self.signal)
             return
         if self._fresh:
             self._fresh = False
@@ -163,7 +168,7 @@ class Referee:
         self._let_go()
 
     def _let_go(self) -> None:
-        if not all(r.ended for r in self.ranks):
+        if not all(r.ended or r.gone is not None for r in self.ranks):
             return
         if self.going == 0:
             self.going = 1
@@ -174,7 +179,8 @@ class Referee:
             self.going = 2
             self.send(0, {"kind": "go"})
         if all(r.gone is not None for r in self.ranks):
-            self._decide("", 0)
+            codes = {r.gone for r in self.ranks}  # not all 0 only after an interrupt
+            self._decide("", status_of(codes.pop() or 0) if len(codes) == 1 else 128 + self.signal)
 
     # -- files ---------------------------------------------------------------------------------------------------------
 
