@@ -9,6 +9,7 @@ import time
 import pytest
 
 from .started import NOTED, SOON, assert_gone, clean, command, finish, legate, start, wait_for
+from .test_ranks import free_port
 
 TWO = ("--nodes", 2, "--cpus", 1)
 
@@ -183,3 +184,90 @@ def test_lines_without_end(tmp_path):
     assert said.startswith(b"[0] \r[0] 1%\r[0] 2%\r\n[0] yyy")
     assert said.count(b"y") == 30_000_000
     assert max(map(len, said.splitlines())) < 1 << 18
+
+
+ASKS = """
+import sys, time
+from cunumeric.runtime import ranks
+time.sleep(0.2 * ranks.rank)
+print(len(sys.stdin.buffer.read(40_000)), sys.stdin.buffer.readline())
+print(input("first? "), sys.stdin.isatty())
+print(sys.stdin.readline().strip())
+print(repr(sys.stdin.read()), repr(sys.stdin.read()))
+try:
+    input()
+except EOFError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("how", ["file", "pipe", "launched"])
+def test_all_ranks_read_the_same(tmp_path, how):
+    (tmp_path / "prog.py").write_text(ASKS)
+    given = b"\xff\x00" * 20_000 + b"abc\n" + "one\nzwölf\nlast words".encode()
+    (tmp_path / "data").write_bytes(given)
+    words = command(*TWO, "--all-ranks", "prog.py")
+    if how == "launched":
+        env = {"CUNUMERIC_RANKS": 2, "CUNUMERIC_COORDINATOR": f"127.0.0.1:{free_port()}"}
+        words = command("--all-ranks", "prog.py")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        zero, one = (subprocess.Popen(words, cwd=tmp_path, env=clean(CUNUMERIC_RANK=k, **env), **pipes) for k in (0, 1))
+        one.stdin.close()
+        out, err = zero.communicate(given, timeout=60)
+        out += one.stdout.read()
+        assert (zero.wait(), one.wait(10), err, one.stderr.read()) == (0, 0, b"", b"")
+        one.stdout.close(), one.stderr.close()
+    else:
+        with open(tmp_path / "data", "rb") as file:
+            more = {"stdin": file} if how == "file" else {"input": given}
+            done = subprocess.run(words, cwd=tmp_path, env=clean(), capture_output=True, timeout=60, **more)
+        out = done.stdout
+        assert (done.returncode, done.stderr) == (0, b"")
+    seen = ["40000 b'abc\\n'", "first? one False", "zwölf", "'last words' ''", "EOF when reading a line"]
+    for rank in (0, 1):
+        assert [line[4:] for line in out.decode().splitlines() if line[1] == str(rank)] == seen
+
+
+def test_what_is_not_read_stays_for_others(tmp_path):
+    """The loop of a shell goes on."""
+    (tmp_path / "prog.py").write_text("print('done')\n")
+    line = " ".join(command(*TWO, "prog.py"))
+    loop = f"printf 'a\\nb\\n' | while read name; do {line}; echo $name; done"
+    done = subprocess.run(["sh", "-c", loop], cwd=tmp_path, env=clean(), capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("done\na\ndone\nb\n", "")
+
+
+def test_a_terminal(tmp_path):
+    """What is typed comes as it is typed, and Ctrl-D ends it for all."""
+    (tmp_path / "prog.py").write_text(
+        "import sys\nfrom cunumeric.runtime import ranks\nfor line in sys.stdin:\n"
+        "    print(line.strip(), sys.stdin.isatty(), file=open(f'{line.strip()}{ranks.rank}', 'w'), flush=True)\n"
+    )
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        command(*TWO, "prog.py"),
+        cwd=tmp_path,
+        env=clean(),
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    for word in ("this", "that"):
+        os.write(ours, f"{word}\n".encode())
+        wait_for(tmp_path / f"{word}0", tmp_path / f"{word}1")
+    os.write(ours, b"\x04")
+    assert finish(process, within=SOON) == (0, b"", b"")
+    assert (tmp_path / "that1").read_text() == "that True\n"
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_ctrl_c_at_a_question(tmp_path):
+    program = "try:\n    up()\n    input()\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
+    read, write = os.pipe()
+    process = running(tmp_path, program, stdin=read)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert finish(process, within=SOON) == (0, "interrupted\n", "")
+    os.close(read)
+    os.close(write)

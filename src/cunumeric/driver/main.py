@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from cunumeric.runtime import channel, ranks
+from cunumeric.runtime import channel, ranks, typed
 from cunumeric.runtime.settings import settings
 from cunumeric.runtime.version import VERSION
 
@@ -65,6 +65,7 @@ def _run_program(command: Command) -> None:
 def _run_rank(command: Command) -> None:
     """This process is one of several, or of one that is watched."""
     channel.open_channel()
+    typed.start()
     if ranks.size > 1:
         from cunumeric.runtime import agreed
 

@@ -73,9 +73,15 @@ SECOND_HAND = ("JAX distributed service detected", "Connection closed by peer", 
 
 
 class Referee:
-    def __init__(self, size: int, send: Callable[[int | None, Message], None]) -> None:
+    def __init__(
+        self,
+        size: int,
+        send: Callable[[int | None, Message], None],
+        read: Callable[[int, int, int], None] | None = None,
+    ) -> None:
         self.ranks = [Standing() for _ in range(size)]
         self.send = send
+        self.read = read  # standard input, for a rank
         self.agreed = 0  # windows that all ranks have run alike
         self.verdict: Verdict | None = None
         self.parting: Parting | None = None
@@ -106,6 +112,8 @@ class Referee:
         elif kind == "written":
             for other in self.writing.pop((int(message["number"]), rank), ()):
                 self.send(other, {"kind": "written", "number": message["number"], "error": message.get("error")})
+        elif kind == "read" and self.read is not None:
+            self.read(rank, int(message["at"]), int(message["most"]))
         elif kind == "ended":
             standing.ended = self._fresh = True
         elif kind == "failed":
