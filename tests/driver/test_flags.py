@@ -1,6 +1,7 @@
 """The table of flags, and what a launcher and a machine make of a command."""
 
 import re
+import subprocess
 
 import pytest
 
@@ -8,7 +9,7 @@ from cunumeric.driver import flags, launch
 from cunumeric.driver.flags import UsageError
 from cunumeric.driver.launch import Place
 
-from .started import legate
+from .started import clean, legate
 
 PEERS = """--auto-config --show-config --show-memory-usage --show-progress --verbose --dry-run --nodes --ranks-per-node
     --launcher --launcher-extra --cpu-bind --mem-bind --gpu-bind --nic-bind --cpus --omps --ompthreads --gpus --utility
@@ -171,11 +172,27 @@ def test_dry_run_and_show_config(tmp_path):
     assert lines[1] == "ranks: 2, 2 started here"
     assert [line.split()[-2:] for line in lines[-2:]] == [["x.py", "--y"]] * 2
     assert "CUNUMERIC_RANK=1" in lines[-1]
-    assert legate("--show-config", cwd=tmp_path)[0] == 0
+    code, out, err = legate("--show-config", cwd=tmp_path, CUDA_VISIBLE_DEVICES="", CUNUMERIC_NUM_THREADS=3)
+    assert (code, err) == (0, "")
+    assert "rank 0: threads: 3; arrays: on the processor, by NumPy and our own loops (engine host)\n" in out
+    code, out, err = legate("--show-config", "--nodes", "2", "--cpus", "2", cwd=tmp_path)
+    assert out.count("arrays: on the processor, by XLA (engine xla)\n    set for it: CUNUMERIC_ENGINE=xla ") == 2
+    assert "arrays: on paper, for 20 devices" in legate("--show-config", "--paper", "20", cwd=tmp_path)[1]
     code, out, err = legate("--nodes", "2", "--launcher", "srun", "--dry-run", "x.py", cwd=tmp_path)
     assert out.split()[1:6] == ["srun", "--nodes", "2", "--ntasks", "2"]
     code, out, err = legate("--launcher", "srun", "x.py", cwd=tmp_path, PATH="/nowhere")
     assert (code, out, err) == (2, "", "legate: --launcher srun: No such file or directory\n")
+
+
+def test_what_a_dry_run_prints_can_be_run(tmp_path):
+    """By hand, in one shell."""
+    (tmp_path / "prog.py").write_text("from cunumeric.runtime import ranks; print(ranks.rank, ranks.size)")
+    out = legate("--nodes", "2", "--cpus", "1", "--dry-run", "prog.py", cwd=tmp_path)[1]
+    lines = [line.partition(": ")[2] + " &\n" for line in out.splitlines()]
+    done = subprocess.run(
+        ["sh", "-c", "".join(lines) + "wait"], cwd=tmp_path, env=clean(), capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("0 2\n", "")
 
 
 def test_the_engine_of_one_rank(tmp_path):

@@ -74,6 +74,17 @@ def _run_rank(command: Command) -> None:
     _run_program(command)
 
 
+def _computes(environ: dict[str, str]) -> str:
+    """Where a rank computes."""
+    if paper := environ.get("CUNUMERIC_PAPER", "").strip().lstrip("0"):
+        return f"arrays: on paper, for {paper} devices"
+    if (environ.get("CUNUMERIC_ENGINE", "").strip() or settings.engine) == "host":
+        return "arrays: on the processor, by NumPy and our own loops (engine host)"
+    gpus = launch.visible_gpus(environ) if environ.get("JAX_PLATFORMS", "cuda").split(",")[0] in ("cuda", "gpu") else []
+    where = f"on GPU {', '.join(gpus)}" if gpus else "on the processor"
+    return f"arrays: {where}, by XLA (engine xla)"
+
+
 def _show(command: Command, where: Place, settings_of: list[Setting]) -> None:
     from cunumeric.runtime.places import directory
 
@@ -84,9 +95,13 @@ def _show(command: Command, where: Place, settings_of: list[Setting]) -> None:
     print(f"GPUs visible here: {', '.join(launch.visible_gpus(os.environ)) or 'none'}")
     print(f"compiled programs are kept in: {directory() or 'nowhere'}")
     for rank, setting in enumerate(settings_of, where.rank):
-        told = {k: v for k, v in sorted(setting.environ.items()) if not k.startswith("CUNUMERIC_RANK")}
-        bound = f", bound to cores {','.join(map(str, setting.cores))}" if setting.cores else ""
-        print(f"rank {rank}{bound}: {' '.join(f'{k}={v}' for k, v in told.items()) or 'as the process'}")
+        environ = os.environ | setting.environ
+        threads = environ.get("CUNUMERIC_NUM_THREADS") or settings.threads
+        bound = f" on cores {','.join(map(str, setting.cores))}" if setting.cores else ""
+        print(f"rank {rank}: threads: {threads}{bound}; {_computes(environ)}")
+        told = " ".join(f"{k}={v}" for k, v in sorted(setting.environ.items()) if not k.startswith("CUNUMERIC_RANK"))
+        if told:
+            print(f"    set for it: {told}")
     sys.stdout.flush()
 
 
