@@ -110,6 +110,10 @@ def _wanted(command: Command) -> Place:
     asked = command.get("nodes", 1) * command.get("ranks_per_node", 1)
     where = launch.place(os.environ)
     if not where.source:
+        if LAUNCHED in os.environ and asked > 1:
+            raise UsageError(
+                f"--launcher {command.get('launcher')} has started this process without saying which it is"
+            )
         return Place(0, asked, 0, asked)
     if {"nodes", "ranks_per_node"} & command.values.keys() and asked != where.size:
         raise UsageError(f"--nodes × --ranks-per-node is {asked}, but {where.source} has started {where.size} ranks")
