@@ -243,13 +243,61 @@ def test_the_first_who_name_a_file_write_it(court):
 
 def test_after_ctrl_c_rank_0_writes_and_nobody_waits(court):
     c = court(2)
-    c.ran(0, "abc")
-    c.says(0, "write", number=3, file="f")
+    c.ran(0, "ab")
+    c.after()
     c.says(0, "interrupt")
+    c.ran(0, "c")
     c.says(1, "write", number=2, file="f")
+    c.after()
+    assert c.sent[1:] == []
+    c.says(0, "write", number=3, file="f")
     c.after()
     assert [(rank, message["kind"]) for rank, message in c.sent[1:]] == [(0, "write"), (1, "write"), (1, "written")]
     assert all(message.get("writer", 0) == 0 for _, message in c.sent[1:])
+
+
+def test_a_write_that_a_signal_finds_waiting(court):
+    """The program may have heard it and go on waiting, or not."""
+    c = court(2)
+    c.ran(0, "a")
+    c.ran(1, "a")
+    c.says(0, "write", number=1, file="f")
+    c.after()
+    c.says(0, "interrupt", signal=15)
+    c.after()
+    assert c.sent[1:] == []
+    c.says(1, "write", number=1, file="f")
+    c.ran(1, "b")
+    c.after()
+    assert [(rank, message["kind"]) for rank, message in c.sent[1:]] == [(0, "write"), (1, "write")]
+    c = court(2)
+    c.says(0, "write", number=1, file="f")
+    c.says(0, "interrupt")
+    assert c.after(referee.INTERRUPT * 1.1).text == ""
+
+
+def test_what_was_computed_after_ctrl_c_is_written_only_if_all_have(court):
+    c = court(2)
+    c.ran(0, "a")
+    c.says(0, "interrupt")
+    c.ran(0, "bc")
+    writes(c, 3, "ff")
+    c.after()
+    assert c.sent[1:] == []
+    c.ran(1, "abc")
+    c.after()
+    assert [(rank, message["kind"]) for rank, message in c.sent[1:]] == [(0, "write"), (1, "write")]
+    c = court(2)
+    c.ran(0, "a")
+    c.says(0, "interrupt")
+    c.ran(0, "bc")
+    c.ran(1, "aX")
+    writes(c, 3, "ff")
+    c.after()
+    verdict = c.after(referee.INTERRUPT * 1.1)
+    assert verdict.status == 130
+    assert verdict.text.startswith("a file was not written: the signal found ranks at different places")
+    assert not any(message["kind"] == "write" for _, message in c.sent)
 
 
 def test_a_rank_that_leaves_past_us_has_ended(court):

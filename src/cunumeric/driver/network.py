@@ -130,6 +130,8 @@ class Hub:
         supervisor.selector.register(listener, selectors.EVENT_READ, self._accept)
 
     def receive(self, rank: int, message: Message) -> None:
+        if message.get("kind") == "interrupt" and self.missing:
+            self.supervisor.end({"text": "", "status": 128 + int(message["signal"])})
         self.referee.receive(rank, message)
 
     def tick(self) -> None:

@@ -91,6 +91,9 @@ class Referee:
         self.going = 0  # 0: nobody may leave; 1: all but rank 0; 2: all
         self.interrupted = 0.0
         self.signal = 0  # that interrupted it
+        self.before = 0  # windows that rank 0 had run then, as far as is known
+        self.waited: set[int] = set()  # numbers of writes for which it waited then
+        self.alone = False  # whether rank 0 has written since without the others
         self.writing: dict[tuple[int, int], list[int]] = {}  # number and writer of a file: who waits for it
         self._fresh = False
 
@@ -136,6 +139,8 @@ class Referee:
             number = int(message.get("signal", signal.SIGINT))
             if not self.interrupted:
                 self.interrupted, self.signal = time.monotonic(), number
+                self.before = self.agreed + len(self.ranks[0].digests) // WIDTH
+                self.waited = set(self.ranks[0].writes)
                 self.send(None, {"kind": "interrupt", "signal": number})
             elif time.monotonic() - self.interrupted > AGAIN:
                 self._decide("", 128 + number)
@@ -152,10 +157,14 @@ class Referee:
             return
         now = time.monotonic()
         if self.interrupted:
+            if self._fresh:
+                self._fresh = False
+                self._compare(now)
             self._let_write()
             self._let_go()
             if now - self.interrupted > (INTERRUPT if self.signal == signal.SIGINT else TERMINATE):
-                self._decide("", 128 + self.signal)
+                waits = "a file was not written: the signal found ranks at different places."
+                self._decide(waits if self.ranks[0].writes.keys() - self.waited else "", 128 + self.signal)
             return
         if self._fresh:
             self._fresh = False
@@ -195,8 +204,7 @@ class Referee:
     def _let_write(self) -> None:
         """Where all ranks have come to a write, and alike: the first of those that name a file writes it."""
         if self.interrupted:
-            self._let_write_what_is_left()
-            return
+            self._let_write_alone()
         if self.parting is not None:
             return
         for number in sorted(self.ranks[0].writes):
@@ -210,14 +218,20 @@ class Referee:
                     waiting.append(rank)
                 self.send(rank, {"kind": "write", "number": number, "writer": writer})
 
-    def _let_write_what_is_left(self) -> None:
-        """After Ctrl-C, which finds each rank somewhere else: rank 0 alone, and nobody waits."""
+    def _let_write_alone(self) -> None:
+        """A signal finds each rank somewhere else. What rank 0 has it may write, and nobody waits then; but if it has
+        run windows since, or read what is shared, the others may have done so with other values."""
+        mine = self.ranks[0].writes
+        for number in [n for n in mine if n - 1 <= self.before and n not in self.waited]:
+            del mine[number]
+            self.alone = True
+            self.send(0, {"kind": "write", "number": number, "writer": 0})
         for rank, standing in enumerate(self.ranks):
-            for number in standing.writes:
-                self.send(rank, {"kind": "write", "number": number, "writer": 0})
-                if rank:
+            if rank and self.alone:
+                for number in standing.writes:
+                    self.send(rank, {"kind": "write", "number": number, "writer": 0})
                     self.send(rank, {"kind": "written", "number": number, "error": None})
-            standing.writes.clear()
+                standing.writes.clear()
 
     # -- windows -------------------------------------------------------------------------------------------------------
 
