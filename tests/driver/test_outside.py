@@ -15,10 +15,12 @@ from .test_ranks import free_port
 TWO = ("--nodes", 2, "--cpus", 1)
 
 
+UP = "from cunumeric.runtime import ranks\nup = lambda: print('x', file=open(f'up{ranks.rank}', 'w'), flush=True)\n"
+
+
 def running(folder, program, *flags, ready=("up0", "up1"), **more):
     """Ranks that have come to where the program calls `up`."""
-    up = "from cunumeric.runtime import ranks\nup = lambda: print('x', file=open(f'up{ranks.rank}', 'w'), flush=True)\n"
-    (folder / "prog.py").write_text(up + program)
+    (folder / "prog.py").write_text(UP + program)
     words = command(*TWO, *flags, "prog.py")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(words, cwd=folder, env=clean(), **(pipes | more))
@@ -95,6 +97,18 @@ def test_a_signal_while_ranks_come_together(tmp_path):
             connection.close()
         assert (code, err) == (status, "")
         assert time.monotonic() - begun < 10
+
+
+def test_a_signal_before_all_have_come(tmp_path):
+    program = "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nup()\ntime.sleep(100)\n"
+    (tmp_path / "prog.py").write_text(UP + program)
+    env = {"CUNUMERIC_RANK": 0, "CUNUMERIC_RANKS": 2, "CUNUMERIC_COORDINATOR": f"127.0.0.1:{free_port()}"}
+    process = start("prog.py", cwd=tmp_path, **env)
+    wait_for(tmp_path / "up0")
+    begun = time.monotonic()
+    process.terminate()
+    assert finish(process, within=SOON) == (143, "", "")
+    assert time.monotonic() - begun < 10
 
 
 def test_a_forked_child_that_ends_as_programs_end(tmp_path):
