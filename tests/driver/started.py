@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-LAUNCHERS = ("OMPI_", "PMI_", "PMIX_", "MPI_LOCAL", "MV2_", "SLURM_")
+LAUNCHERS = ("OMPI_", "PMI_", "PMIX_", "MPI_LOCAL", "MV2_", "MVP_", "JSM_", "SLURM_", "JOB_COMPLETION_INDEX")
 SOON = 30  # seconds in which every fault must have ended every rank
 
 

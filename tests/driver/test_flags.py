@@ -1,6 +1,9 @@
 """The table of flags, and what a launcher and a machine make of a command."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -8,7 +11,7 @@ from cunumeric.driver import flags, launch
 from cunumeric.driver.flags import UsageError
 from cunumeric.driver.launch import Place
 
-from .started import legate
+from .started import clean, legate
 
 PEERS = """--auto-config --show-config --show-memory-usage --show-progress --verbose --dry-run --nodes --ranks-per-node
     --launcher --launcher-extra --cpu-bind --mem-bind --gpu-bind --nic-bind --cpus --omps --ompthreads --gpus --utility
@@ -70,6 +73,41 @@ def test_wrong_values(words):
             {"SLURM_PROCID": "9", "SLURM_STEP_NUM_TASKS": "11", "SLURM_LOCALID": "1", "SLURM_NODEID": "2",
              "SLURM_STEP_TASKS_PER_NODE": "4(x2),3", "SLURM_JOB_ID": "77", "SLURM_STEP_ID": "0"},
             Place(9, 11, 1, 3, "Slurm", "77.0"),
+        ),
+        (  # an indexed job of Kubernetes
+            {"JOB_COMPLETION_INDEX": "2", "CUNUMERIC_RANKS": "4"},
+            Place(2, 4, 0, 1, "CUNUMERIC"),
+        ),
+        ({"JOB_COMPLETION_INDEX": "2"}, Place()),
+        ({"JOB_COMPLETION_INDEX": "2", "CUNUMERIC_RANKS": "1"}, Place()),  # a command that a rank has started
+        (
+            {"MVP_COMM_WORLD_RANK": "3", "MVP_COMM_WORLD_SIZE": "4", "MVP_COMM_WORLD_LOCAL_RANK": "1",
+             "MVP_COMM_WORLD_LOCAL_SIZE": "2", "PBS_JOBID": "12.host"},
+            Place(3, 4, 1, 2, "MVAPICH", "12.host"),
+        ),
+        (
+            {"JSM_NAMESPACE_RANK": "3", "JSM_NAMESPACE_SIZE": "4", "JSM_NAMESPACE_LOCAL_RANK": "1",
+             "JSM_NAMESPACE_LOCAL_SIZE": "2", "PMIX_NAMESPACE": "5", "LSB_JOBID": "77"},
+            Place(3, 4, 1, 2, "jsrun", "5"),
+        ),
+        (  # Cray's
+            {"PMI_RANK": "3", "PMI_SIZE": "4", "PMI_LOCAL_RANK": "1", "PMI_LOCAL_SIZE": "2", "PBS_JOBID": "9"},
+            Place(3, 4, 1, 2, "PMI", "9"),
+        ),
+        (  # several commands of a batch on one machine do not meet each other
+            {"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "2", "PBS_JOBID": "9"},
+            Place(1, 2, 1, 2, "PMI"),
+        ),
+        (  # Hydra, whose proxies, one a node, Slurm has started
+            {"PMI_RANK": "1", "PMI_SIZE": "4", "MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "2", "SLURM_PROCID": "1",
+             "SLURM_STEP_NUM_TASKS": "2", "SLURM_LOCALID": "0", "SLURM_NODEID": "1", "SLURM_JOB_ID": "7",
+             "SLURM_STEP_TASKS_PER_NODE": "1(x2)", "SLURM_STEP_ID": "2"},
+            Place(1, 4, 1, 2, "PMI", "7.2"),
+        ),
+        (  # the shell of an allocation
+            {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1", "SLURM_LOCALID": "0", "SLURM_NODEID": "0",
+             "SLURM_STEP_TASKS_PER_NODE": "1", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "4294967290"},
+            Place(),
         ),
         (  # a batch script is no step
             {"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_JOB_ID": "77"},
@@ -151,6 +189,24 @@ def test_launchers(name):
     assert "HOME" not in line
 
 
+@pytest.mark.parametrize(
+    ("version", "flags"),
+    [
+        ("mpirun (Open MPI) 5.0.7", "-n 8 --map-by ppr:4:node --bind-to none -x CUNUMERIC_JOB"),
+        ("HYDRA build details:\n    Version: 4.3.0", "-n 8 -ppn 4 -genvall"),
+        ("Intel(R) MPI Library for Linux* OS, Version 2021.13", "-n 8 -ppn 4 -genvall"),
+    ],
+)
+def test_each_mpirun_has_its_own_flags(tmp_path, version, flags):
+    tool = tmp_path / "mpirun"
+    tool.write_text(f"#!/bin/sh\necho '{version}'\n")
+    tool.chmod(0o755)
+    words = ("--nodes", "2", "--ranks-per-node", "4", "--launcher", "mpirun", "--dry-run", "x.py")
+    code, out, err = legate(*words, cwd=tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"CUNUMERIC_LAUNCHED=1 mpirun {flags} ")
+
+
 def test_missing_gpu_is_one_line(tmp_path):
     (tmp_path / "prog.py").write_text("print('ran')")
     code, out, err = legate("--gpus", "2", "prog.py", cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
@@ -171,11 +227,44 @@ def test_dry_run_and_show_config(tmp_path):
     assert lines[1] == "ranks: 2, 2 started here"
     assert [line.split()[-2:] for line in lines[-2:]] == [["x.py", "--y"]] * 2
     assert "CUNUMERIC_RANK=1" in lines[-1]
-    assert legate("--show-config", cwd=tmp_path)[0] == 0
+    code, out, err = legate("--show-config", cwd=tmp_path, CUDA_VISIBLE_DEVICES="", CUNUMERIC_NUM_THREADS=3)
+    assert (code, err) == (0, "")
+    assert "rank 0: threads: 3; arrays: on the processor, by NumPy and our own loops (engine host)\n" in out
+    code, out, err = legate("--show-config", "--nodes", "2", "--cpus", "2", cwd=tmp_path)
+    assert out.count("arrays: on the processor, by XLA (engine xla)\n    set for it: CUNUMERIC_ENGINE=xla ") == 2
+    assert "arrays: on paper, for 20 devices" in legate("--show-config", "--paper", "20", cwd=tmp_path)[1]
     code, out, err = legate("--nodes", "2", "--launcher", "srun", "--dry-run", "x.py", cwd=tmp_path)
     assert out.split()[1:6] == ["srun", "--nodes", "2", "--ntasks", "2"]
     code, out, err = legate("--launcher", "srun", "x.py", cwd=tmp_path, PATH="/nowhere")
     assert (code, out, err) == (2, "", "legate: --launcher srun: No such file or directory\n")
+
+
+def test_what_a_dry_run_prints_can_be_run(tmp_path):
+    """By hand, in one shell."""
+    (tmp_path / "prog.py").write_text("from cunumeric.runtime import ranks; print(ranks.rank, ranks.size)")
+    out = legate("--nodes", "2", "--cpus", "1", "--dry-run", "prog.py", cwd=tmp_path)[1]
+    lines = [line.partition(": ")[2] + " &\n" for line in out.splitlines()]
+    done = subprocess.run(
+        ["sh", "-c", "".join(lines) + "wait"], cwd=tmp_path, env=clean(), capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("0 2\n", "")
+
+
+def test_a_launcher_that_says_nothing(tmp_path):
+    """Each of its processes would start all ranks."""
+    tool = tmp_path / "mpirun"
+    tool.write_text(f'#!/bin/sh\nwhile [ "$1" != {sys.executable} ]; do shift; done\nexec "$@"\n')
+    tool.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    code, out, err = legate("--nodes", "2", "--launcher", "mpirun", "x.py", cwd=tmp_path, PATH=path)
+    assert (code, out) == (2, "")
+    assert err == "legate: --launcher mpirun has started this process without saying which it is\n"
+
+
+def test_several_ranks_from_the_shell_of_an_allocation(tmp_path):
+    (tmp_path / "prog.py").write_text("from cunumeric.runtime import ranks; print(ranks.size)")
+    step = {"SLURM_PROCID": 0, "SLURM_STEP_NUM_TASKS": 1, "SLURM_LOCALID": 0}
+    assert legate("--nodes", "2", "--cpus", "1", "prog.py", cwd=tmp_path, **step) == (0, "2\n", "")
 
 
 def test_the_engine_of_one_rank(tmp_path):
@@ -196,6 +285,9 @@ def test_the_engine_of_one_rank(tmp_path):
         ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"}, ["python", "-m", "cunumeric.driver", "x.py"], ""),
         ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2", "CUNUMERIC_RANKS": "1"}, ["python", "x.py"], ""),
         ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, ["python", "x.py"], ""),
+        ({"JOB_COMPLETION_INDEX": "0", "CUNUMERIC_RANKS": "2"}, ["python", "x.py"], "CUNUMERIC_RANKS is 2"),
+        ({"JOB_COMPLETION_INDEX": "1", "CUNUMERIC_RANKS": "2"}, ["python", "x.py"], ""),
+        ({"JSM_NAMESPACE_RANK": "0", "JSM_NAMESPACE_SIZE": "2"}, ["python", "x.py"], "JSM_NAMESPACE_SIZE is 2"),
         ({}, ["python", "x.py"], ""),
     ],
 )

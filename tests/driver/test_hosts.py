@@ -39,7 +39,7 @@ def hosts():
             ip("netns", "delete", name)
 
 
-def start_on(hosts, folder, **more):
+def start_on(hosts, folder, inputs=(None, None), **more):
     """A rank on each host."""
     env = {"CUNUMERIC_RANKS": 2, "CUNUMERIC_COORDINATOR": f"{ADDRESSES[0]}:5000", "CUNUMERIC_TOKEN": "t", **more}
     return [
@@ -47,6 +47,7 @@ def start_on(hosts, folder, **more):
             ["ip", "netns", "exec", name, *command("--cpus", "1", "prog.py")],
             cwd=folder,
             env=clean(CUNUMERIC_RANK=k, **env),
+            stdin=inputs[k],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -67,6 +68,21 @@ def test_two_hosts_share_an_array(hosts, tmp_path):
     ends = [finish(p) for p in start_on(hosts, tmp_path, CUNUMERIC_SHARD_MIN=1, JAX_PLATFORMS="cpu")]
     assert ends[0] == (0, "3599940000.0 1554.0 True\n", "")
     assert ends[1] == (0, "", "")
+
+
+def test_two_hosts_write_a_file_once_and_read_one_input(hosts, tmp_path):
+    (tmp_path / "prog.py").write_text(
+        "import time\nimport cunumeric as np\nfrom cunumeric.runtime import ranks\n"
+        "time.sleep(0.3 * ranks.rank)\n"
+        "np.save('x.npy', np.arange(5) * int(input()) + ranks.rank)\n"
+        "assert np.array_equal(np.load('x.npy'), np.arange(5) * 3)\n"
+        "np.save('no/such/x.npy', np.arange(5))\n"
+    )
+    (tmp_path / "three").write_text("3\n")
+    with open(tmp_path / "three") as three:
+        ends = [finish(p) for p in start_on(hosts, tmp_path, inputs=(three, subprocess.DEVNULL))]
+    assert [code for code, _, _ in ends] == [1, 1]
+    assert ends[0][2].count("FileNotFoundError: [Errno 2] No such file or directory: 'no/such/x.npy'") == 1
 
 
 def test_a_pulled_cable_ends_all(hosts, tmp_path):

@@ -165,16 +165,139 @@ def test_a_stop_may_be_short(court):
 
 
 def test_interrupts(court):
+    for number, patience in ((2, referee.INTERRUPT), (15, referee.TERMINATE)):
+        c = court(2)
+        c.says(0, "interrupt", signal=number)
+        assert c.sent == [(None, {"kind": "interrupt", "signal": number})]
+        c.says(1, "exited", status=0)
+        assert c.after(patience * 0.9) is None
+        assert c.after(patience * 0.2).status == 128 + number
+        c = court(2)
+        c.says(0, "interrupt", signal=number)
+        c.says(0, "interrupt", signal=number)  # sent twice, meant once
+        assert c.referee.verdict is None
+        c.after(referee.AGAIN * 1.1)
+        c.says(0, "interrupt", signal=number)
+        assert c.referee.verdict.status == 128 + number
+
+
+@pytest.mark.parametrize(
+    ("ends", "status"), [((0, 0), 0), ((130, 130), 130), ((-15, -15), 143), ((7, 7), 7), ((0, 7), 143)]
+)
+def test_the_end_that_a_program_finds_after_a_signal(court, ends, status):
     c = court(2)
-    c.says(0, "interrupt")
-    assert c.sent == [(None, {"kind": "interrupt"})]
-    c.says(1, "exited", status=130)
+    c.says(0, "interrupt", signal=15)
+    for rank, end in enumerate(ends):
+        c.says(rank, "failed" if end else "ended")
+    c.after()
+    for rank in (1, 0):
+        assert c.after() is None
+        c.says(rank, "exited", status=ends[rank])
+    assert c.after().status == status
+
+
+def writes(c, number, files):
+    for rank, file in enumerate(files):
+        c.says(rank, "write", number=number, file=file)
+
+
+def test_a_file_is_written_when_all_have_come_alike(court):
+    c = court(3)
+    writes(c, 2, ["f", "f"])
+    for rank in range(3):
+        c.ran(rank, "ab")
     assert c.after() is None
-    assert c.after(referee.INTERRUPT * 1.1).status == 130
+    c.says(2, "write", number=2, file="f")
+    assert c.sent == []
+    c.after()
+    assert c.sent == [(rank, {"kind": "write", "number": 2, "writer": 0}) for rank in range(3)]
+    c.says(0, "written", number=2, error={"name": "E"})
+    assert c.sent[3:] == [(rank, {"kind": "written", "number": 2, "error": {"name": "E"}}) for rank in (1, 2)]
+    c.says(0, "written", number=2, error=None)  # once
+    assert len(c.sent) == 5
+
+
+def test_nothing_is_written_before_the_course_is_known(court):
     c = court(2)
+    writes(c, 2, "ff")
+    c.ran(0, "ab")
+    c.ran(1, "a")
+    c.after()
+    assert c.sent == []
+    c.ran(1, "X")
+    c.after()
+    assert {message["kind"] for _, message in c.sent} == {"ask"}
+
+
+def test_the_first_who_name_a_file_write_it(court):
+    c = court(5)
+    for rank in range(5):
+        c.ran(rank, "a")
+    writes(c, 1, "fgfgh")
+    c.after()
+    assert [message["writer"] for _, message in c.sent] == [0, 1, 0, 1, 4]
+    c.says(1, "written", number=1, error=None)
+    c.says(4, "written", number=1, error=None)
+    assert [(rank, message["kind"]) for rank, message in c.sent[5:]] == [(3, "written")]
+
+
+def test_after_ctrl_c_rank_0_writes_and_nobody_waits(court):
+    c = court(2)
+    c.ran(0, "ab")
+    c.after()
     c.says(0, "interrupt")
+    c.ran(0, "c")
+    c.says(1, "write", number=2, file="f")
+    c.after()
+    assert c.sent[1:] == []
+    c.says(0, "write", number=3, file="f")
+    c.after()
+    assert [(rank, message["kind"]) for rank, message in c.sent[1:]] == [(0, "write"), (1, "write"), (1, "written")]
+    assert all(message.get("writer", 0) == 0 for _, message in c.sent[1:])
+
+
+def test_a_write_that_a_signal_finds_waiting(court):
+    """The program may have heard it and go on waiting, or not."""
+    c = court(2)
+    c.ran(0, "a")
+    c.ran(1, "a")
+    c.says(0, "write", number=1, file="f")
+    c.after()
+    c.says(0, "interrupt", signal=15)
+    c.after()
+    assert c.sent[1:] == []
+    c.says(1, "write", number=1, file="f")
+    c.ran(1, "b")
+    c.after()
+    assert [(rank, message["kind"]) for rank, message in c.sent[1:]] == [(0, "write"), (1, "write")]
+    c = court(2)
+    c.says(0, "write", number=1, file="f")
     c.says(0, "interrupt")
-    assert c.referee.verdict.status == 130
+    assert c.after(referee.INTERRUPT * 1.1).text == ""
+
+
+def test_what_was_computed_after_ctrl_c_is_written_only_if_all_have(court):
+    c = court(2)
+    c.ran(0, "a")
+    c.says(0, "interrupt")
+    c.ran(0, "bc")
+    writes(c, 3, "ff")
+    c.after()
+    assert c.sent[1:] == []
+    c.ran(1, "abc")
+    c.after()
+    assert [(rank, message["kind"]) for rank, message in c.sent[1:]] == [(0, "write"), (1, "write")]
+    c = court(2)
+    c.ran(0, "a")
+    c.says(0, "interrupt")
+    c.ran(0, "bc")
+    c.ran(1, "aX")
+    writes(c, 3, "ff")
+    c.after()
+    verdict = c.after(referee.INTERRUPT * 1.1)
+    assert verdict.status == 130
+    assert verdict.text.startswith("a file was not written: the signal found ranks at different places")
+    assert not any(message["kind"] == "write" for _, message in c.sent)
 
 
 def test_a_rank_that_leaves_past_us_has_ended(court):

@@ -26,6 +26,7 @@ from ..graph import record, window
 from ..graph.node import Node
 from ..runtime import residence
 from ..runtime.settings import settings
+from . import writing
 
 nd = np.ndarray
 new = object.__new__
@@ -130,6 +131,10 @@ class Hosted(nd):
     __array_wrap__.__doc__ = nd.__array_wrap__.__doc__
 
 
+for _name, _method in writing.methods(nd).items():
+    setattr(Hosted, _name, _method)
+
+
 class TwinType(type):
     """Metaclass of our twins of NumPy's own subclasses: what NumPy makes counts as an instance too."""
 
@@ -153,7 +158,7 @@ def twin_class(base: type, module: str) -> type:
         return wrap(r) if ours else r
 
     view.__doc__ = base.view.__doc__  # type: ignore[attr-defined]
-    body = {"view": view, "__doc__": base.__doc__, "__module__": module, "_numpys": base}
+    body = {"view": view, "__doc__": base.__doc__, "__module__": module, "_numpys": base, **writing.methods(base)}
     if base is np.memmap:
         body |= {"__array_wrap__": _memmap_wrap, "__getitem__": _memmap_item}
     _twin_classes[base] = twin = TwinType(base.__name__, (base,), body)

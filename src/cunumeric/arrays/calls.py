@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import writing
 from .base import _NESTED, hand_out, host, nd, ndarray, strip, strip_keywords, wrap, wrap_from
 from .extension import Quick, quick
 
@@ -29,6 +30,7 @@ _ATOMS = frozenset({int, float, complex, bool, str, type(None), np.float64, np.i
 
 def calling(f: Any) -> Any:
     """`f` of NumPy as a function on our arrays."""
+    f = writing.of(f)
 
     def call(*args, **kwargs):
         try:

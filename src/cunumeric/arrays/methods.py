@@ -18,7 +18,7 @@ from ..graph import record, window
 from ..graph.node import owner_of
 from ..runtime import residence
 from ..runtime.settings import settings
-from . import lowered
+from . import lowered, writing
 from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from
 from .calls import again
 from .extension import Quick, kernel_rule, quick
@@ -456,7 +456,7 @@ _READING = frozenset(
 
 
 def _plain_method(name: str) -> None:
-    numpys = getattr(nd, name)
+    numpys = writing.of(getattr(nd, name))
     writes = name not in _READING
 
     def call(self, *args, **kwargs):

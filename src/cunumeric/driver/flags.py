@@ -86,14 +86,16 @@ PROGRAM, NODES, RESOURCES = "Program", "Nodes and ranks", "Resources of each ran
 BINDING, MEMORY, OUTPUT, ABOUT = "Binding", "Memory, in MiB", "Output", "Information"
 _ONE_RUNTIME = "XLA has its own"
 _ALL_OF_IT = "arrays may take what the machine has"
+_NAMES = ", ".join(LAUNCHERS)
+_GPUS = "GPUs; 0: none (default: an equal share of those visible; several ranks with --cpus: none)"
 FLAGS = (
-    Flag(("-m", "--module"), PROGRAM, "MODULE", "run a module instead of a file, as `python -m` does"),
+    Flag(("-m", "--module"), PROGRAM, "MODULE", "run a module instead of a file, as `python -m` does; the last flag"),
     Flag(("--nodes",), NODES, "N", "nodes; without a launcher, so many local processes stand for them", _whole(1)),
     Flag(("--ranks-per-node",), NODES, "N", "processes on each node (default 1)", _whole(1)),
-    Flag(("--launcher",), NODES, "NAME", f"what starts the nodes: {', '.join(LAUNCHERS)} (default none)", _launcher),
+    Flag(("--launcher",), NODES, "NAME", f"what starts the nodes: {_NAMES} (default none: this command)", _launcher),
     Flag(("--launcher-extra",), NODES, "WORDS", "further words for the launcher; may be repeated", _text, many=True),
-    Flag(("--cpus",), RESOURCES, "N", "threads (default: the cores that each rank may use)", _whole(1)),
-    Flag(("--gpus",), RESOURCES, "N", "GPUs; 0: none", _whole(0)),
+    Flag(("--cpus",), RESOURCES, "N", "threads (default: the cores, shared among the ranks of a node)", _whole(1)),
+    Flag(("--gpus",), RESOURCES, "N", _GPUS, _whole(0)),
     _idle("--omps", RESOURCES, "N", "there is one team of threads, --cpus", _whole(0)),
     _idle("--ompthreads", RESOURCES, "N", "there is one team of threads, --cpus", _whole(0)),
     _idle("--utility", RESOURCES, "N", "no threads are set aside for the runtime", _whole(0)),
@@ -102,13 +104,19 @@ FLAGS = (
     Flag(("--gpu-bind",), BINDING, "GPUS", "GPUs of each rank of a node, as 0,1/2,3", _listed),
     Flag(("--mem-bind",), BINDING, "NODES", "NUMA memory of each rank of a node, as 0/1 (by numactl)", _listed),
     Flag(("--nic-bind",), BINDING, "CARDS", "network cards of each rank of a node, as mlx5_0/mlx5_1", _listed),
-    Flag(("--fbmem",), MEMORY, "MIB", "memory of each GPU that arrays may take (default: all)", _whole(0)),
+    Flag(
+        ("--fbmem",),
+        MEMORY,
+        "MIB",
+        "memory of a GPU that arrays may take (default: what JAX reserves, 75 %)",
+        _whole(0),
+    ),
     _idle("--sysmem", MEMORY, "MIB", _ALL_OF_IT, _whole(0)),
     _idle("--numamem", MEMORY, "MIB", _ALL_OF_IT, _whole(0)),
     _idle("--zcmem", MEMORY, "MIB", "no memory is shared between host and GPU", _whole(0)),
     _idle("--regmem", MEMORY, "MIB", f"memory for the network: {_ONE_RUNTIME}", _whole(0)),
     _idle("--eager-alloc-percentage", MEMORY, "N", "there is one pool of memory", _whole(0)),
-    Flag(("--verbose",), OUTPUT, "", "say which commands are run"),
+    Flag(("--verbose",), OUTPUT, "", "say which commands are run, to stderr"),
     Flag(("--all-ranks",), OUTPUT, "", "show the output of every rank, its number before each line"),
     Flag(("--log-to-file",), OUTPUT, "", "write the output of rank N to rank_N.log"),
     Flag(("--logdir",), OUTPUT, "FOLDER", "where --log-to-file writes (default: here)"),
@@ -123,9 +131,15 @@ FLAGS = (
     Flag(
         ("--paper",), ABOUT, "N", "compute nothing: say what each of N devices would do and tell the others", _whole(1)
     ),
-    Flag(("--dry-run",), ABOUT, "", "print the commands that would be run"),
+    Flag(("--dry-run",), ABOUT, "", "print the commands that would be run, and run nothing"),
     Flag(("-h", "--help"), ABOUT, "", "print this text"),
     Flag(("--version",), ABOUT, "", "print the version"),
+)
+EXAMPLES = (
+    "legate prog.py                                     all cores of this machine, or its GPUs",
+    "legate --nodes 4 --cpus 2 prog.py                  four processes here, two threads each",
+    "legate --nodes 2 --gpus 4 --launcher srun prog.py  a process on each of two nodes, through Slurm",
+    "mpirun -n 8 legate prog.py                         inside a launcher, which has chosen the ranks",
 )
 _BY_NAME = {name: flag for flag in FLAGS for name in flag.names}
 KNOWN = ", ".join(f"{flag.names[-1]} {flag.value}".strip() for flag in FLAGS if flag.names[0] != "-m") + ", -m module"
@@ -207,5 +221,6 @@ def help_text() -> str:
         lines += [f"{shown(f):{width}}{f.meaning}" for f in FLAGS if f.group == group and not f.idle]
     lines += ["", "Accepted without effect, because:"]
     lines += [f"{shown(f):{width}}{f.meaning}" for f in FLAGS if f.idle]
+    lines += ["", "Examples:", *[f"  {line}" for line in EXAMPLES]]
     lines += ["", 'LEGATE_CONFIG holds flags too, e.g. LEGATE_CONFIG="--cpus 4"; those on the command line win.', ""]
     return "\n".join(lines)

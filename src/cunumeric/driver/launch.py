@@ -6,6 +6,7 @@ import glob
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,18 +38,33 @@ class Place:
 # Names of a rank, the number of ranks, and the same on the node; then of the job.
 _LAUNCHERS = {
     "CUNUMERIC": (
-        "CUNUMERIC_RANK", "CUNUMERIC_RANKS", "CUNUMERIC_LOCAL_RANK", "CUNUMERIC_LOCAL_RANKS", "CUNUMERIC_JOB",
+        ("CUNUMERIC_RANK", "JOB_COMPLETION_INDEX"), ("CUNUMERIC_RANKS",),
+        ("CUNUMERIC_LOCAL_RANK",), ("CUNUMERIC_LOCAL_RANKS",), (),
     ),
     "Open MPI": (
-        "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE",
-        "PMIX_NAMESPACE",
+        ("OMPI_COMM_WORLD_RANK",), ("OMPI_COMM_WORLD_SIZE",),
+        ("OMPI_COMM_WORLD_LOCAL_RANK",), ("OMPI_COMM_WORLD_LOCAL_SIZE",), ("PMIX_NAMESPACE",),
     ),
     "MVAPICH": (
-        "MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_LOCAL_RANK", "MV2_COMM_WORLD_LOCAL_SIZE", "",
+        ("MV2_COMM_WORLD_RANK", "MVP_COMM_WORLD_RANK"), ("MV2_COMM_WORLD_SIZE", "MVP_COMM_WORLD_SIZE"),
+        ("MV2_COMM_WORLD_LOCAL_RANK", "MVP_COMM_WORLD_LOCAL_RANK"),
+        ("MV2_COMM_WORLD_LOCAL_SIZE", "MVP_COMM_WORLD_LOCAL_SIZE"), (),
     ),
-    "PMI": ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", ""),
-    "Slurm": ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "", ""),
+    "jsrun": (
+        ("JSM_NAMESPACE_RANK",), ("JSM_NAMESPACE_SIZE",),
+        ("JSM_NAMESPACE_LOCAL_RANK",), ("JSM_NAMESPACE_LOCAL_SIZE",), ("PMIX_NAMESPACE",),
+    ),
+    # MPICH's and Intel's Hydra; Cray's PALS.
+    "PMI": (
+        ("PMI_RANK",), ("PMI_SIZE",), ("MPI_LOCALRANKID", "PMI_LOCAL_RANK"), ("MPI_LOCALNRANKS", "PMI_LOCAL_SIZE"), (),
+    ),
+    "Slurm": (("SLURM_PROCID",), ("SLURM_STEP_NUM_TASKS",), ("SLURM_LOCALID",), (), ()),
 }  # fmt: skip
+
+
+def _told(environ: Mapping[str, str], names: tuple[str, ...]) -> str:
+    """The first of the variables that is set: its name, or nothing."""
+    return next((name for name in names if environ.get(name, "").strip()), "")
 
 
 def _number(environ: Mapping[str, str], name: str, default: int) -> int:
@@ -73,28 +89,34 @@ def _slurms_local_size(environ: Mapping[str, str]) -> int:
 
 
 def place(environ: Mapping[str, str]) -> Place:
-    """What the launcher that has started this process says; where none has, rank 0 of 1."""
-    for source, (rank, size, local_rank, local_size, job) in _LAUNCHERS.items():
-        if not environ.get(rank, "").strip() or not environ.get(size, "").strip():
+    """What the launcher that has started this process says; where none has, or one alone, rank 0 of 1."""
+    for source, names in _LAUNCHERS.items():
+        rank, size, local_rank, local_size, job = [_told(environ, each) for each in names]
+        own = source == "CUNUMERIC"  # plain variables: a rank is alone on its node unless they say more
+        if not rank or not size or (rank == "JOB_COMPLETION_INDEX" and _number(environ, size, 1) == 1):
             continue
-        alone = source == "CUNUMERIC"  # plain variables: a rank is alone on its node unless they say more
-        slurms = source == "Slurm" or (source == "PMI" and environ.get("SLURM_PROCID") == environ[rank])
-        found = Place(
-            _number(environ, rank, 0),
-            _number(environ, size, 1),
-            _number(environ, "SLURM_LOCALID" if slurms else local_rank, 0 if alone else _number(environ, rank, 0)),
-            _slurms_local_size(environ)
-            if slurms
-            else _number(environ, local_size, 1 if alone else _number(environ, size, 1)),
-            source,
-            environ.get("CUNUMERIC_JOB", "")
-            or environ.get(job, "")
-            or ".".join(environ.get(f"SLURM_{name}_ID", "") for name in ("JOB", "STEP")).strip("."),
-        )
-        if found.rank >= found.size:
-            raise UsageError(f"{rank}={found.rank}: there are {found.size} ranks, counted from 0")
-        return found
+        number, count = _number(environ, rank, 0), _number(environ, size, 1)
+        if number >= count:
+            raise UsageError(f"{rank}={number}: there are {count} ranks, counted from 0")
+        if count == 1 and not own:
+            break
+        slurms = source == "Slurm" or (not local_size and environ.get("SLURM_PROCID") == environ[rank])
+        if slurms and not own:
+            here = _number(environ, "SLURM_LOCALID", number), _slurms_local_size(environ)
+        else:
+            here = _number(environ, local_rank, 0 if own else number), _number(environ, local_size, 1 if own else count)
+        name = environ.get("CUNUMERIC_JOB", "") or environ.get(job, "")
+        return Place(number, count, *here, source, name or _batch_job(environ, here[1] == count))
     return Place()
+
+
+def _batch_job(environ: Mapping[str, str], all_local: bool) -> str:
+    """The name that a batch system has for what runs here. That of a whole batch, which may run several commands, is
+    taken only where there is no other way to meet."""
+    names = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
+    if environ.get("SLURM_STEP_ID"):
+        return f"{environ.get('SLURM_JOB_ID', '')}.{environ['SLURM_STEP_ID']}"
+    return "" if all_local else environ.get(_told(environ, names), "")
 
 
 @dataclass
@@ -231,6 +253,15 @@ def program_words(command: Command) -> list[str]:
     return [command.program or "", *command.arguments]
 
 
+def _is_hydra(name: str) -> bool:
+    """Whether this is MPICH's or Intel's command, which has other flags than Open MPI's."""
+    try:
+        said = subprocess.run([name, "--version"], capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return "HYDRA" in said or "Intel(R) MPI" in said
+
+
 def launcher_words(command: Command, words: list[str], environ: Mapping[str, str]) -> list[str]:
     """The command that starts `legate` again, once for each rank, on all nodes."""
     name, nodes, each = command.get("launcher"), command.get("nodes", 1), command.get("ranks_per_node", 1)
@@ -241,7 +272,9 @@ def launcher_words(command: Command, words: list[str], environ: Mapping[str, str
         for key in environ
         if key.startswith(("CUNUMERIC_", "PYTHON", "JAX_", "XLA_", "NCCL_")) or key in ("LEGATE_CONFIG", LAUNCHED)
     )
-    if name == "mpirun":
+    if name == "mpirun" and _is_hydra(name):
+        start = [name, "-n", total, "-ppn", str(each), "-genvall"]
+    elif name == "mpirun":
         start = [name, "-n", total, "--map-by", f"ppr:{each}:node", "--bind-to", "none"]
         start += [word for key in passed for word in ("-x", key)]
     elif name == "srun":

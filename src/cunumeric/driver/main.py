@@ -11,6 +11,7 @@ A number of threads comes from the first of: `--cpus` on the command line, `CUNU
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import secrets
 import sys
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from cunumeric.runtime import channel, ranks
+from cunumeric.runtime import channel, ranks, typed
 from cunumeric.runtime.settings import settings
 from cunumeric.runtime.version import VERSION
 
@@ -64,12 +65,24 @@ def _run_program(command: Command) -> None:
 def _run_rank(command: Command) -> None:
     """This process is one of several, or of one that is watched."""
     channel.open_channel()
+    typed.start()
     if ranks.size > 1:
         from cunumeric.runtime import agreed
 
         agreed.start()
     atexit.register(channel.leave)  # before any of the program's, so that it is the last
     _run_program(command)
+
+
+def _computes(environ: dict[str, str]) -> str:
+    """Where a rank computes."""
+    if paper := environ.get("CUNUMERIC_PAPER", "").strip().lstrip("0"):
+        return f"arrays: on paper, for {paper} devices"
+    if (environ.get("CUNUMERIC_ENGINE", "").strip() or settings.engine) == "host":
+        return "arrays: on the processor, by NumPy and our own loops (engine host)"
+    gpus = launch.visible_gpus(environ) if environ.get("JAX_PLATFORMS", "cuda").split(",")[0] in ("cuda", "gpu") else []
+    where = f"on GPU {', '.join(gpus)}" if gpus else "on the processor"
+    return f"arrays: {where}, by XLA (engine xla)"
 
 
 def _show(command: Command, where: Place, settings_of: list[Setting]) -> None:
@@ -82,9 +95,13 @@ def _show(command: Command, where: Place, settings_of: list[Setting]) -> None:
     print(f"GPUs visible here: {', '.join(launch.visible_gpus(os.environ)) or 'none'}")
     print(f"compiled programs are kept in: {directory() or 'nowhere'}")
     for rank, setting in enumerate(settings_of, where.rank):
-        told = {k: v for k, v in sorted(setting.environ.items()) if not k.startswith("CUNUMERIC_RANK")}
-        bound = f", bound to cores {','.join(map(str, setting.cores))}" if setting.cores else ""
-        print(f"rank {rank}{bound}: {' '.join(f'{k}={v}' for k, v in told.items()) or 'as the process'}")
+        environ = os.environ | setting.environ
+        threads = environ.get("CUNUMERIC_NUM_THREADS") or settings.threads
+        bound = f" on cores {','.join(map(str, setting.cores))}" if setting.cores else ""
+        print(f"rank {rank}: threads: {threads}{bound}; {_computes(environ)}")
+        told = " ".join(f"{k}={v}" for k, v in sorted(setting.environ.items()) if not k.startswith("CUNUMERIC_RANK"))
+        if told:
+            print(f"    set for it: {told}")
     sys.stdout.flush()
 
 
@@ -93,6 +110,10 @@ def _wanted(command: Command) -> Place:
     asked = command.get("nodes", 1) * command.get("ranks_per_node", 1)
     where = launch.place(os.environ)
     if not where.source:
+        if LAUNCHED in os.environ and asked > 1:
+            raise UsageError(
+                f"--launcher {command.get('launcher')} has started this process without saying which it is"
+            )
         return Place(0, asked, 0, asked)
     if {"nodes", "ranks_per_node"} & command.values.keys() and asked != where.size:
         raise UsageError(f"--nodes × --ranks-per-node is {asked}, but {where.source} has started {where.size} ranks")
@@ -187,10 +208,22 @@ def _alone(command: Command, setting: Setting, line: list[str]) -> None:
     _run_program(command)
 
 
+def _standard_files() -> None:
+    """Those that were closed lead nowhere from now on: sockets must not get their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdout = sys.stdout or io.TextIOWrapper(io.FileIO(os.devnull, "w"))
+    sys.stderr = sys.stderr or io.TextIOWrapper(io.FileIO(os.devnull, "w"))
+
+
 def _supervise(command: Command, here: list[Place], found: list[Setting], line: list[str]) -> NoReturn:
     """Start the ranks of this machine, watch over them, and end as they did."""
-    from . import network, supervise
+    from . import network, output, supervise
 
+    _standard_files()
     folder = None
     if command.get("log_to_file"):
         folder = Path(command.get("logdir", "."))
@@ -198,10 +231,9 @@ def _supervise(command: Command, here: list[Place], found: list[Setting], line: 
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"--logdir {folder}: {error.strerror}") from None
-    output = supervise.Output(bool(command.get("all_ranks")), folder)
+    shown = output.Output(bool(command.get("all_ranks")), folder)
     first = here[0]
-    supervisor = supervise.Supervisor(output, tells=first.rank == 0 or first.source in ("", "CUNUMERIC"))
-    supervisor.catch_signals()
+    supervisor = supervise.Supervisor(shown, tells=first.rank == 0 or first.source in ("", "CUNUMERIC"))
     environ = dict(os.environ)
     for name in (LAUNCHED, "CUNUMERIC_JOB", "CUNUMERIC_TOKEN", "CUNUMERIC_COORDINATOR"):
         environ.pop(name, None)
@@ -210,6 +242,10 @@ def _supervise(command: Command, here: list[Place], found: list[Setting], line: 
     except network.NotReached as error:
         supervisor.release()
         run.fail(str(error), 1)
+    except KeyboardInterrupt:
+        supervisor.release()
+        raise SystemExit(130) from None
+    supervisor.catch_signals()
     for place, setting in zip(here, found, strict=True):
         setting.environ |= {"CUNUMERIC_JOB_SEED": link.seed, "CUNUMERIC_ADDRESS": link.address}
         try:

@@ -26,6 +26,7 @@ from cunumeric.runtime.places import directory
 from .launch import Place
 from .referee import Referee
 from .supervise import Supervisor
+from .typed import Typed
 
 BEAT = 1.0  # seconds between beats
 SILENT = 15.0  # seconds without a beat after which a machine counts as unreachable
@@ -105,7 +106,8 @@ class Alone:
 
     def __init__(self, supervisor: Supervisor, size: int) -> None:
         self.seed = _seed()
-        supervisor.guide = Referee(size, supervisor.deliver)
+        typed = Typed(supervisor.selector, size, supervisor.deliver)
+        supervisor.guide = Referee(size, supervisor.deliver, typed.ask)
 
     def close(self, until: float) -> None:
         pass
@@ -117,7 +119,7 @@ class Hub:
     def __init__(self, supervisor: Supervisor, size: int, listener: socket.socket, address: str, token: str) -> None:
         self.seed = _seed()
         self.supervisor, self.listener, self.address, self.token = supervisor, listener, address, token
-        self.referee = Referee(size, self._send)
+        self.referee = Referee(size, self._send, Typed(supervisor.selector, size, self._send).ask)
         self.wires: dict[int, Wire] = {}
         self.strangers: list[Wire] = []
         self.missing = set(range(1, size))
@@ -128,6 +130,8 @@ class Hub:
         supervisor.selector.register(listener, selectors.EVENT_READ, self._accept)
 
     def receive(self, rank: int, message: Message) -> None:
+        if message.get("kind") == "interrupt" and self.missing:
+            self.supervisor.end({"text": "", "status": 128 + int(message["signal"])})
         self.referee.receive(rank, message)
 
     def tick(self) -> None:
@@ -250,7 +254,7 @@ class Spoke:
 
     def _listen(self) -> None:
         for message in self.wire.receive():
-            if message.get("kind") in ("go", "ask", "address", "interrupt", "end"):
+            if message.get("kind") in ("go", "ask", "address", "write", "written", "typed", "interrupt", "end"):
                 self.supervisor.deliver(None, message)
         if self.wire.closed:
             with contextlib.suppress(KeyError):

@@ -16,6 +16,8 @@ Message = dict[str, Any]
 WIDTH = 8  # hexadecimal digits of a window's digest
 GRACE = 1.5  # seconds in which others may fail of the same cause before one is named
 INTERRUPT = 4.0  # seconds that the program may take to end after Ctrl-C
+TERMINATE = 20.0  # the same after SIGTERM: what sends it gives 30 before SIGKILL (Slurm, Kubernetes)
+AGAIN = 0.2  # seconds after which a second signal is meant as one: `timeout` sends each twice
 STOPPED = 5.0  # seconds that a rank may be stopped
 ARRIVE = 0.3  # seconds in which ranks may come to where others have parted, to be counted
 DETAIL = 2.0  # seconds in which ranks may say where they parted
@@ -32,6 +34,7 @@ class Standing:
     stopped: float = 0.0  # since when
     failing: bool = False
     error: str = ""  # what ended its program
+    writes: dict[int, str] = field(default_factory=dict)  # files that it waits to write, by the number of windows then
 
 
 @dataclass
@@ -70,9 +73,15 @@ SECOND_HAND = ("JAX distributed service detected", "Connection closed by peer", 
 
 
 class Referee:
-    def __init__(self, size: int, send: Callable[[int | None, Message], None]) -> None:
+    def __init__(
+        self,
+        size: int,
+        send: Callable[[int | None, Message], None],
+        read: Callable[[int, int, int], None] | None = None,
+    ) -> None:
         self.ranks = [Standing() for _ in range(size)]
         self.send = send
+        self.read = read  # standard input, for a rank
         self.agreed = 0  # windows that all ranks have run alike
         self.verdict: Verdict | None = None
         self.parting: Parting | None = None
@@ -81,6 +90,11 @@ class Referee:
         self.failed_at = 0.0
         self.going = 0  # 0: nobody may leave; 1: all but rank 0; 2: all
         self.interrupted = 0.0
+        self.signal = 0  # that interrupted it
+        self.before = 0  # windows that rank 0 had run then, as far as is known
+        self.waited: set[int] = set()  # numbers of writes for which it waited then
+        self.alone = False  # whether rank 0 has written since without the others
+        self.writing: dict[tuple[int, int], list[int]] = {}  # number and writer of a file: who waits for it
         self._fresh = False
 
     def receive(self, rank: int, message: Message) -> None:
@@ -95,6 +109,14 @@ class Referee:
             self._detail(rank, message)
         elif kind == "address":
             self.send(None, {"kind": "address", "address": str(message.get("address"))})
+        elif kind == "write":
+            standing.writes[int(message["number"])] = str(message.get("file"))
+            self._fresh = True
+        elif kind == "written":
+            for other in self.writing.pop((int(message["number"]), rank), ()):
+                self.send(other, {"kind": "written", "number": message["number"], "error": message.get("error")})
+        elif kind == "read" and self.read is not None:
+            self.read(rank, int(message["at"]), int(message["most"]))
         elif kind == "ended":
             standing.ended = self._fresh = True
         elif kind == "failed":
@@ -114,11 +136,14 @@ class Referee:
         elif kind == "lost":
             self._decide(str(message.get("why")), 1, rank)
         elif kind == "interrupt":
-            if self.interrupted:
-                self._decide("", 128 + signal.SIGINT)
-            else:
-                self.interrupted = time.monotonic()
-                self.send(None, {"kind": "interrupt"})
+            number = int(message.get("signal", signal.SIGINT))
+            if not self.interrupted:
+                self.interrupted, self.signal = time.monotonic(), number
+                self.before = self.agreed + len(self.ranks[0].digests) // WIDTH
+                self.waited = set(self.ranks[0].writes)
+                self.send(None, {"kind": "interrupt", "signal": number})
+            elif time.monotonic() - self.interrupted > AGAIN:
+                self._decide("", 128 + number)
 
     def _fails(self, rank: int) -> None:
         if not self.failed:
@@ -132,12 +157,19 @@ class Referee:
             return
         now = time.monotonic()
         if self.interrupted:
-            if now - self.interrupted > INTERRUPT or all(r.gone is not None for r in self.ranks):
-                self._decide("", 128 + signal.SIGINT)
+            if self._fresh:
+                self._fresh = False
+                self._compare(now)
+            self._let_write()
+            self._let_go()
+            if now - self.interrupted > (INTERRUPT if self.signal == signal.SIGINT else TERMINATE):
+                waits = "a file was not written: the signal found ranks at different places."
+                self._decide(waits if self.ranks[0].writes.keys() - self.waited else "", 128 + self.signal)
             return
         if self._fresh:
             self._fresh = False
             self._compare(now)
+            self._let_write()
         if self.parting is not None:
             if now - self.parting.since > DETAIL or len(self.parting.details) == 2:
                 self._parted(self.parting)
@@ -153,7 +185,7 @@ class Referee:
         self._let_go()
 
     def _let_go(self) -> None:
-        if not all(r.ended for r in self.ranks):
+        if not all(r.ended or r.gone is not None for r in self.ranks):
             return
         if self.going == 0:
             self.going = 1
@@ -164,7 +196,42 @@ class Referee:
             self.going = 2
             self.send(0, {"kind": "go"})
         if all(r.gone is not None for r in self.ranks):
-            self._decide("", 0)
+            codes = {r.gone for r in self.ranks}  # not all 0 only after an interrupt
+            self._decide("", status_of(codes.pop() or 0) if len(codes) == 1 else 128 + self.signal)
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+
+    def _let_write(self) -> None:
+        """Where all ranks have come to a write, and alike: the first of those that name a file writes it."""
+        if self.interrupted:
+            self._let_write_alone()
+        if self.parting is not None:
+            return
+        for number in sorted(self.ranks[0].writes):
+            if number > self.agreed or not all(number in r.writes for r in self.ranks):
+                return
+            writers: dict[str, int] = {}
+            for rank, standing in enumerate(self.ranks):
+                writer = writers.setdefault(standing.writes.pop(number), rank)
+                waiting = self.writing.setdefault((number, writer), [])
+                if rank != writer:
+                    waiting.append(rank)
+                self.send(rank, {"kind": "write", "number": number, "writer": writer})
+
+    def _let_write_alone(self) -> None:
+        """A signal finds each rank somewhere else. What rank 0 has it may write, and nobody waits then; but if it has
+        run windows since, or read what is shared, the others may have done so with other values."""
+        mine = self.ranks[0].writes
+        for number in [n for n in mine if n - 1 <= self.before and n not in self.waited]:
+            del mine[number]
+            self.alone = True
+            self.send(0, {"kind": "write", "number": number, "writer": 0})
+        for rank, standing in enumerate(self.ranks):
+            if rank and self.alone:
+                for number in standing.writes:
+                    self.send(rank, {"kind": "write", "number": number, "writer": 0})
+                    self.send(rank, {"kind": "written", "number": number, "error": None})
+                standing.writes.clear()
 
     # -- windows -------------------------------------------------------------------------------------------------------
 

@@ -16,15 +16,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from cunumeric.runtime.channel import Lines, Message, packed
 from cunumeric.runtime.ranks import CONTROL
 
 from .launch import RUNS, Setting
+from .output import Output, write_all
 
-SAID = 1 << 16  # bytes kept of what a rank writes to stderr
+SAID = 1 << 16  # bytes kept of what a rank writes to stderr, and of a line without end
+PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2)  # to the ranks of this machine, as they are
 PATIENCE = 1.5  # seconds between asking a rank to end and ending it
 TICK = 0.05
 
@@ -35,36 +36,6 @@ class Guide(Protocol):
     def receive(self, rank: int, message: Message) -> None: ...
 
     def tick(self) -> None: ...
-
-
-class Output:
-    """Where what ranks write goes: as it is, behind the rank's number, or to a file for each."""
-
-    def __init__(self, all_ranks: bool, folder: Path | None) -> None:
-        self.all_ranks = all_ranks
-        self.folder = folder
-        self.files: dict[int, BinaryIO] = {}
-
-    @property
-    def piped(self) -> bool:
-        return self.all_ranks or self.folder is not None
-
-    def shown(self, rank: int) -> bool:
-        return self.all_ranks or rank == 0
-
-    def lines(self, rank: int, stream: str, data: bytes) -> None:
-        """Whole lines of a rank."""
-        if self.folder is not None:
-            if rank not in self.files:
-                self.files[rank] = (self.folder / f"rank_{rank}.log").open("wb", buffering=0)
-            self.files[rank].write(data)
-        if self.shown(rank):
-            if self.all_ranks:
-                data = b"".join(b"[%d] %s" % (rank, line) for line in data.splitlines(keepends=True))
-            to = sys.stdout if stream == "stdout" else sys.stderr
-            with contextlib.suppress(OSError, ValueError):
-                to.buffer.write(data)
-                to.flush()
 
 
 class Child:
@@ -171,6 +142,10 @@ class Supervisor:
         while self.status is None or any(c.code is None for c in self.children.values()):
             for key, _ in self.selector.select(TICK):
                 key.data()
+            if self.output.behind:
+                time.sleep(TICK)
+            elif self.output.failed and self.status is None:
+                self.guide.receive(next(iter(self.children)), {"kind": "lost", "why": self.output.failed})
             self._signalled()
             self._reap()
             self.guide.tick()
@@ -181,7 +156,21 @@ class Supervisor:
             for child in self.children.values():
                 child.signal(signal.SIGKILL)  # what they have started
         self.release()
+        self._flush_output(PATIENCE if self.status else float("inf"))
+        if self.output.failed and not self.status:
+            with contextlib.suppress(OSError):
+                write_all(2, f"legate: {self.output.failed}\n".encode())
+            return 1
         return self.status
+
+    def _flush_output(self, patience: float) -> None:
+        """Who reads it may be slow; a signal ends that too."""
+        self._signals.clear()
+        until = time.monotonic() + patience
+        while self.output.waiting and time.monotonic() < until:
+            if {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} & set(self._signals):
+                return
+            time.sleep(TICK / 10)
 
     def release(self) -> None:
         """Nothing is left to be guarded."""
@@ -196,7 +185,9 @@ class Supervisor:
 
     def catch_signals(self) -> None:
         signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, *PASSED_ON):
+            if signal.getsignal(number) is signal.SIG_IGN:  # by `nohup`, or a shell that runs this in the background
+                continue
             signal.signal(number, lambda number, _: self._signals.append(number))
 
     def _woke(self) -> None:
@@ -206,10 +197,11 @@ class Supervisor:
     def _signalled(self) -> None:
         while self._signals:
             number = self._signals.pop(0)
-            if number == signal.SIGINT:
-                self.guide.receive(next(iter(self.children)), {"kind": "interrupt"})
-            elif number in (signal.SIGTERM, signal.SIGHUP):
-                self.end({"text": "", "status": 128 + number})
+            if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                self.guide.receive(next(iter(self.children)), {"kind": "interrupt", "signal": int(number)})
+            elif number in PASSED_ON:
+                for child in self._running():
+                    child.process.send_signal(number)
 
     def _running(self) -> list[Child]:
         return [child for child in self.children.values() if child.code is None]
@@ -229,6 +221,8 @@ class Supervisor:
 
     def _read(self, child: Child, name: str) -> bool:
         """Take what the child has written; whether there was something."""
+        if self.output.behind and child.code is None:
+            return False
         pipe = getattr(child.process, name)
         try:
             data = os.read(pipe.fileno(), 1 << 16)
@@ -246,9 +240,12 @@ class Supervisor:
         if name == "stderr":
             child.said = (child.said + data)[-SAID:]
         if self.output.piped:
-            whole, newline, child.partial[name] = (child.partial[name] + data).rpartition(b"\n")
-            if newline:
-                self.output.lines(child.rank, name, whole + newline)
+            data = child.partial[name] + data
+            # Lines of a progress bar end in a return; one at the very end may have its newline yet to come.
+            cut = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1 or len(data) * (len(data) > SAID)
+            whole, child.partial[name] = data[:cut], data[cut:]
+            if whole:
+                self.output.lines(child.rank, name, whole)
 
     def _reap(self) -> None:
         for child in self._running():
@@ -276,7 +273,11 @@ class Supervisor:
         kind = message.get("kind")
         for child in self._running() if rank is None else [c for c in self._running() if c.rank == rank]:
             if kind == "interrupt":
-                child.signal(signal.SIGINT)
+                number = int(message["signal"])
+                if number == signal.SIGINT:
+                    child.signal(number)  # as a terminal does it
+                else:
+                    child.process.send_signal(number)
             elif kind != "end":
                 child.tell(message)
         if kind == "end":
@@ -297,9 +298,7 @@ class Supervisor:
         said = str(message.get("said") or "").rstrip()
         data = (f"{said}\nlegate: {text}\n" if said else f"legate: {text}\n").encode()
         if self.output.piped:
-            for child in self.children.values():
-                self.output.lines(child.rank, "stderr", data)
-        if self.tells and not (self.output.piped and any(self.output.shown(r) for r in self.children)):
-            with contextlib.suppress(OSError, ValueError):
-                sys.stderr.buffer.write(data)
-                sys.stderr.flush()
+            self.output.verdict(self.children, data, self.tells)
+        elif self.tells:
+            with contextlib.suppress(OSError):
+                write_all(2, data)

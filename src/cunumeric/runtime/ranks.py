@@ -35,6 +35,8 @@ _TOLD = (
     ("CUNUMERIC_RANK", "CUNUMERIC_RANKS"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
     ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),
+    ("MVP_COMM_WORLD_RANK", "MVP_COMM_WORLD_SIZE"),
+    ("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE"),
     ("PMI_RANK", "PMI_SIZE"),
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
 )
@@ -47,9 +49,11 @@ def alone_among(environ: Mapping[str, str], words: Sequence[str]) -> str:
     alone says it."""
     driver = any("cunumeric.driver" in word or os.path.basename(word) in _COMMANDS for word in words)
     for rank, size in _TOLD:
-        number, count = environ.get(rank, "0").strip(), environ.get(size, "").strip()
+        number, count = environ.get(rank, "").strip(), environ.get(size, "").strip()
         if count:
-            if driver or not count.isdecimal() or int(count) < 2 or number != "0":
+            if rank == "CUNUMERIC_RANK":
+                number = number or environ.get("JOB_COMPLETION_INDEX", "").strip()
+            if driver or not count.isdecimal() or int(count) < 2 or number not in ("", "0"):
                 return ""
             return (
                 f"cunumeric: {size} is {count}, but each process works alone: `legate` before the program makes them "

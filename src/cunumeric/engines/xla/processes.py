@@ -48,9 +48,10 @@ class Course:
         # Of the last windows: file, line, operations, constants.
         self.lines: deque[tuple[str, int, str, tuple[np.ndarray, ...]]] = deque(maxlen=KEPT)
         self._news = threading.Event()
+        self._started = False
 
-    def fold(self, what: str, parts: list[bytes], constants: tuple[np.ndarray, ...] = ()) -> None:
-        """One more window or read, of the program's line that is running."""
+    def fold(self, what: str, parts: list[bytes], constants: tuple[np.ndarray, ...] = ()) -> int:
+        """One more window or read, of the program's line that is running; gives how many there are now."""
         digest = hashlib.blake2b(self.digest, digest_size=16)
         for part in parts:
             digest.update(part)
@@ -63,10 +64,15 @@ class Course:
         self.number += 1
         if not self._news.is_set():
             self._news.set()
+        return self.number
 
     def start(self) -> None:
+        """Tell the supervisor of it from now on."""
         line = channel.channel
         assert line is not None
+        if self._started:
+            return
+        self._started = True
         line.listen("ask", self._answer)
         channel.at_end.append(self.send)
         threading.Thread(target=self._send_always, name="cunumeric-course", daemon=True).start()
