@@ -25,7 +25,6 @@ LEAST = {
 }
 
 __all__ = [
-    "LEAST",
     "accumulate",
     "argmax",
     "argmin",
