@@ -42,7 +42,7 @@ def with_kernel(kernel: Callable, numpys: Callable) -> Callable:
                 r = again(error, numpys, args, kwargs)
         return wrap_from(r, args, kwargs)
 
-    quick[call] = Quick(numpys, kernel_rule(numpys.__name__))
+    quick[call] = Quick(numpys, kernel_rule(numpys.__name__), least=kernels.LEAST.get(numpys.__name__, 0))
     return call
 
 

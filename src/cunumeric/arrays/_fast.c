@@ -344,12 +344,41 @@ static PyObject *finish_call(PyObject *r, PyObject *const *args, Py_ssize_t n, P
     return r == NULL ? NULL : finish(r, args, n, names);
 }
 
+/* A call of what is never recorded (products of vectors, functions with two results) on arrays of any size: NumPy's at
+ * once; NULL without an error: Python has to do it. */
+static PyObject *call_plainly(PyObject *kernel, PyObject *const *args, Py_ssize_t n)
+{
+    PyObject *inner[MOST + 1] = {NULL}, *r = NULL;
+    Py_ssize_t k = 0;
+    for (; k < n; k++) {
+        PyObject *a = Py_TYPE(args[k]) == array_type ? plain(args[k]) : is_scalar(args[k]) ? args[k] : NULL;
+        if (a == NULL) {
+            break;
+        }
+        inner[k + 1] = Py_NewRef(a);
+    }
+    int fast = k == n;
+    if (fast && kernel == matmul && n == 2 && PyArray_CheckExact(inner[1]) && PyArray_CheckExact(inner[2])) {
+        r = product((PyArrayObject *)inner[1], (PyArrayObject *)inner[2]);
+    }
+    else if (fast) {
+        r = PyObject_Vectorcall(kernel, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    while (k > 0) {
+        Py_DECREF(inner[k--]);
+    }
+    return fast ? finish_call(r, args, n, NULL) : NULL;
+}
+
 /* A call on arrays that are not small, or while something waits: recorded, or NumPy's at once where that is not worth
  * it; NULL without an error: Python has to do it. */
 static PyObject *call_large(PyObject *f, PyObject *kernel, PyObject *const *args, Py_ssize_t n)
 {
     Verdict verdict = {0, NULL};
     PyObject *row = FIELD(f, at_row), *inner[5] = {NULL}, *r;
+    if (row == Py_None && remote_type == NULL) {
+        return call_plainly(kernel, args, n);
+    }
     if (recorded == NULL || row == NULL || row == Py_None || n > 3) {
         return NULL;
     }
@@ -645,7 +674,7 @@ static PyObject *set_limits(PyObject *self, PyObject *args)
 static PyMethodDef methods[] = {
     {"accelerate", accelerate, METH_VARARGS, "accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again, memory.ways)"},
     {"function", make_function, METH_VARARGS,
-     "function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None)"},
+     "function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None, least)"},
     {"set_limits", set_limits, METH_VARARGS,
      "set_limits(elements of what is not small, of what a parallel kernel is asked for, of what functions of Python record, "
      "of what threads reduce)"},

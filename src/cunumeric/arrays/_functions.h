@@ -38,6 +38,7 @@ typedef struct {
     int rule;
     int likes;         /* whether `like` is Python's business */
     int bound;         /* of which class of ours it is a method: ARRAYS, UFUNCS or NONE */
+    npy_intp least;    /* elements from which on its kernel answers at all */
     PyObject *dict, *weak;
 } Function;
 
@@ -417,7 +418,11 @@ static inline int is_large(Function *f, PyObject *a)
     }
     int reduces = f->rule == BELOW_REDUCED || (f->rule == BELOW_MOMENT && PyArray_ISFLOAT((PyArrayObject *)a));
     int kernel = f->rule == BELOW_KERNEL || f->rule == AT_HOME;
-    return PyArray_SIZE((PyArrayObject *)a) >= (reduces ? reduced_limit : kernel ? kernel_limit : function_limit);
+    npy_intp least = reduces ? reduced_limit : kernel ? kernel_limit : function_limit;
+    if (f->rule == BELOW_KERNEL && remote_type == NULL && least && f->least > least) {
+        least = f->least;
+    }
+    return PyArray_SIZE((PyArrayObject *)a) >= least;
 }
 
 static PyObject *call_function(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)
@@ -585,13 +590,14 @@ static Plainly plainly_of(PyObject *f)
     return def != NULL && def->ml_flags == (METH_FASTCALL | METH_KEYWORDS) ? (Plainly)(void (*)(void))def->ml_meth : NULL;
 }
 
-/* function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None) */
+/* function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None, least) */
 static PyObject *make_function(PyObject *self, PyObject *args)
 {
     PyObject *python, *numpys, *method;
     int rule, likes, bound, builtin;
     const char *shortcut;
-    if (!PyArg_ParseTuple(args, "OOOipipz", &python, &numpys, &method, &rule, &likes, &bound, &builtin, &shortcut)) {
+    Py_ssize_t least;
+    if (!PyArg_ParseTuple(args, "OOOipipzn", &python, &numpys, &method, &rule, &likes, &bound, &builtin, &shortcut, &least)) {
         return NULL;
     }
     if (rule < 0 || rule >= RULES) {
@@ -611,6 +617,7 @@ static PyObject *make_function(PyObject *self, PyObject *args)
     f->rule = rule;
     f->likes = likes;
     f->bound = bound;
+    f->least = least;
     for (size_t k = 0; shortcut != NULL && k < sizeof(shortcuts) / sizeof(*shortcuts); k++) {
         if (strcmp(shortcut, shortcuts[k].name) == 0) {
             f->shortcut = shortcuts[k].shortcut;

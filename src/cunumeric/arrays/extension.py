@@ -29,6 +29,7 @@ class Quick(NamedTuple):
     numpys: Callable  # what such a call is in NumPy, on stripped arguments
     rule: str  # which calls: see `_functions.h`
     likes: bool = False  # those with `like` are not
+    least: int = 0  # elements from which on the parallel kernel answers at all, where that follows from one array
 
 
 def kernel_rule(name: str) -> str:
@@ -57,10 +58,10 @@ def in_c(f: Any, *, bound: int = NONE, builtin: bool = False) -> Any:
     found = quick.get(f)
     if fast is None or found is None:
         return f
-    numpys, rule, likes = found
+    numpys, rule, likes, least = found
     shortcut = f.__qualname__ if bound else f.__name__ if _is_numpys_own(numpys) else None
     method = None if bound else _METHOD_OF.get(numpys)
-    front = fast.function(f, numpys, method, getattr(fast, rule), likes, bound, builtin, shortcut)
+    front = fast.function(f, numpys, method, getattr(fast, rule), likes, bound, builtin, shortcut, least)
     front.__dict__.update(vars(f))
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
         setattr(front, name, getattr(f, name))

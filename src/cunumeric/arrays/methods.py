@@ -444,7 +444,7 @@ def _kernel_method(name: str, kernel: Callable) -> None:
         return wrap_from(r, (self, *args), kwargs)
 
     call.__name__ = name
-    quick[method(call)] = Quick(numpys, kernel_rule(name))
+    quick[method(call)] = Quick(numpys, kernel_rule(name), least=kernels.LEAST.get(name, 0))
 
 
 # Methods that only read the array, and whose results never show its memory: an accelerator keeps its copy.

@@ -24,7 +24,7 @@ typedef struct {
     char *data;
     npy_intp size;
     int mapped;
-    int warm;                         /* on the shelf: whether the system has given pages */
+    int warm;                         /* whether the system had given pages when it was last looked */
 } Raw;
 
 static Raw *shelf[MOST];              /* the longest shelved first */
@@ -32,7 +32,8 @@ static int n_shelved;
 static PyTypeObject *lease_type;
 
 /* Bytes: warm on the shelf; with an array; with an array that has not written to them, so that the system has not given
- * pages yet; and the most that arrays have had pages for. Arrays and shelf together never have more than that. */
+ * pages yet; and the most that arrays have had pages for. Whenever memory comes or goes, arrays and shelf together have no
+ * more than that. */
 static npy_intp shelved, live, untouched, peak;
 
 /* Large memory that had not been written to when last looked at. */
@@ -58,6 +59,7 @@ static Raw *raw_new(npy_intp size, int zeros)
     }
     raw->size = size;
     raw->mapped = 0;
+    raw->warm = 0;
     raw->data = NULL;
 #ifdef __linux__
     if (size >= MAPPED_FROM) {
@@ -117,7 +119,9 @@ static int forget_fresh(Raw *raw)
     return 0;
 }
 
-/* Look which memory has been written to. */
+static void drop(npy_intp nbytes);
+
+/* Look which memory has been written to, and make room for its pages. */
 static void look(void)
 {
     for (int k = n_fresh - 1; k >= 0; k--) {
@@ -128,6 +132,9 @@ static void look(void)
     if (live - untouched > peak) {
         peak = live - untouched;
     }
+    if (live - untouched + shelved > peak) {
+        drop(live - untouched + shelved - peak);
+    }
 }
 
 /* `raw`, which may be new memory, is with an array from now on. */
@@ -135,7 +142,7 @@ static void lend(Raw *raw)
 {
     npy_intp size = raw->size;
     live += size;
-    if (size >= LOOKED_AT && !is_touched(raw)) {
+    if (size >= LOOKED_AT && !raw->warm) {
         if (n_fresh == FRESH) {
             forget_fresh(fresh[0]);
         }
@@ -167,7 +174,7 @@ static void lease_dealloc(PyObject *self)
         if (n_shelved == MOST) {
             raw_free(off(0));
         }
-        if (raw->warm && live + shelved + size > peak) {
+        if (raw->warm && live - untouched + shelved + size > peak) {
             raw_free(raw);
         }
         else {

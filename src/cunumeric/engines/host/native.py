@@ -30,7 +30,9 @@ except ImportError:
 _STREAMED_FROM = 16 << 20
 # Elements of a chunk whose sum has no more parts than `_work.h` has room for.
 _SUMMED_MOST = 4096
-# Elements in a chunk: a few operands of it stay in the first cache.
+# Bytes of an operand's chunk: six of them stay in the first cache, and memory is read on while results are written.
+CHUNK_BYTES = 4096
+# Elements in a chunk at most, and of rows that are reduced each by itself, in NumPy's order.
 CHUNK = 2048
 UFUNC, COPYING, CHOOSING, CASTING = range(4)
 FLAGS = ((1, "divide by zero"), (2, "overflow"), (4, "underflow"), (8, "invalid value"))
@@ -64,8 +66,18 @@ def idle(leaf: Leaf) -> bool:
     return canonical.in_c is not None and _tiles.idle(leaf, window._exposed)
 
 
-def chunk() -> int:
-    return min(CHUNK, settings.tile)
+def chunk(program: Program, table: Table, reduction: Reduction | None) -> int:
+    """Elements on which an instruction runs at a time: few where operands come from memory, as those of one axis do;
+    rows of stencils are in cache. A reduction's follow from its dtype and its source's axes, so that sums do not depend
+    on what else is computed in the same sweep."""
+    most = CHUNK
+    last = program.blocks[-1]
+    if len(last.shape) == 1 and reduction is not None and not program.flat:
+        most = CHUNK_BYTES // reduction.dtype.itemsize
+    elif len(last.shape) == 1 and reduction is None and len(program.blocks) == 1:
+        sizes = [table.arrays[number].itemsize for _, number in last.loads]
+        most = CHUNK_BYTES // max(sizes + program.slot_bytes, default=1)
+    return min(most, CHUNK, settings.tile)
 
 
 class _No(Exception):
@@ -239,7 +251,7 @@ def _by_rows(program: Program, reduction: Reduction) -> bool:
     if not program.reduces_rows or len(reduction.out_shape) != 1:
         return False
     ordered = reduction.ufunc in (np.add, np.multiply) and reduction.dtype.kind == "f"
-    return not ordered or (len(program.blocks[-1].shape) == 2 and program.blocks[-1].shape[1] <= chunk())
+    return not ordered or (len(program.blocks[-1].shape) == 2 and program.blocks[-1].shape[1] <= program.chunk)
 
 
 def _pairwise(reduction: Reduction | None) -> int:
@@ -282,10 +294,10 @@ def translate(program: Program, table: Table, virtual: dict[int, np.dtype], redu
             rows, low, high = 1, 0, program.blocks[0].shape[0]
         program.native_numbers = [i[4] for b in blocks for i in b[3]]
         program.described = t.describe(partial)
-        if _pairwise(reduction) == 1 and chunk() <= _SUMMED_MOST:
+        if _pairwise(reduction) == 1 and program.chunk <= _SUMMED_MOST:
             program.described.summed = partial
         return _tiles.Program(
-            t.registers, blocks, program.constants, t.scratch, t.slots, chunk(), rows, low, high,
+            t.registers, blocks, program.constants, t.scratch, t.slots, program.chunk, rows, low, high,
             int(program.flat), program.delayed, int(program.skewed), [pair for _, pair in program.rings.values()],
             partial, info, size, _pairwise(reduction), int(program.reduces_rows),
         )  # fmt: skip

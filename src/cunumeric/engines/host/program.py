@@ -171,6 +171,7 @@ class Program:
         self.makers: dict[int, int] = {}  # id(getter) -> number of the node that it computes
         self.partial: int | None = None  # the register that is reduced
         self.partials = 0  # results of its parts, at most
+        self.chunk = 0  # elements on which an instruction of `native` runs at a time
         self.delayed = 0  # rows by which a lone statement's rows are held back
         self.skewed = isinstance(sweep, Skewed)
         self.rings: dict[int, tuple[int, tuple[int, int]]] = {}  # id of owner -> number, (pitch, span)
@@ -208,6 +209,7 @@ class Program:
         self.reduces_rows = reduction is not None and bool(reduction.out_shape) and 0 not in reduction.axes
         if not sweep.rows_only and not (reduction is not None and reduction.out_shape):
             self._flatten(table)
+        self.chunk = native.chunk(self, table, reduction)
         self._tile(sweep, reduction)
         if settings.accelerate and not (sweep.inward and not sweep.delayed):
             self.native = native.translate(self, table, build.virtual, reduction)
@@ -234,6 +236,7 @@ class Program:
             owner = next(a.leaf.owner for u in sweep.units for a in u.accesses.get(key, ()))
             self.rings[key] = len(self.rings), (owner.strides[0], span)
         reduction = sweep.units[-1].statements[-1].reduction
+        self.chunk = native.chunk(self, build.table, reduction)
         if reduction is not None:
             self._group(self.rows, self.low, self.high, 0)
         self.native = native.translate(self, build.table, build.virtual, reduction)
@@ -253,7 +256,7 @@ class Program:
         """Say how many partial results the extension needs; the rows of a band and the first one, so that bands end
         between rows that share one (`_work.h`, reduce)."""
         block = self.blocks[-1]
-        chunk = native.chunk()
+        chunk = self.chunk
         size = math.prod(block.shape[1:])
         if len(block.shape) == 1:
             self.partials = -(-(high - low) // rows) * (2 * rows // chunk + 2)

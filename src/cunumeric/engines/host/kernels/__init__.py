@@ -7,6 +7,7 @@ that NumPy itself has to report. The caller then calls NumPy.
 `random` is not imported here: it needs `numpy.random`, which NumPy itself imports only when it is used.
 """
 
+from . import count, gather
 from .choose import where3
 from .count import bincount, digitize, histogram
 from .gather import compress, flatnonzero, getitem_index, getitem_mask, nonzero, put, setitem_index, setitem_mask, take
@@ -14,6 +15,14 @@ from .scan import accumulate, cumprod, cumsum
 from .select import argmax, argmin
 from .sorting import argpartition, argsort, partition, searchsorted, sort, sort_into, unique
 from .transforms import fft, fft2, fftn, ifft, ifft2, ifftn, irfft, irfft2, irfftn, rfft, rfft2, rfftn
+
+# Elements from which on a kernel answers at all, where the largest array says so: a call below is NumPy's from C.
+LEAST = {
+    "bincount": 3 * count.COUNT_LEAST,
+    "compress": 2 * gather.MASK_LEAST,
+    "flatnonzero": 2 * gather.NONZERO_LEAST,
+    "nonzero": 2 * gather.NONZERO_LEAST,
+}
 
 __all__ = [
     "accumulate",

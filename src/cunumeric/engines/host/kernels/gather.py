@@ -7,6 +7,8 @@ first; 'wrap' then does exactly what negative indices mean.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from cunumeric.runtime import memory
@@ -78,12 +80,12 @@ def take(a, indices, axis=None, out=None, mode="raise"):
     axis = normal_axis(axis, a.ndim)
     if axis is None:
         return NotImplemented
-    shape = a.shape[:axis] + indices.shape + a.shape[axis + 1 :]
-    before = int(np.prod(a.shape[:axis], dtype=object))
-    index = indices.reshape(-1)
-    parts = crew(before * index.size * int(np.prod(a.shape[axis + 1 :], dtype=object)), TAKE_LEAST)
+    before = math.prod(a.shape[:axis])
+    parts = crew(before * indices.size * math.prod(a.shape[axis + 1 :]), TAKE_LEAST)
     if parts == 1:
         return NotImplemented
+    shape = a.shape[:axis] + indices.shape + a.shape[axis + 1 :]
+    index = indices.reshape(-1)
     if out is not None and not (
         writable(out, shape, a.dtype, a, indices) and (mode != "raise" or _inside(index, a.shape[axis], parts))
     ):
