@@ -102,6 +102,9 @@ def kind() -> str:
     return modules().jax.default_backend()
 
 
+_ALIGNMENT = 16  # bytes: XLA's programs on a GPU expect it of their operands
+
+
 class _Compact:
     """Stands for a foreign array whose layout JAX does not take: its owner exports a copy."""
 
@@ -114,8 +117,14 @@ class _Compact:
     def __dlpack__(self, **kwargs: Any) -> Any:
         try:
             return self.x.__dlpack__(**kwargs, copy=True)
-        except BufferError:  # CuPy copies to the host alone
-            return self.x.copy().__dlpack__(**kwargs)
+        except (BufferError, TypeError):  # CuPy copies to the host alone, others know no copy
+            copied = self.x.copy if hasattr(self.x, "copy") else self.x.clone
+            return copied().__dlpack__(**kwargs)
+
+
+def _aligned(value: Any) -> bool:
+    """Whether XLA computes with what begins there."""
+    return not value.size or value.unsafe_buffer_pointer() % _ALIGNMENT == 0
 
 
 def take(x: Any) -> Any:
@@ -126,7 +135,10 @@ def take(x: Any) -> Any:
     jx = modules()
     try:
         found = dlpack.from_dlpack(x)
-    except (BufferError, jx.jax.errors.JaxRuntimeError):  # gaps, elements that JAX has not, memory that is read only
+        if not _aligned(found):
+            raise BufferError
+    # A begin that XLA does not take, gaps, elements that JAX has not, memory that is read only.
+    except (BufferError, jx.jax.errors.JaxRuntimeError):
         try:
             found = dlpack.from_dlpack(_Compact(x))
         except (TypeError, AttributeError):  # its package does not copy (DLPack before 2023.12)
