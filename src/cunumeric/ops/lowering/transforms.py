@@ -54,7 +54,7 @@ def _one(name: str) -> Any:
 def _over(jx: Any, one: str, a: Any, lengths: list[int], axes: list[int], norm: Any) -> Any:
     """The transform `one` over axes, of which the last is the one that a real transform halves."""
     cut = jx.mesh is not None and a.size and jx.mesh.cut(a.shape) is not None
-    if one == "ifft" or (one == "fft" and (cut or len(set(axes)) < len(axes))):
+    if one == "ifft" or (one == "fft" and len(set(axes)) < len(axes)):
         a = _operand(jx, a, False)
     if len(set(axes)) < len(axes):
         first, rest = (-1, slice(0, -1)) if one == "rfft" else (0, slice(1, None))

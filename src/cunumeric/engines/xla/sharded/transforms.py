@@ -60,18 +60,19 @@ def _pencils(
         stages = [(one, [k for k in axes if k != first]), ("fft", [first])]
     else:
         stages = [("ifft", [second]), (one, [k for k in axes if k != second])]
-    if one == "fft" and a.dtype.kind == "f":
-        stages[0] = ("real", stages[0][1])
+
+    def stage(x: Any, one: str, axes: list[int]) -> Any:
+        return local(one, x, [length[k] for k in axes], axes)
 
     n = a.shape[first]
     x, before = lined(jx, a, first)
     names = before.sides[first]
 
     def kernel(x: Any) -> Any:
-        x = _stage(jx, local, x, *stages[0], length)
+        x = stage(x, *stages[0])
         x = exchanged(jx, x, second, first, names, jx.mesh.size)
         x = jx.lax.slice_in_dim(x, 0, n, axis=first)
-        return _stage(jx, local, x, *stages[1], length)
+        return stage(x, *stages[1])
 
     after = Spread(jx, [names if k == second else () for k in range(a.ndim)])
     result = mapped(jx, kernel, [before], after)(x)
@@ -90,17 +91,6 @@ def _in_place(jx: Any, f: Callable[[Any], Any], a: Any, axis: int) -> Any:
 def _found(one: str, axes: list[int], length: dict[int, int]) -> dict[int, int]:
     """The lengths of the result."""
     return length | ({axes[-1]: length[axes[-1]] // 2 + 1} if one == "rfft" else {})
-
-
-def _stage(jx: Any, local: Local, x: Any, one: str, axes: list[int], length: dict[int, int]) -> Any:
-    if one != "real":
-        return local(one, x, [length[k] for k in axes], axes)
-    # Of real numbers half a transform is computed; the other half mirrors it.
-    axis, n = axes[-1], length[axes[-1]]
-    x = local("rfft", x, [n], [axis])
-    rest = jx.lax.rev(jx.lax.slice_in_dim(x, 1, (n - 1) // 2 + 1, axis=axis), (axis,))
-    x = jx.lax.concatenate([x, rest.conj()], axis)
-    return local("fft", x, [length[k] for k in axes[:-1]], axes[:-1]) if axes[:-1] else x
 
 
 # -- along one axis ----------------------------------------------------------------------------------------------------
