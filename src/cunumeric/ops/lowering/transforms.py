@@ -61,9 +61,7 @@ def _over(jx: Any, one: str, a: Any, lengths: list[int], axes: list[int], norm: 
         a = _over(jx, _each(one, first == -1), a, [lengths[first]], [axes[first]], norm)
         return _over(jx, "fft" if one == "rfft" else one, a, lengths[rest], axes[rest], norm)
     if cut:
-        return jx.sharded.transformed(
-            jx, lambda name, x, n, k: _local(jx, name, x, n, k, norm), one, a, lengths, axes, norm
-        )
+        return jx.sharded.transformed(jx, _local, one, a, lengths, axes, norm)
     return _local(jx, one, a, lengths, axes, norm)
 
 
