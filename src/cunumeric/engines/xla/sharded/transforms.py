@@ -7,7 +7,8 @@ XLA's transform takes whole operands on every device, also where the axis that i
 *Several axes* (pencils): the array is cut along one axis while the others are transformed; one exchange cuts it along
 another, and the first is transformed. The result stays cut that way: whoever needs it otherwise pays for that
 exchange then. Inverse transforms begin where forward ones end, so that `ifft2(fft2(x) * h)` exchanges twice, not four
-times.
+times. A large block is transformed in pieces before the exchange, each of which is on its way while the next is
+transformed.
 
 *One axis* (Bailey, "FFTs in external or hierarchical memory", 1990): a vector of r*c elements is a matrix, its
 columns are transformed, multiplied by roots of unity, and its rows transformed: three exchanges. Devices must divide
@@ -20,12 +21,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .movement import window
-from .spread import Spread, exchanged, is_cut, lined, mapped, rank, unlined
+from .spread import Spread, apart, exchanged, is_cut, lined, mapped, rank, together, unlined
+
+# Blocks go on their way in so many pieces, each of at least so many elements.
+_PIECES = 4
+_PIECE_LEAST = 1 << 21
 
 Local = Callable[[Any, str, Any, list[int], list[int], Any], Any]
 
@@ -73,12 +79,16 @@ def _pencils(
     def stage(x: Any, one: str, axes: list[int]) -> Any:
         return local(jx, one, x, [length[k] for k in axes], axes, None)
 
-    def kernel(x: Any) -> Any:
+    def sent(x: Any) -> Any:
         x = stage(x, "fft" if inverse else one, before)
         x = _opposite(jx, x, before) if inverse else x
         x = x if scale == 1.0 else x * np.asarray(scale, x.real.dtype)
-        x = exchanged(jx, x, second, first, names, jx.mesh.size)
-        x = jx.lax.slice_in_dim(x, 0, n, axis=first)
+        return apart(jx, x, second, names, jx.mesh.size)
+
+    def kernel(x: Any) -> Any:
+        ends = _ends(x.shape, first)
+        came = [sent(jx.lax.slice_in_dim(x, at, to, axis=first)) for at, to in pairwise(ends)]
+        x = jx.lax.slice_in_dim(together(jx, came, first), 0, n, axis=first)
         if one != "ifft":
             return stage(x, one if inverse else "fft", after)
         for k in after:
@@ -91,6 +101,13 @@ def _pencils(
     shape = list(result.shape)
     shape[second] = _found(one, axes, length).get(second, a.shape[second])
     return unlined(jx, result, tuple(shape), beyond)
+
+
+def _ends(shape: tuple[int, ...], axis: int) -> list[int]:
+    """Where the pieces of a block end that are transformed one after the other along other axes, so that each is on its
+    way while the next is transformed."""
+    pieces = max(1, min(_PIECES, shape[axis], math.prod(shape) // _PIECE_LEAST))
+    return [k * shape[axis] // pieces for k in range(pieces + 1)]
 
 
 def _scale(lengths: list[int], inverse: bool, norm: Any) -> float:
