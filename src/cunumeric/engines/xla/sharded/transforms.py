@@ -26,6 +26,8 @@ from typing import Any
 
 import numpy as np
 
+from ....ops.lowering.transforms import opposite
+from ....ops.lowering.transforms import scale as scale_of
 from .movement import window
 from .spread import Spread, apart, exchanged, is_cut, lined, mapped, rank, together, unlined
 
@@ -66,7 +68,7 @@ def _pencils(
     An inverse transform is one forth, at the opposite frequencies. XLA's own scales its result in a pass over it; here
     both turning and scaling are part of a copy that is made anyway, beside the exchange."""
     n, inverse = a.shape[first], one in ("ifft", "irfft")
-    scale = _scale(list(length.values()), inverse, norm)
+    scale = scale_of(list(length.values()), inverse, norm)
     if inverse:
         before, after = [second], [k for k in axes if k != second]
     else:
@@ -81,7 +83,7 @@ def _pencils(
 
     def sent(x: Any) -> Any:
         x = stage(x, "fft" if inverse else one, before)
-        x = _opposite(jx, x, before) if inverse else x
+        x = opposite(jx, x, before) if inverse else x
         x = x if scale == 1.0 else x * np.asarray(scale, x.real.dtype)
         return apart(jx, x, second, names, jx.mesh.size)
 
@@ -93,7 +95,7 @@ def _pencils(
             return stage(x, one if inverse else "fft", after)
         for k in after:
             x = _to_length(jx, x, k, length[k])
-        x = _opposite(jx, x, after)
+        x = opposite(jx, x, after)
         return stage(x, "fft", after)
 
     beyond = Spread(jx, [names if k == second else () for k in range(a.ndim)])
@@ -108,20 +110,6 @@ def _ends(shape: tuple[int, ...], axis: int) -> list[int]:
     way while the next is transformed."""
     pieces = max(1, min(_PIECES, shape[axis], math.prod(shape) // _PIECE_LEAST))
     return [k * shape[axis] // pieces for k in range(pieces + 1)]
-
-
-def _scale(lengths: list[int], inverse: bool, norm: Any) -> float:
-    """What a transform is multiplied by."""
-    n = math.prod(lengths)
-    return {"ortho": 1 / math.sqrt(n), "forward": 1.0 if inverse else 1 / n}.get(norm, 1 / n if inverse else 1.0)
-
-
-def _opposite(jx: Any, x: Any, axes: list[int]) -> Any:
-    """Element -k of `x` in place of element k, along the axes."""
-    for axis in axes:
-        first, rest = jx.lax.slice_in_dim(x, 0, 1, axis=axis), jx.lax.slice_in_dim(x, 1, None, axis=axis)
-        x = jx.lax.concatenate([first, jx.lax.rev(rest, (axis,))], axis)
-    return x
 
 
 def _in_place(jx: Any, f: Callable[[Any], Any], a: Any, axis: int) -> Any:
@@ -194,7 +182,7 @@ def _to_length(jx: Any, a: Any, axis: int, n: int) -> Any:
 def _vector(jx: Any, a: Any, axis: int, n: int, inverse: bool, norm: Any) -> Any:
     """The complex transform of length `n` along a cut axis. An inverse one is the conjugate of that of the
     conjugate: copies are made before and afterwards anyway."""
-    scale = _scale([n], inverse, norm)
+    scale = scale_of([n], inverse, norm)
     order = [k for k in range(a.ndim) if k != axis] + [axis]
     a = jx.np.transpose(_sized(jx, a, axis, n), order)
     x = a.reshape(-1, n)
