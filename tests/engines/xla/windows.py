@@ -51,6 +51,28 @@ def assert_flushes(n: int) -> Iterator[None]:
     assert window.counters.flushes - before == n
 
 
+def transforms() -> None:
+    """Inverse transforms of what is computed, which only GPUs turn into transforms forth, are NumPy's."""
+    from cunumeric.ops.lowering import transforms as way
+
+    fuses, turned = way._fuses, []
+    way._fuses = lambda jx, a: turned.append(jx.computed(a)) or turned[-1]
+    rng = numpy.random.default_rng(5)
+    for shape in ((12,), (7, 10), (3, 4, 5)):
+        x = rng.normal(size=shape) + 1j * rng.normal(size=shape)
+        for norm in (None, "ortho", "forward"):
+            for f in "ifft", "ifftn":
+                expected = getattr(numpy.fft, f)(x * 0.5, norm=norm)
+                found = getattr(np.fft, f)(np.array(x) * 0.5, norm=norm)
+                numpy.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13)
+    real = rng.normal(size=(9, 8))
+    numpy.testing.assert_allclose(np.fft.ifft2(np.array(real) + 1), numpy.fft.ifft2(real + 1), rtol=1e-13, atol=1e-13)
+    assert any(turned)
+    numpy.testing.assert_allclose(np.fft.ifft2(np.array(x), (3, 7)), numpy.fft.ifft2(x, (3, 7)), rtol=1e-13, atol=1e-13)
+    assert not turned[-1]
+    way._fuses = fuses
+
+
 def grouped() -> None:
     """Running sums and products by groups, which only GPUs take, are NumPy's."""
     from cunumeric.engines.xla.sharded import grouped as way
@@ -412,7 +434,7 @@ TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
         arguments, bounds, canaries, channel_flow, complex_parts, copies, fork, given, grouped, ingest, loops, memory,
-        parts, scalars, sharing, temporaries,
+        parts, scalars, sharing, temporaries, transforms,
     )
 }  # fmt: skip
 

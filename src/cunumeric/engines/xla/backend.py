@@ -9,6 +9,7 @@ import os
 import sys
 import types
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from .mesh import Mesh, grid_for
 
 class Modules(types.SimpleNamespace):
     """What lowerings are given: `np`, `lax`, `scipy`, and `jax` itself; the `mesh` of devices (None where there is one)
-    and the kernels for it (`sharded`)."""
+    and the kernels for it (`sharded`); `computed(value)`: whether the program computes an operand element by element (a
+    trace knows)."""
 
     np: Any
     lax: Any
@@ -29,6 +31,7 @@ class Modules(types.SimpleNamespace):
     jax: Any
     mesh: Mesh | None
     sharded: Any
+    computed: Callable[[Any], bool]
 
 
 @functools.cache
@@ -61,7 +64,9 @@ def modules() -> Modules:
     if math.prod(grid) > len(devices):
         raise RuntimeError(f"CUNUMERIC_MESH asks for {math.prod(grid)} devices, there are {len(devices)}")
     several = Mesh(jax, devices[: math.prod(grid)], grid) if math.prod(grid) > 1 else None
-    return Modules(np=jax.numpy, lax=jax.lax, scipy=jax.scipy, jax=jax, mesh=several, sharded=sharded)
+    return Modules(
+        np=jax.numpy, lax=jax.lax, scipy=jax.scipy, jax=jax, mesh=several, sharded=sharded, computed=lambda _: False
+    )
 
 
 @functools.cache

@@ -21,6 +21,7 @@ from ...ops.calls import Bound
 from ...ops.lowering.elementwise import cast
 from . import region as regions
 from . import storage
+from .backend import Modules
 from .frames import Cut, Whole, cut
 from .recipe import HOST, LEAF, NODE, Recipe
 from .region import Region
@@ -114,7 +115,7 @@ class _Trace:
             rank = len(lowering.regions[j][1].layout)
             self.starts[j] = [starts[0][at + d] for d in range(rank)]
             at += rank
-        self.jx = lowering.jx
+        self.jx = Modules(**{**vars(lowering.jx), "computed": self._computed})
         self.hosts = [storage.logical(self.jx, a, shape) for a, shape in zip(hosts, lowering.hosts, strict=True)]
         self.memory: list[_Memory | None] = [None] * len(lowering.layouts)
         for k, value in zip(lowering.read, owners, strict=True):
@@ -157,6 +158,11 @@ class _Trace:
         if self.jx.mesh is None:
             return value
         return self.jx.lax.with_sharding_constraint(value, self.jx.mesh.sharding(value.shape))
+
+    def _computed(self, value: Any) -> bool:
+        return any(
+            value is node and type(made.row) is not Bound for node, made in zip(self.nodes, self.made, strict=True)
+        )
 
     def _argument(self, reference: int) -> Any:
         kind, k = reference & 3, reference >> 2

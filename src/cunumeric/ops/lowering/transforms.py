@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -41,29 +42,37 @@ def _one(name: str) -> Any:
         axis = axis_of(axis, a.ndim)
         halved = name in ("irfft", "hfft")
         n = _sized(n, 2 * (a.shape[axis] - 1) if halved else a.shape[axis])
-        a = _operand(jx, a, name in ("rfft", "ihfft") or (name == "fft" and a.dtype.kind != "c"))
+        given, a = a, _operand(jx, a, name in ("rfft", "ihfft") or (name == "fft" and a.dtype.kind != "c"))
         if name == "hfft":
             return _over(jx, "irfft", a.conj(), [n], [axis], _OTHER_NORM.get(norm, norm))
         if name == "ihfft":
             return _over(jx, "rfft", a, [n], [axis], _OTHER_NORM.get(norm, norm)).conj()
-        return _over(jx, name, a, [n], [axis], norm)
+        return _over(jx, name, a, [n], [axis], norm, name == "ifft" and _fuses(jx, given))
 
     return transform
 
 
-def _over(jx: Any, one: str, a: Any, lengths: list[int], axes: list[int], norm: Any) -> Any:
-    """The transform `one` over axes, of which the last is the one that a real transform halves."""
+def _fuses(jx: Any, a: Any) -> bool:
+    """Whether an operand that is turned and scaled costs no more: it is computed anyway, and the compiler fuses that
+    (the processor's does not, and scales as it transforms)."""
+    return bool(jx.computed(a)) and jx.jax.default_backend() != "cpu"
+
+
+def _over(jx: Any, one: str, a: Any, lengths: list[int], axes: list[int], norm: Any, turns: bool = False) -> Any:
+    """The transform `one` over axes, of which the last is the one that a real transform halves. `turns`: an inverse one
+    is to be one forth, of a turned operand."""
     cut = jx.mesh is not None and a.size and jx.mesh.cut(a.shape) is not None
-    if one == "ifft" or (one == "fft" and (cut or len(set(axes)) < len(axes))):
+    if one == "ifft" or (one == "fft" and len(set(axes)) < len(axes)):
         a = _operand(jx, a, False)
     if len(set(axes)) < len(axes):
         first, rest = (-1, slice(0, -1)) if one == "rfft" else (0, slice(1, None))
         a = _over(jx, _each(one, first == -1), a, [lengths[first]], [axes[first]], norm)
         return _over(jx, "fft" if one == "rfft" else one, a, lengths[rest], axes[rest], norm)
     if cut:
-        return jx.sharded.transformed(
-            jx, lambda name, x, n, k: _local(jx, name, x, n, k, norm), one, a, lengths, axes, norm
-        )
+        return jx.sharded.transformed(jx, _local, one, a, lengths, axes, norm)
+    if turns and [a.shape[k] for k in axes] == lengths:
+        a = opposite(jx, a, axes) * np.asarray(scale(lengths, True, norm), a.real.dtype)
+        return _local(jx, "fft", a, lengths, axes, None)
     return _local(jx, one, a, lengths, axes, norm)
 
 
@@ -96,6 +105,20 @@ def _mirrored(jx: Any, half: Any, n: int, axes: list[int]) -> Any:
     return jx.lax.concatenate([half, rest.conj()], axes[-1])
 
 
+def scale(lengths: list[int], inverse: bool, norm: Any) -> float:
+    """What a transform is multiplied by."""
+    n = math.prod(lengths)
+    return {"ortho": 1 / math.sqrt(n), "forward": 1.0 if inverse else 1 / n}.get(norm, 1 / n if inverse else 1.0)
+
+
+def opposite(jx: Any, x: Any, axes: list[int]) -> Any:
+    """Element -k of `x` in place of element k, along the axes: what makes an inverse transform of one forth."""
+    for axis in axes:
+        first, rest = jx.lax.slice_in_dim(x, 0, 1, axis=axis), jx.lax.slice_in_dim(x, 1, None, axis=axis)
+        x = jx.lax.concatenate([first, jx.lax.rev(rest, (axis,))], axis)
+    return x
+
+
 def _axes(s: Any, axes: Any, ndim: int) -> tuple[int, ...]:
     if axes is None:
         if s is not None:
@@ -120,7 +143,8 @@ def _several(name: str) -> Any:
             last = halved and k == len(axes) - 1
             lengths[k] = _sized(n, 2 * (a.shape[axis] - 1) if last else a.shape[axis])
         as_real = not inverse and (real or a.dtype.kind != "c")
-        return _over(jx, one, _operand(jx, a, as_real), lengths, list(axes), norm)
+        turns = one == "ifft" and _fuses(jx, a)
+        return _over(jx, one, _operand(jx, a, as_real), lengths, list(axes), norm, turns)
 
     def over_all(jx, a, s=None, axes=None, norm=None, out=None):
         no(out)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from cunumeric.engines.xla import region as regions
+from cunumeric.engines.xla.sharded import transforms as kernels
 from cunumeric.ops.lowering.products import contracted
 
 from ..check import TOLERANCE
@@ -138,6 +139,7 @@ def transforms() -> None:
     compare(
         lambda a: row(f.fftn)(a, axes=(0, 1, 0)), lambda a: f.fftn(a, axes=(0, 1, 0)), [numbers("float64", 4, 5)], "n"
     )
+    _in_pieces()
     # of real operands: complex results are twice as large
     cheap(Cost(row(f.fft2), spec(256, 512)), "fft2", 6)
     cheap(Cost(lambda a: row(f.fft)(a, axis=1), spec(256, 512)), "fft of rows", 6)
@@ -146,6 +148,19 @@ def transforms() -> None:
     chain = Cost(lambda a: row(f.ifft2)(row(f.fft2)(a) * 0.5), spec(256, 512, dtype=complex))
     cheap(chain, "a chain of transforms", 4)
     assert chain.kinds["all-to-all"] < (2.1 if len(mesh.grid) == 1 else 4.1), f"a chain of transforms: {chain}"
+
+
+def _in_pieces() -> None:
+    """Pieces on their way while others are transformed, of small arrays too."""
+    f, least = np.fft, kernels._PIECE_LEAST
+    kernels._PIECE_LEAST = 8
+    some = [numbers("float64", 40, 12), numbers("complex64", 9, 50), numbers("complex128", 3, 20, 17)]
+    for one in (f.fft2, f.ifft2) if LINE else (f.ifft2,):
+        compare(row(one), one, some, f"{one} in pieces")
+    compare(row(f.irfftn), f.irfftn, some[1:], "irfftn in pieces")
+    chain = Cost(lambda a: row(f.ifft2)(row(f.fft2)(a) * 0.5), spec(256, 512, dtype=complex))
+    cheap(chain, "a chain of transforms in pieces", 4)
+    kernels._PIECE_LEAST = least
 
 
 def each(f: Callable[..., Any], g: Callable[..., Any], groups: list[list[np.ndarray]], where: str) -> None:

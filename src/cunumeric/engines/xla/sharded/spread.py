@@ -124,13 +124,29 @@ def rested(jx: Any, a: Any) -> Any:
     return jx.lax.with_sharding_constraint(a, jx.mesh.sharding(a.shape))
 
 
-def exchanged(jx: Any, x: Any, apart: int, together: int, names: tuple[str, ...], parts: int) -> Any:
-    """A kernel's block of an array that is cut along `together`, as its block when it is cut along `apart` instead,
-    which is padded to equal parts."""
-    widths = [(0, -n % parts if k == apart else 0, 0) for k, n in enumerate(x.shape)]
-    if any(high for _, high, _ in widths):
-        x = jx.lax.pad(x, np.zeros((), x.dtype), widths)
-    return jx.lax.all_to_all(x, names, apart, together, tiled=True)
+def exchanged(jx: Any, x: Any, axis: int, before: int, names: tuple[str, ...], parts: int) -> Any:
+    """A kernel's block of an array that is cut along `before`, as its block when it is cut along `axis` instead, which
+    is padded to equal parts."""
+    return together(jx, [apart(jx, x, axis, names, parts)], before)
+
+
+def apart(jx: Any, x: Any, axis: int, names: tuple[str, ...], parts: int) -> Any:
+    """What all devices have of a block of this device when it is cut along `axis`, as the first axis of the result: the
+    devices from which it came."""
+    n = -(-x.shape[axis] // parts)
+    if n * parts > x.shape[axis]:
+        x = jx.lax.pad(
+            x, np.zeros((), x.dtype), [(0, n * parts - m if k == axis else 0, 0) for k, m in enumerate(x.shape)]
+        )
+    x = jx.np.moveaxis(x.reshape(*x.shape[:axis], parts, n, *x.shape[axis + 1 :]), axis, 0)
+    return jx.lax.all_to_all(x, names, 0, 0)
+
+
+def together(jx: Any, came: list[Any], axis: int) -> Any:
+    """What `apart` gave of consecutive pieces along `axis`, each device's behind that of the device before it."""
+    x = came[0] if len(came) == 1 else jx.lax.concatenate(came, axis + 1)
+    x = jx.np.moveaxis(x, 0, axis)
+    return x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
 
 
 # On a grid XLA's partitioner exchanges blocks between layouts only where all parts are of one length; others it
