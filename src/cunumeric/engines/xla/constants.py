@@ -14,7 +14,7 @@ Alike = tuple[int, ...]  # of each constant, the first one that it is equal to
 
 def raw(constants: list[np.ndarray]) -> bytes:
     """What tells values apart, of constants of the same dtypes."""
-    return b"".join(constants)  # type: ignore[arg-type]
+    return b"".join(constants)  # type: ignore[arg-type]  # arrays are buffers, which mypy does not know of them
 
 
 def alike(constants: list[np.ndarray], known: Alike | None = None) -> Alike:

@@ -255,14 +255,13 @@ def _run_on_device(recipe: Recipe) -> None:
         if moving:
             key = (form, moving, donated, spare)
             program = _programs.get(key)
-    known = program.lowering if program is not None else None
+    known = None
     if program is not None and not program.takes(recipe.constants):
-        program = None
-    if program is None:
-        alike = distinct.alike(recipe.constants, known.alike if known is not None else None)
-        lowering = Lowering(recipe, backend.modules(), moving, alike)
-    else:
+        known, program = program.lowering.alike, None
+    if program is not None:
         lowering = program.lowering
+    else:
+        lowering = Lowering(recipe, backend.modules(), moving, distinct.alike(recipe.constants, known))
     # Before anything is compiled, which may wait for other ranks.
     course = processes.window(recipe, program, distinct.packed(recipe.constants), moving) if ranks.size > 1 else None
     hosts = tuple([storage.store(a) for a in recipe.hosts])

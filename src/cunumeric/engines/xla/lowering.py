@@ -56,11 +56,9 @@ class Lowering:
     """The function that XLA compiles: `function(owners, hosts, constants, starts)`, and what it was found to need.
     `moving`: the leaves whose place is an argument; `alike`: of each constant, the first that it is equal to."""
 
-    def __init__(
-        self, recipe: Recipe, jx: Any, moving: tuple[int, ...] = (), alike: tuple[int, ...] | None = None
-    ) -> None:
+    def __init__(self, recipe: Recipe, jx: Any, moving: tuple[int, ...], alike: tuple[int, ...]) -> None:
         self.moving = moving
-        self.alike = tuple(range(len(recipe.constants))) if alike is None else alike
+        self.alike = alike
         self.jx = jx
         self.items = recipe.items
         self.regions = recipe.regions

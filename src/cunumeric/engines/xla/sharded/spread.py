@@ -134,10 +134,7 @@ def apart(jx: Any, x: Any, axis: int, names: tuple[str, ...], parts: int) -> Any
     """What all devices have of a block of this device when it is cut along `axis`, as the first axis of the result: the
     devices from which it came."""
     n = -(-x.shape[axis] // parts)
-    if n * parts > x.shape[axis]:
-        x = jx.lax.pad(
-            x, np.zeros((), x.dtype), [(0, n * parts - m if k == axis else 0, 0) for k, m in enumerate(x.shape)]
-        )
+    x = padded(jx, x, [n * parts if k == axis else m for k, m in enumerate(x.shape)])
     x = jx.np.moveaxis(x.reshape(*x.shape[:axis], parts, n, *x.shape[axis + 1 :]), axis, 0)
     return jx.lax.all_to_all(x, names, 0, 0)
 

@@ -29,7 +29,7 @@ import numpy as np
 from ....ops.lowering.transforms import opposite
 from ....ops.lowering.transforms import scale as scale_of
 from .movement import window
-from .spread import Spread, apart, exchanged, is_cut, lined, mapped, rank, together, unlined
+from .spread import Spread, apart, exchanged, is_cut, lined, mapped, padded, rank, together, unlined
 
 # Blocks go on their way in so many pieces, each of at least so many elements.
 _PIECES = 4
@@ -165,18 +165,14 @@ def _by_vectors(
 
 def _sized(jx: Any, a: Any, axis: int, n: int) -> Any:
     """Cut to length, or with zeros behind."""
-    if a.shape[axis] == n:
-        return a
-    if is_cut(jx, a.shape, axis):
+    if a.shape[axis] != n and is_cut(jx, a.shape, axis):
         return window(jx, a, axis, 0, n)
     return _to_length(jx, a, axis, n)
 
 
 def _to_length(jx: Any, a: Any, axis: int, n: int) -> Any:
     """The same of an axis that is not cut."""
-    if a.shape[axis] == n:
-        return a
-    return jx.lax.pad(a, np.zeros((), a.dtype), [(0, n - m if k == axis else 0, 0) for k, m in enumerate(a.shape)])
+    return padded(jx, a, [n if k == axis else m for k, m in enumerate(a.shape)])
 
 
 def _vector(jx: Any, a: Any, axis: int, n: int, inverse: bool, norm: Any) -> Any:
