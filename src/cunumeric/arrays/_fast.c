@@ -249,6 +249,10 @@ static PyObject *python_getitem;
 static PyObject *fast_subscript(PyObject *x, PyObject *key)
 {
     if (Py_TYPE(x) == array_type) {
+        PyObject *part = show_part(x, key);
+        if (part != NULL || PyErr_Occurred()) {
+            return part;
+        }
         int kind = basic_index(key);
         PyObject *a = kind == SURELY_VIEW ? form(x) : kind == PART ? plain(x) : NULL, *b = Py_None;
         if (a != NULL && PyArray_TYPE((PyArrayObject *)a) != NPY_OBJECT) {
@@ -307,6 +311,9 @@ static int fast_assign(PyObject *x, PyObject *key, PyObject *value)
 {
     /* A scalar, or what is small, is written at once into arrays of any size, as long as nothing waits. */
     if (value != NULL && Py_TYPE(x) == array_type) {
+        if ((PyFloat_CheckExact(value) || PyLong_CheckExact(value)) && put_element(x, key, value)) {
+            return 0;
+        }
         PyObject *index = basic_index(key) != OTHER ? key : index_array(key);
         PyObject *a = index ? plain(x) : NULL, *b = a ? operand(value) : NULL;
         if (b != NULL) {

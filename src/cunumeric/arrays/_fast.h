@@ -153,7 +153,9 @@ static PyObject *array_alloc(PyTypeObject *type, Py_ssize_t n)
 static inline void array_end(PyObject *x)
 {
     PyTypeObject *type = Py_TYPE(x);
-    PyObject_ClearWeakRefs(x);
+    if (*(PyObject **)((char *)x + type->tp_weaklistoffset) != NULL) {
+        PyObject_ClearWeakRefs(x);
+    }
     Py_CLEAR(FIELD(x, at_a));
     Py_CLEAR(FIELD(x, at_b));
 #ifndef Py_GIL_DISABLED

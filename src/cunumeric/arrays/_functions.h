@@ -4,7 +4,7 @@
 #ifndef CUNUMERIC_FUNCTIONS_H
 #define CUNUMERIC_FUNCTIONS_H
 
-#include "_fast.h"
+#include "_view.h"
 
 /* Which calls are NumPy's at once. */
 enum {
@@ -118,12 +118,6 @@ static PyObject *shortcut_ravel(PyObject *const *args, Py_ssize_t n)
     PyObject *r = PyArray_Ravel((PyArrayObject *)a, NPY_CORDER);
     Py_DECREF(a);
     return finish_view(r, args[0]);
-}
-
-static PyObject *shortcut_transpose(PyObject *const *args, Py_ssize_t n)
-{
-    PyObject *a = n == 1 ? form(args[0]) : NULL;
-    return a == NULL ? NULL : finish_view(PyArray_Transpose((PyArrayObject *)a, NULL), args[0]);
 }
 
 static PyObject *shortcut_copy_method(PyObject *const *args, Py_ssize_t n)
@@ -276,6 +270,14 @@ static const struct {
     {"ndarray.ravel", shortcut_ravel},
     {"transpose", shortcut_transpose},
     {"ndarray.transpose", shortcut_transpose},
+    {"flip", shortcut_flip},
+    {"flipud", shortcut_flipud},
+    {"fliplr", shortcut_fliplr},
+    {"swapaxes", shortcut_swapaxes},
+    {"ndarray.swapaxes", shortcut_swapaxes},
+    {"moveaxis", shortcut_moveaxis},
+    {"expand_dims", shortcut_expand_dims},
+    {"split", shortcut_split},
     {"ndarray.copy", shortcut_copy_method},
     {"ndarray.tolist", shortcut_tolist},
     {"asarray", shortcut_asarray},
@@ -628,9 +630,9 @@ static PyObject *make_function(PyObject *self, PyObject *args)
 
 /* -- attributes --------------------------------------------------------------------------------------------------- */
 
-/* What an attribute needs: the inner array's answer as it is, as a view of the same memory, or, for the flags, memory
- * that is not the engine's. */
-enum { VALUE, VIEW, OWN };
+/* What an attribute needs: the inner array's answer as it is, as a view of the same memory (the transpose: ours), or,
+ * for the flags, memory that is not the engine's. */
+enum { VALUE, VIEW, TURNED, OWN };
 
 typedef struct {
     const char *name;
@@ -643,7 +645,7 @@ typedef struct {
 static Attribute attributes[] = {
     {.name = "shape", .kind = VALUE}, {.name = "dtype", .kind = VALUE},    {.name = "ndim", .kind = VALUE},
     {.name = "size", .kind = VALUE},  {.name = "itemsize", .kind = VALUE}, {.name = "nbytes", .kind = VALUE},
-    {.name = "strides", .kind = VALUE}, {.name = "T", .kind = VIEW},       {.name = "mT", .kind = VIEW},
+    {.name = "strides", .kind = VALUE}, {.name = "T", .kind = TURNED},     {.name = "mT", .kind = VIEW},
     {.name = "real", .kind = VIEW},   {.name = "imag", .kind = VIEW},      {.name = "flags", .kind = OWN},
 };
 
@@ -661,8 +663,8 @@ static PyObject *get_attribute(PyObject *x, void *closure)
     if (a == NULL) {
         return Py_TYPE(at->python)->tp_descr_get(at->python, x, (PyObject *)array_type);
     }
-    PyObject *r = at->numpys->get(a, at->numpys->closure);
-    return at->kind == VIEW ? finish_view(r, x) : r;
+    PyObject *r = at->kind == TURNED ? transposed((PyArrayObject *)a) : at->numpys->get(a, at->numpys->closure);
+    return at->kind == VIEW || at->kind == TURNED ? finish_view(r, x) : r;
 }
 
 static int set_attribute(PyObject *x, PyObject *value, void *closure)
