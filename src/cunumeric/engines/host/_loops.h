@@ -63,14 +63,57 @@ static void copy(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp 
     }
 }
 
+/* Compiled for the vectors of several processors, of which the one at hand takes its own. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
+#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define WIDE
+#endif
+
+/* Where the conditions lie one after another, and so do results; `x` and `y` do, or are one element. Without a branch,
+ * which would be guessed wrong as often as the condition turns. */
+#define DEFINE_SELECT(T)                                                                                             \
+    WIDE static void select_##T(T *to, const npy_bool *c, const T *x, int xs, const T *y, int ys, npy_intp n)        \
+    {                                                                                                                \
+        if (xs && ys) {                                                                                              \
+            for (npy_intp k = 0; k < n; k++) {                                                                       \
+                T all = (T)0 - (T)(c[k] != 0);                                                                       \
+                to[k] = (x[k] & all) | (y[k] & (T)~all);                                                             \
+            }                                                                                                        \
+            return;                                                                                                  \
+        }                                                                                                            \
+        T one = *x, other = *y;                                                                                      \
+        for (npy_intp k = 0; xs && k < n; k++) {                                                                     \
+            T all = (T)0 - (T)(c[k] != 0);                                                                           \
+            to[k] = (x[k] & all) | (other & (T)~all);                                                                \
+        }                                                                                                            \
+        for (npy_intp k = 0; ys && k < n; k++) {                                                                     \
+            T all = (T)0 - (T)(c[k] != 0);                                                                           \
+            to[k] = (one & all) | (y[k] & (T)~all);                                                                  \
+        }                                                                                                            \
+        for (npy_intp k = 0; !xs && !ys && k < n; k++) {                                                             \
+            T all = (T)0 - (T)(c[k] != 0);                                                                           \
+            to[k] = (one & all) | (other & (T)~all);                                                                 \
+        }                                                                                                            \
+    }
+DEFINE_SELECT(npy_uint8)
+DEFINE_SELECT(npy_uint16)
+DEFINE_SELECT(npy_uint32)
+DEFINE_SELECT(npy_uint64)
+
 static void select_(char *to, npy_intp ts, const char *c, npy_intp cs, const char *x, npy_intp xs, const char *y,
                     npy_intp ys, npy_intp n, int size)
 {
-#define ONE(T)                                                                        \
-    for (npy_intp k = 0; k < n; k++) {                                                \
-        T a = *(const T *)(x + k * xs), b = *(const T *)(y + k * ys);                 \
-        *(T *)(to + k * ts) = *(const npy_bool *)(c + k * cs) ? a : b;                \
-    }                                                                                 \
+    int dense = ts == size && cs == 1 && (xs == size || xs == 0) && (ys == size || ys == 0);
+#define ONE(T)                                                                          \
+    if (dense && n > 0) {                                                               \
+        select_##T((T *)to, (const npy_bool *)c, (const T *)x, xs != 0, (const T *)y, ys != 0, n); \
+        return;                                                                         \
+    }                                                                                   \
+    for (npy_intp k = 0; k < n; k++) {                                                  \
+        T a = *(const T *)(x + k * xs), b = *(const T *)(y + k * ys);                   \
+        *(T *)(to + k * ts) = *(const npy_bool *)(c + k * cs) ? a : b;                  \
+    }                                                                                   \
     return;
     BY_SIZE(size, ONE)
 #undef ONE

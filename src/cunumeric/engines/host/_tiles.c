@@ -253,6 +253,32 @@ static PyObject *run_finish(Run *r, PyObject *unused)
     return Py_BuildValue("NN", flags, seen);
 }
 
+/* select(condition, x, y, out): of vectors, or of single elements instead; x, y and out of one itemsize. */
+static PyObject *select_arrays(PyObject *self, PyObject *args)
+{
+    PyArrayObject *a[4];
+    npy_intp step[4];
+    if (!PyArg_ParseTuple(args, "O!O!O!O!", &PyArray_Type, a, &PyArray_Type, a + 1, &PyArray_Type, a + 2, &PyArray_Type,
+                          a + 3)) {
+        return NULL;
+    }
+    npy_intp n = PyArray_NDIM(a[3]) == 1 ? PyArray_DIM(a[3], 0) : -1;
+    int size = (int)PyArray_ITEMSIZE(a[3]);
+    for (int k = 0; k < 4; k++) {
+        int fits = PyArray_NDIM(a[k]) == 0 || (PyArray_NDIM(a[k]) == 1 && PyArray_DIM(a[k], 0) == n);
+        if (!fits || PyArray_ITEMSIZE(a[k]) != (k ? size : 1)) {
+            PyErr_SetString(PyExc_ValueError, "vectors of one length are chosen from");
+            return NULL;
+        }
+        step[k] = PyArray_NDIM(a[k]) ? PyArray_STRIDE(a[k], 0) : 0;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    select_(PyArray_BYTES(a[3]), step[3], PyArray_BYTES(a[0]), step[0], PyArray_BYTES(a[1]), step[1], PyArray_BYTES(a[2]),
+            step[2], n, size);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef program_methods[] = {
     {"attach", (PyCFunction)program_attach, METH_VARARGS,
      "attach(groups, owner): compiled loops, whose code lives as long as owner"},
@@ -290,6 +316,7 @@ static PyMethodDef functions[] = {
     {"idle", idle, METH_VARARGS, "idle(leaf, exposed): whether only the window refers to the leaf's memory"},
     {"inherit_from", inherit_from, METH_O, "inherit_from(bytes): smaller memory takes no results"},
     {"collect", collect, METH_VARARGS, "collect(pending, memory, leaves): forget what has died and nothing needs"},
+    {"select", select_arrays, METH_VARARGS, "select(condition, x, y, out): where, of vectors"},
     {"living", living, METH_O, "living(pending): bytes of the nodes that have an array"},
     {"form_of", form_of, METH_VARARGS, "form_of(Node, Leaf, Store, Reduction, Ear, Lease): the classes that it reads"},
     {NULL, NULL, 0, NULL},

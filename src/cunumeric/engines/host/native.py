@@ -80,6 +80,14 @@ def chunk(program: Program, table: Table, reduction: Reduction | None) -> int:
     return min(most, CHUNK, settings.tile)
 
 
+def select(condition: np.ndarray, x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
+    """`out[...] = where(condition, x, y)`, as the operation's kernel does; without a branch where C has it."""
+    if _tiles is None or out.ndim != 1 or not x.dtype == y.dtype == out.dtype:
+        WHERE.kernel(condition, x, y, out)
+    else:
+        _tiles.select(condition, x, y, out)
+
+
 class _No(Exception):
     """Not for the extension."""
 

@@ -22,6 +22,7 @@ from ...graph.canonical import Form
 from ...graph.node import Leaf, Node, Reduction, Store
 from ...graph.plan import Sweep
 from ...graph.skew import Skewed, hidden_owners, skewed
+from ...ops.elementwise import WHERE
 from ...runtime import memory, threads
 from ...runtime.settings import settings
 from . import native
@@ -121,7 +122,8 @@ def _run_one(first: Node | Store, store: Store | None) -> bool:
         if store is None:
             out = _inherited(first)  # before anything here refers to the operands
         args = [arg.a if type(arg) is Leaf else arg for arg in first.args]
-        kernel, cost, kinds = first.row.kernel, first.row.cost, first.errors.kinds if first.errors is not None else ()
+        kernel: Callable[..., Any] = native.select if first.row is WHERE else first.row.kernel
+        cost, kinds = first.row.cost, first.errors.kinds if first.errors is not None else ()
         dtype = first.dtype
         x = first.handle() if first.handle is not None else None
         if x is None and store is None:
@@ -139,7 +141,8 @@ def _run_one(first: Node | Store, store: Store | None) -> bool:
     elif out is None:
         out = memory.empty(first.shape, dtype)  # type: ignore[union-attr]
     parts = threads.count() if out.size * cost >= _PARALLEL_FROM else 1
-    cuts = _parts(args, out, parts) if parts > 1 and not _meets(first, store) else []
+    cut = parts > 1 or kernel is native.select  # which takes vectors
+    cuts = _parts(args, out, parts) if cut and not _meets(first, store) else []
     window.counters.sweeps += 1
     heard: list[str] = []
     state = {kind: "call" if kind in kinds else "ignore" for kind in warning.KINDS}
