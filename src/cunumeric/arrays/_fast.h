@@ -192,6 +192,10 @@ static NewArray new_array;
 static NoteMemory note_memory;
 #define NOTED (1 << 20) /* bytes of results in NumPy's own memory of which the shelf hears */
 
+/* Bytes from which copies are aligned to lines of the cache; NumPy's own begin at any 16 bytes. Results of operations are
+ * NumPy's: the way around its own memory costs what alignment would bring. */
+#define LINED_FROM (16 << 10)
+
 /* -- recording, where that is in C and the host's: otherwise NULL --------------------------------------------------- */
 
 static Recorded *recorded;

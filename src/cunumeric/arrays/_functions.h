@@ -120,6 +120,21 @@ static PyObject *shortcut_ravel(PyObject *const *args, Py_ssize_t n)
     return finish_view(r, args[0]);
 }
 
+/* A copy of C-contiguous numbers that begins at a line of the cache; NULL without an error for what is NumPy's. */
+static PyObject *lined_copy(PyArrayObject *a)
+{
+    if (new_array == NULL || PyArray_NBYTES(a) < LINED_FROM || !PyArray_ISCARRAY_RO(a) || !PyArray_ISNUMBER(a)) {
+        return NULL;
+    }
+    PyArray_Descr *dtype = PyArray_DESCR(a);
+    Py_INCREF(dtype);
+    PyObject *r = new_array(PyArray_NDIM(a), PyArray_DIMS(a), dtype, PLAIN);
+    if (r != NULL && PyArray_CopyInto((PyArrayObject *)r, a) < 0) {
+        Py_CLEAR(r);
+    }
+    return r;
+}
+
 static PyObject *shortcut_copy_method(PyObject *const *args, Py_ssize_t n)
 {
     PyObject *a = n == 1 ? small(args[0]) : NULL, *r = NULL;
@@ -132,17 +147,21 @@ static PyObject *shortcut_copy_method(PyObject *const *args, Py_ssize_t n)
         a = FIELD(args[0], at_a);
     }
     Py_INCREF(a);
-    if (verdict.known != NULL && warm(verdict.known)) {
-        r = new_result(verdict.known);
-        if (r != NULL && PyArray_CopyInto((PyArrayObject *)r, (PyArrayObject *)a) < 0) {
-            Py_CLEAR(r);
-        }
-    }
-    else {
+    r = lined_copy((PyArrayObject *)a);
+    if (r == NULL && !PyErr_Occurred()) {
         r = PyArray_NewCopy((PyArrayObject *)a, NPY_CORDER);
     }
     Py_DECREF(a);
     return wrap(r, Py_None);
+}
+
+/* array(x) of NumPy's arrays. */
+static PyObject *shortcut_array(PyObject *const *args, Py_ssize_t n)
+{
+    if (n != 1 || remote_type != NULL || !PyArray_CheckExact(args[0])) {
+        return NULL;
+    }
+    return wrap(lined_copy((PyArrayObject *)args[0]), Py_None);
 }
 
 /* Numbers as a list, in which no array has to be looked for. */
@@ -280,6 +299,7 @@ static const struct {
     {"split", shortcut_split},
     {"ndarray.copy", shortcut_copy_method},
     {"ndarray.tolist", shortcut_tolist},
+    {"array", shortcut_array},
     {"asarray", shortcut_asarray},
     {"asanyarray", shortcut_asarray},
     {"empty", shortcut_empty},

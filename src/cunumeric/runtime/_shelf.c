@@ -5,6 +5,7 @@
  */
 #define PY_SSIZE_T_CLEAN
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#define NPY_TARGET_VERSION NPY_2_0_API_VERSION
 #include <Python.h>
 #include <numpy/arrayobject.h>
 #ifdef __linux__
@@ -12,6 +13,9 @@
 #endif
 
 #define PAGE 4096
+/* Where arrays begin: at a vector of any processor. Reading and writing vectors that lie in two lines of the cache costs
+ * a fifth to a half more, whether they come from the first cache or the last. malloc aligns to 16 bytes. */
+#define LINE 64
 #define MOST 256                      /* pieces that are shelved at most */
 
 enum { PLAIN, FORTRAN, ZEROS };       /* how an array is made */
@@ -22,6 +26,7 @@ static npy_intp shelved_from;         /* smaller memory is malloc's, which serve
 
 typedef struct {
     char *data;
+    char *block;                      /* malloc's, in which the data begin at a line */
     npy_intp size;
     int mapped;
     int warm;                         /* whether the system had given pages when it was last looked */
@@ -73,7 +78,8 @@ static Raw *raw_new(npy_intp size, int zeros)
     else
 #endif
     {
-        raw->data = zeros ? calloc(size, 1) : malloc(size);
+        raw->block = zeros ? calloc(size + LINE, 1) : malloc(size + LINE);
+        raw->data = raw->block == NULL ? NULL : raw->block + (-(npy_uintp)raw->block & (LINE - 1));
     }
     if (raw->data == NULL) {
         free(raw);
@@ -91,7 +97,7 @@ static void raw_free(Raw *raw)
         return;
     }
 #endif
-    free(raw->data);
+    free(raw->block);
     free(raw);
 }
 
@@ -269,6 +275,33 @@ static PyObject *numpys(int ndim, npy_intp const *dims, PyArray_Descr *dtype, in
                         : PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, dims, NULL, NULL, how == FORTRAN, NULL);
 }
 
+/* Smaller arrays are NumPy's own: what alignment brings is less than it costs. */
+#define ALIGNED_FROM (16 << 10)
+
+/* An array of `size` bytes that owns its memory as NumPy's own do, but begins at a line. Takes the reference of `dtype`. */
+static PyObject *aligned(int ndim, npy_intp const *dims, PyArray_Descr *dtype, int how, npy_intp size)
+{
+#ifndef _WIN32 /* whose `free` does not take such memory */
+    void *data;
+    if (posix_memalign(&data, LINE, size) == 0) {
+        int order = how == FORTRAN ? NPY_ARRAY_F_CONTIGUOUS : 0;
+        PyObject *a = PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, dims, NULL, data, NPY_ARRAY_WRITEABLE | order, NULL);
+        if (a == NULL) {
+            free(data);
+            return NULL;
+        }
+        if (how == ZEROS) {
+            memset(data, 0, size);
+        }
+        PyTraceMalloc_Track(TRACED, (uintptr_t)data, size);
+        ((PyArrayObject_fields *)a)->mem_handler = Py_NewRef(PyDataMem_DefaultHandler); /* which ends in `free` */
+        PyArray_ENABLEFLAGS((PyArrayObject *)a, NPY_ARRAY_OWNDATA);
+        return a;
+    }
+#endif
+    return numpys(ndim, dims, dtype, how);
+}
+
 /* An array over memory that may come from the shelf. Takes the reference of `dtype`. */
 static PyObject *new_array(int ndim, npy_intp const *dims, PyArray_Descr *dtype, int how)
 {
@@ -278,6 +311,9 @@ static PyObject *new_array(int ndim, npy_intp const *dims, PyArray_Descr *dtype,
         /* What is too large, empty or wrong is NumPy's. */
         shelved = dims[k] > 0 && size <= ((npy_intp)1 << 46) / dims[k];
         size *= shelved ? dims[k] : 1;
+    }
+    if (shelved && size < shelved_from && size >= ALIGNED_FROM) {
+        return aligned(ndim, dims, dtype, how, size);
     }
     if (!shelved || size < shelved_from) {
         return numpys(ndim, dims, dtype, how);
