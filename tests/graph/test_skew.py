@@ -157,19 +157,21 @@ def conjugate(np, seed: int, shape: tuple[int, int]) -> list:
 @pytest.mark.parametrize("tile", [16, 512, 32768])
 @pytest.mark.parametrize("shape", [(40, 34), (7, 90), (64, 64), (33, 500)])
 def test_sums_do_not_depend_on_threads(monkeypatch, shape, tile):
-    """Nor on whether sweeps are skewed, which the number of threads decides."""
+    """Nor on whether sweeps are skewed."""
     for name, value in {"record_min": 0, "tile": tile}.items():
         monkeypatch.setattr(settings, name, value)
     results = []
     skewed = 0
-    for threads in (1, 2, 3, 16):
-        monkeypatch.setattr(settings, "threads", threads)
+    for threads in (1, 2, 3, 16, 0):
+        monkeypatch.setattr(settings, "threads", threads or 2)
+        if not threads:
+            monkeypatch.setattr(skew.Skewed, "pays", lambda group: False)
         results.append(conjugate(cunumeric, 5, shape))
         skewed += bool(programs())
         sweep._templates.clear()
     assert all(r == results[0] for r in results)
     if native.available() and settings.accelerate:  # tiles in Python are never skewed
-        assert 0 < skewed < 4 or shape[1] * 4 > tile * 8
+        assert 0 < skewed <= 4 or shape[1] > tile * 8
     assert numpy.allclose(results[0], conjugate(numpy, 5, shape), rtol=1e-12)
 
 
@@ -191,10 +193,83 @@ def test_a_copy_that_lives_on_is_written(skewing):
 
 @pytest.mark.parametrize("threads", [1, 2, 64])
 def test_few_units_do_not_wait_for_each_other(monkeypatch, threads):
-    """Two sweeps, one of them dear, keep one thread busy: with many threads they run one after another."""
+    """Two sweeps, one of them dear, whose rows follow each other, keep one thread busy: with many threads they run one
+    after another."""
     monkeypatch.setattr(settings, "threads", threads)
     group = skew.Skewed()
     group.sweeps = [None, None]
-    group.units = [SimpleNamespace(shape=(100, 100))] * 2
+    group.units = [SimpleNamespace(shape=(10000, 100), rows=10000, held=0)] * 2
     monkeypatch.setattr(skew, "_cost", lambda unit: 10)
     assert group.pays() is (threads == 1)
+    group.units = [SimpleNamespace(shape=(10000, 100), rows=10000, held=-1)] * 2
+    assert group.pays()
+    group.units = [SimpleNamespace(shape=(1, 10000), rows=1, held=-1)] * 2
+    assert group.pays() is (threads == 1)
+
+
+def changed_in_turn(np, seed: int, rounds: int = 6) -> list:
+    """Parts of one array that are changed in turn by parts of others, and what is then made of it."""
+    r = random.Random(seed)
+    shape = (r.randint(3, 40), r.randint(2, 30))
+    v, u, s = field(np, seed, shape), field(np, seed + 1, shape), field(np, seed + 2, shape)
+    column = field(np, seed + 3, (shape[0], 1))
+    found = []
+    for _ in range(rounds):
+        v = u + 0.3 * v
+        w = 4 * v
+        for _ in range(r.randint(1, 5)):
+            # Rows and columns of `w`, and as many of another array from another place.
+            own, other = [], []
+            for n in shape:
+                size = r.randint(max(1, n - 3), n)
+                own.append(slice(start := r.randint(0, n - size), start + size))
+                other.append(slice(start := r.randint(0, n - size), start + size))
+            source = r.choice([v, u, s])[tuple(other)]
+            kind = r.randrange(5)
+            if kind == 0:
+                w[tuple(own)] = source * column[other[0]] - 0.5
+            elif kind == 1:
+                w[tuple(own)] *= 0.5
+            elif kind == 2:
+                w[own[0]] += v[other[0]] - r.random()
+            else:
+                w[tuple(own)] -= source
+        found.append((v * w).sum())
+        u = u - 0.01 * w
+        found.append(u.copy())
+    return [*found, v, w]
+
+
+@WITH_TILES
+@pytest.mark.parametrize("compiled", [0, 2])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_parts_of_one_array_are_changed_in_cells(skewing, monkeypatch, threads, compiled, tmp_path):
+    monkeypatch.setattr(settings, "threads", threads)
+    monkeypatch.setattr(settings, "compile", compiled)
+    monkeypatch.setattr(settings, "cache", str(tmp_path))
+    most = 0
+    for seed in range(12 if compiled else 60):
+        expected, found = changed_in_turn(numpy, seed), changed_in_turn(cunumeric, seed)
+        for e, f in zip(expected, found, strict=True):
+            if isinstance(e, numpy.ndarray):
+                assert numpy.array_equal(e, numpy.asarray(f)), f"seed {seed}"
+            else:
+                assert numpy.isclose(e, f, rtol=1e-12), f"seed {seed}"
+        most = max([most, *(len(p.blocks) for p in programs())])
+        sweep._templates.clear()
+    assert most > 12  # more than statements: cells
+
+
+@WITH_TILES
+def test_an_operator_of_five_statements_is_one_loop_inside(skewing):
+    """Conjugate gradients' matrix: all of its statements at once where they all apply, at one time with what is added
+    up of it."""
+    shape = (40, 24)
+    results = [conjugate(np, 5, shape) for np in (numpy, cunumeric)]
+    assert numpy.allclose(*results, rtol=1e-12)
+    (program, *_) = programs()
+    *_, inside, last = program.blocks
+    assert [row.name for row, *_ in inside.instructions] == ["multiply", *["subtract"] * 4]
+    assert inside.shape == (38, 22) and (inside.lag, inside.turn) == (1, False)
+    assert (last.lag, last.turn) == (1, True) and [row.name for row, *_ in last.instructions] == ["multiply"]
+    assert len(program.blocks) == 1 + 9 + 1

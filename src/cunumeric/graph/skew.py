@@ -11,12 +11,17 @@ offset`. Of two units, the earlier must have passed every row that the later one
 is all that orders the units, and it gives the lags. Tiles are bands of time (row plus lag); a unit waits with a band
 until the band before has passed it, so threads follow each other through the bands.
 
+Units that change one array in turn, element for element but over different parts of it (`w = 4 * v`, then
+`w[1:] -= v[:-1]`, `w[:, 1:] -= v[:, :-1]` ...), run as one where they all apply: their parts are cut into *cells*, each
+of which runs those units that cover it.
+
 Memory that nobody can see afterwards, and that is written as a whole before it is read, needs no more than the rows
 between its first and its last use: a *ring*.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -34,6 +39,10 @@ _BYTES_MOST = 6 << 20
 _APART_MOST = 64
 # Elements from which a row is worth what it takes to begin one.
 _ROW_LEAST = 32
+
+
+# Units that are cut into cells together: there are as many as the square of twice their number at most.
+_CELLED_MOST = 8
 
 
 class _No(Exception):
@@ -67,9 +76,10 @@ class Unit:
     """Statements over one iteration space that run together, element for element.
 
     `rows` from frame row `base`; `column`: the space is one axis, along rows; `held`: how many rows later than computed
-    a row is written, -1: at once."""
+    a row is written, -1: at once; `turn`: its rows take turns with those of the unit before, which it meets in the same
+    rows alone."""
 
-    __slots__ = ("accesses", "base", "column", "held", "lag", "reads", "rows", "shape", "statements")
+    __slots__ = ("accesses", "base", "column", "held", "lag", "reads", "rows", "shape", "statements", "turn")
 
     def __init__(self, statement: Statement) -> None:
         self.statements: list[Statement] = []
@@ -78,6 +88,7 @@ class Unit:
         self.accesses: dict[int, list[Access]] = {}
         self.held = -1
         self.lag = 0
+        self.turn = False
         shape = statement.shape
         to = statement.destination
         self.column = False
@@ -97,6 +108,27 @@ class Unit:
     def add(self, statement: Statement) -> None:
         self.statements.append(statement)
         self.reads.update(id(leaf.owner) for leaf in statement.reads)
+
+    def target(self) -> np.ndarray | None:
+        """The array that the unit changes, if that is one, row by row, and only where it stands."""
+        if self.held >= 0 or self.column or len(self.shape) != 2:
+            return None
+        owners = set()
+        for statement in self.statements:
+            to = statement.destination
+            if to is None or to.a.ndim != 2 or to.a.strides != to.owner.strides or to.a.dtype != to.owner.dtype:
+                return None
+            if any(leaf.owner is to.owner and not same_view(leaf, to) for leaf in statement.reads):
+                return None
+            owners.add(id(to.owner))
+        return to.owner if len(owners) == 1 else None  # type: ignore[union-attr]
+
+    def box(self) -> tuple[int, int, int, int]:
+        """Rows and columns of the target, each from the first to the one after the last."""
+        to = self.statements[0].destination
+        assert to is not None
+        column = to.offset % _pitch(to.owner) // to.a.itemsize
+        return self.base, self.base + self.rows, column, column + self.shape[1]
 
 
 def _pitch(owner: np.ndarray) -> int:
@@ -158,6 +190,51 @@ class Skewed:
         self.written: set[int] = set()
         self.rings: dict[int, int] = {}
 
+    def settle(self) -> None:
+        """When all have joined: bring units that change one array in turn to one time, and let units take turns."""
+        units: list[Unit] = []
+        for k, unit in enumerate(self.units):
+            units.append(unit)
+            after = self.units[k + 1].target() if k + 1 < len(self.units) else None
+            last = unit.statements[-1]
+            alone = len(unit.statements) < 2 or unit.held >= 0 or unit.column or after is None
+            if not alone and last.destination is not None and last.destination.owner is after:
+                units.append(self._without_last(unit))
+        for k in range(len(units) - 2, -1, -1):
+            unit, after_ = units[k], units[k + 1]
+            if after_.lag > unit.lag and unit.target() is not None and unit.target() is after_.target():
+                before, unit.lag = unit.lag, after_.lag
+                if any(_behind(unit, later) > later.lag for later in units[k + 1 :]):
+                    unit.lag = before
+        run: list[Unit] = []
+        for unit in units:
+            alone = unit.held >= 0 or unit.column
+            unit.turn = bool(run) and not alone and all(_by_rows(earlier, unit) for earlier in run)
+            run = [*run, unit] if unit.turn else [] if alone else [unit]
+        self.units = units
+
+    def _without_last(self, unit: Unit) -> Unit:
+        """The unit's last statement as a unit of its own, which is taken from it."""
+        last = unit.statements.pop()
+        own = Unit(last)
+        unit.reads = {id(leaf.owner) for statement in unit.statements for leaf in statement.reads}
+        own.lag = unit.lag
+        for one in (unit, own):
+            one.accesses = _accesses(one, self.written)
+        return own
+
+    def parts(self) -> list[list[Unit]]:
+        """The units in order, those that run cell by cell together."""
+        found: list[list[Unit]] = []
+        for unit in self.units:
+            target = unit.target()
+            before = found[-1][-1] if found else None
+            if before is not None and target is not None and before.lag == unit.lag and before.target() is target:
+                found[-1].append(unit)
+            else:
+                found.append([unit])
+        return [part for parts in found for part in ([parts] if len(parts) <= _CELLED_MOST else [[u] for u in parts])]
+
     def rows(self) -> int:
         """Rows of a band: as many as keep what a unit works on in a core's own cache."""
         row = max(math.prod(u.shape[1:]) for u in self.units)
@@ -169,7 +246,10 @@ class Skewed:
         return low, max(u.base + u.rows + max(u.held, 0) + u.lag for u in self.units)
 
     def join(self, sweep: Sweep) -> bool:
-        """Take the sweep in, if it can run skewed behind the others."""
+        """Take the sweep in, if it can run skewed behind the others and works on some memory of theirs."""
+        met_here = {id(leaf.owner) for one in self.sweeps for s in one.statements for leaf in _leaves(s)}
+        if self.sweeps and met_here.isdisjoint(id(leaf.owner) for s in sweep.statements for leaf in _leaves(s)):
+            return False
         try:
             units = _units(sweep)
             written = self.written | {id(s.destination.owner) for s in sweep.statements if s.destination is not None}
@@ -201,7 +281,7 @@ class Skewed:
         inner = max(math.prod(u.shape[1:]) for u in everything)
         if inner > 8 * settings.tile:
             raise _No
-        for unit in units:
+        for unit in everything:
             if unit.rows > 1 and (rows - unit.rows > _APART_MOST or unit.base > _APART_MOST):
                 raise _No
         before = list(self.units)
@@ -213,21 +293,17 @@ class Skewed:
             raise _No
 
     def pays(self) -> bool:
-        """Whether there is more than one sweep, and enough units to keep every thread busy: a unit's bands follow each
-        other, so no more threads work than units of the largest unit's cost would fill."""
+        """Whether there is more than one sweep, and enough to do beside each unit that one thread at a time works on,
+        as it holds rows back or has rows for one band: no more threads work than units of its cost would fill."""
         if len(self.sweeps) < 2 or max(math.prod(u.shape[1:]) for u in self.units) < _ROW_LEAST:
             return False
-        costs = [_cost(u) for u in self.units]
-        return sum(costs) >= 1.4 * min(threads.count(), 8) * max(costs) or threads.count() == 1
+        band = self.rows()
+        ordered = max((_cost(u) for u in self.units if u.held >= 0 or u.rows <= band), default=0)
+        return sum(map(_cost, self.units)) >= 1.4 * min(threads.count(), 8) * ordered or threads.count() == 1
 
     def find_rings(self, hidden: set[int], others: list[Sweep]) -> None:
         """Owners of `hidden` memory that live inside this sweep only."""
-        outside = {
-            id(leaf.owner)
-            for sweep in others
-            for statement in sweep.statements
-            for leaf in (*statement.reads, *([statement.destination] if statement.destination is not None else ()))
-        }
+        outside = {id(leaf.owner) for sweep in others for s in sweep.statements for leaf in _leaves(s)}
         for key in self.written & hidden - outside:
             users = [u for u in self.units if key in u.accesses]
             maker = users[0].accesses[key]
@@ -318,6 +394,40 @@ def _behind(earlier: Unit, later: Unit) -> int:
     return lag
 
 
+def _leaves(statement: Statement) -> list[Leaf]:
+    """What a statement reads and writes."""
+    to = statement.destination
+    return [*statement.reads, *([to] if to is not None else [])]
+
+
+def _by_rows(earlier: Unit, later: Unit) -> bool:
+    """Whether two units of one lag meet in the same rows alone."""
+    return earlier.lag == later.lag and not any(
+        access.meets(other) and access.offset != other.offset
+        for key, mine in later.accesses.items()
+        for other in earlier.accesses.get(key, ())
+        for access in mine
+    )
+
+
+def cells(part: list[Unit]) -> list[tuple[tuple[int, int, int, int], list[Unit]]]:
+    """The boxes into which those of the units cut each other, and the units that cover each; the largest last."""
+    boxes = [unit.box() for unit in part]
+    rows = sorted({r for box in boxes for r in box[:2]})
+    columns = sorted({c for box in boxes for c in box[2:]})
+    found = []
+    for top, bottom in itertools.pairwise(rows):
+        for left, right in itertools.pairwise(columns):
+            covering = [
+                unit
+                for unit, box in zip(part, boxes, strict=True)
+                if box[0] <= top and bottom <= box[1] and box[2] <= left and right <= box[3]
+            ]
+            if covering:
+                found.append(((top, bottom, left, right), covering))
+    return sorted(found, key=lambda cell: (cell[0][1] - cell[0][0]) * (cell[0][3] - cell[0][2]))
+
+
 def skewed(sweeps: list[Sweep], hidden: set[int]) -> list[Sweep | Skewed]:
     """The sweeps, those that follow each other through the same rows as one. `hidden`: owners of memory that nobody
     can see afterwards."""
@@ -329,6 +439,7 @@ def skewed(sweeps: list[Sweep], hidden: set[int]) -> list[Sweep | Skewed]:
         while k < len(sweeps) and group.join(sweeps[k]):
             k += 1
         if group.pays():
+            group.settle()
             result.append(group)
             groups.append(group)
         else:

@@ -209,7 +209,8 @@ _period = _Period()
 
 class _Crowd:
     """Memory that is only read, and that nobody but the window holds any more, stays until the window runs: NumPy would
-    have given it back. One such array is what NumPy takes for a temporary; of more the window is relieved."""
+    have given it back. So much as new arrays will take for themselves costs nothing, and one array more is what NumPy
+    takes for a temporary; of more the window is relieved."""
 
     __slots__ = ("checked", "entered")
 
@@ -231,7 +232,7 @@ class _Crowd:
         for leaf in _leaves.values():
             views.setdefault(id(leaf.owner), []).append(leaf)
         idle = [t.owner.nbytes for key, t in memory.items() if not t.stores and key in views and is_dead(views[key])]
-        return bool(idle) and sum(idle) > max(self.LEAST, self.ARRAYS * max(idle))
+        return bool(idle) and sum(idle) - living(pending) > max(self.LEAST, self.ARRAYS * max(idle))
 
 
 _crowd = _Crowd()

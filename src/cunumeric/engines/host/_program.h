@@ -50,6 +50,8 @@ typedef struct {
     int ndim, nloads, ninstructions, first;  /* first: number of its first instruction in the program */
     npy_intp shape[DIMS], base, lag;
     int column, held, result, out;
+    int turn;            /* rows take turns with those of the block before: they meet in the same rows alone */
+    int tall;            /* rows are single elements, and nothing but their own place matters to them */
     int *load_regs, *load_numbers;
     int *rings;          /* per load: the ring in which its rows turn over, or -1 */
     npy_intp *ring_row, *ring_at;  /* per load in a ring: the row that it shows first, bytes into the row */
@@ -105,6 +107,7 @@ typedef struct {
     char **ring_memory;  /* per ring */
     npy_intp *ring_rows;
     int *progress;       /* skewed: per band, blocks that are done */
+    npy_intp done;       /* skewed: bands before this one are whole */
 } Run;
 
 static void program_dealloc(Program *p)
@@ -205,8 +208,9 @@ static int read_instruction(Program *p, PyObject *t, Instruction *i)
 static int read_block(Program *p, PyObject *t, Block *b)
 {
     PyObject *shape, *loads, *instructions, *rings;
-    if (!PyArg_ParseTuple(t, "O!nO!O!niiiiO!", &PyTuple_Type, &shape, &b->base, &PyList_Type, &loads, &PyList_Type,
-                          &instructions, &b->lag, &b->column, &b->held, &b->result, &b->out, &PyList_Type, &rings)) {
+    if (!PyArg_ParseTuple(t, "O!nO!O!niiiiiO!", &PyTuple_Type, &shape, &b->base, &PyList_Type, &loads, &PyList_Type,
+                          &instructions, &b->lag, &b->column, &b->turn, &b->held, &b->result, &b->out, &PyList_Type,
+                          &rings)) {
         return -1;
     }
     b->ndim = (int)PyTuple_GET_SIZE(shape);
@@ -309,6 +313,13 @@ static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         p->reduce = call_info(reduce);
         if (p->reduce == NULL || PyList_Append(p->capsules, reduce) < 0) {
             goto failed;
+        }
+    }
+    for (int k = 0; k < p->nblocks; k++) {
+        Block *b = p->blocks + k;
+        b->tall = b->ndim > 1 && b->held < 0 && !(k == p->nblocks - 1 && p->reduce != NULL);
+        for (int d = 1; d < b->ndim; d++) {
+            b->tall &= b->shape[d] == 1;
         }
     }
     if (!PyErr_Occurred()) {

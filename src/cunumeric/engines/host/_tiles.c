@@ -191,7 +191,7 @@ static int work_part(Run *r, int part, int parts)
             w.at[p->constant_regs[k]] = r->constant_data[k];
         }
         feclearexcept(FE_ALL_EXCEPT);
-        failed = (p->delayed ? work_delayed(&w, part, parts) : p->skewed ? work_skewed(&w) : work_bands(&w)) < 0;
+        failed = (p->delayed ? work_delayed(&w, part, parts) : p->skewed ? work_skewed(&w, parts) : work_bands(&w)) < 0;
         feclearexcept(FE_ALL_EXCEPT);
 #if defined(__SSE2__)
         _mm_sfence();  /* what was written past the caches is seen by all threads from here on */

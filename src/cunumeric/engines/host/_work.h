@@ -275,12 +275,11 @@ static int reduce(Worker *w, npy_intp group, npy_intp n)
     return p->reduce->loop(p->reduce->context, data, &n, strides, p->reduce->aux);
 }
 
-/* A run of elements on the last axis; `shift`: where the delayed row's memory begins, or NULL. */
-static int span(Worker *w, const Block *b, int last, npy_intp start, npy_intp n, npy_intp group, char *row)
+/* A run of elements on an axis; `row`: where the delayed row's memory begins, or NULL. */
+static int span(Worker *w, const Block *b, int last, int axis, npy_intp start, npy_intp n, npy_intp group, char *row)
 {
     Program *p = w->run->program;
     const View *views = w->run->views[b - p->blocks];
-    int axis = b->ndim - 1;
     for (npy_intp done = 0; done < n; done += p->chunk) {
         npy_intp m = n - done < p->chunk ? n - done : p->chunk;
         for (int k = 0; k < b->nloads; k++) {
@@ -338,16 +337,31 @@ static int span(Worker *w, const Block *b, int last, npy_intp start, npy_intp n,
     return 0;
 }
 
-static void begin_block(Worker *w, const Block *b)
+static void begin_block(Worker *w, const Block *b, int axis)
 {
     const View *views = w->run->views[b - w->run->program->blocks];
     for (int k = 0; k < b->nloads; k++) {
-        w->step[b->load_regs[k]] = views[k].strides[b->ndim - 1];
+        w->step[b->load_regs[k]] = views[k].strides[axis];
         w->line[k] = views[k].data;
     }
     if (b->result >= 0) {
         w->step[b->result] = w->run->program->size_of[b->result];
     }
+}
+
+/* Where row `row` of the block's load `k` lies; `most`: rows from there on that follow at the stride of its view. */
+static inline char *row_at(const Run *r, const Block *b, int k, npy_intp row, npy_intp *most)
+{
+    const View *view = r->views[b - r->program->blocks] + k;
+    int ring = b->rings[k];
+    if (ring < 0) {
+        return view->data + row * view->strides[0];
+    }
+    npy_intp turned = (b->ring_row[k] + row) % r->ring_rows[ring];
+    if (most != NULL && *most > r->ring_rows[ring] - turned) {
+        *most = r->ring_rows[ring] - turned;
+    }
+    return r->ring_memory[ring] + turned * r->program->rings[ring].pitch + b->ring_at[k];
 }
 
 /* Row `row` of a block of at least two axes, line by line. */
@@ -361,19 +375,13 @@ static int one_row(Worker *w, const Block *b, int last, npy_intp row, char *held
     }
     for (npy_intp line = 0; line < lines; line++) {
         for (int k = 0; k < b->nloads; k++) {
-            char *at = views[k].data + row * views[k].strides[0];
-            if (b->rings[k] >= 0) {
-                const Run *r = w->run;
-                int ring = b->rings[k];
-                npy_intp turned = (b->ring_row[k] + row) % r->ring_rows[ring];
-                at = r->ring_memory[ring] + turned * r->program->rings[ring].pitch + b->ring_at[k];
-            }
+            char *at = row_at(w->run, b, k, row, NULL);
             for (int d = 1; d < b->ndim - 1; d++) {
                 at += index[d] * views[k].strides[d];
             }
             w->line[k] = at;
         }
-        if (span(w, b, last, 0, b->shape[b->ndim - 1], group, held) < 0) {
+        if (span(w, b, last, b->ndim - 1, 0, b->shape[b->ndim - 1], group, held) < 0) {
             return -1;
         }
         for (int d = b->ndim - 2; d >= 1 && ++index[d] == b->shape[d]; d--) {
@@ -404,14 +412,14 @@ static int work_bands(Worker *w)
                 b = p->blocks + k;
                 npy_intp first = lo > b->base ? lo - b->base : 0;
                 npy_intp end = hi - b->base < b->shape[0] ? hi - b->base : b->shape[0];
-                begin_block(w, b);
-                if (first < end && span(w, b, k == p->nblocks - 1, first, end - first, band, NULL) < 0) {
+                begin_block(w, b, 0);
+                if (first < end && span(w, b, k == p->nblocks - 1, 0, first, end - first, band, NULL) < 0) {
                     return -1;
                 }
             }
             continue;
         }
-        begin_block(w, b);
+        begin_block(w, b, b->ndim - 1);
         /* Blocks meet in the same rows: a row is in the first cache when the next block needs it. */
         for (npy_intp at = lo; at < hi; at++) {
             for (int k = 0; k < p->nblocks; k++) {
@@ -421,7 +429,7 @@ static int work_bands(Worker *w)
                     continue;
                 }
                 if (p->nblocks > 1) {
-                    begin_block(w, b);
+                    begin_block(w, b, b->ndim - 1);
                 }
                 if (one_row(w, b, k == p->nblocks - 1, row, NULL) < 0) {
                     return -1;
@@ -440,62 +448,137 @@ static void write_row(Run *r, const Block *b, npy_intp row, const char *from)
     copy(out->data + row * out->strides[0], out->strides[1], from, size, b->shape[1], size);
 }
 
-/* Wait until the band before has passed the block; 0 where the run has failed. */
-static int follow(Run *r, npy_intp band, int block)
+/* Wait until all bands before have done so many blocks; 0 where the run has failed. Bands before `done` are whole. */
+static int follow(Run *r, npy_intp band, int blocks)
 {
-    if (band == 0) {
-        return 1;
-    }
-    for (int turns = 0; __atomic_load_n(r->progress + band - 1, __ATOMIC_ACQUIRE) <= block; turns++) {
-        if (__atomic_load_n(&r->failed, __ATOMIC_RELAXED)) {
-            return 0;
-        }
-        if (turns > 2000) {
-            sched_yield();
-        }
+    int turns = 0;
+    npy_intp at = __atomic_load_n(&r->done, __ATOMIC_ACQUIRE);
+    for (; at < band; at++) {
+        while (__atomic_load_n(r->progress + at, __ATOMIC_ACQUIRE) < blocks) {
+            if (__atomic_load_n(&r->failed, __ATOMIC_RELAXED)) {
+                return 0;
+            }
+            if (++turns > 2000) {
+                sched_yield();
+            }
 #if defined(__SSE2__)
-        else {
-            _mm_pause();
-        }
+            else {
+                _mm_pause();
+            }
 #endif
+        }
     }
     return 1;
 }
 
-/* Blocks behind one another (graph/skew.py): bands of time, which is row and lag; threads follow through the bands. */
-static int work_skewed(Worker *w)
+/* A band is whole: `done` moves past all that are. */
+static void end_band(Run *r)
+{
+    npy_intp at = __atomic_load_n(&r->done, __ATOMIC_ACQUIRE);
+    while (at < r->bands && __atomic_load_n(r->progress + at, __ATOMIC_ACQUIRE) == r->program->nblocks) {
+        if (__atomic_compare_exchange_n(&r->done, &at, at + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            at++;
+        }
+    }
+}
+
+/* Rows `first` to `end` of a block whose rows are single elements: one run along them. */
+static int tall(Worker *w, const Block *b, npy_intp first, npy_intp end)
+{
+    npy_intp most;
+    begin_block(w, b, 0);
+    for (npy_intp row = first; row < end; row += most) {
+        most = end - row;
+        for (int k = 0; k < b->nloads; k++) {
+            w->line[k] = row_at(w->run, b, k, row, &most);
+        }
+        if (span(w, b, 0, 0, 0, most, 0, NULL) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* The rows of a block that holds rows back, in their time. */
+static int held_rows(Worker *w, int k, npy_intp first, npy_intp end)
+{
+    Run *r = w->run;
+    Program *p = r->program;
+    const Block *b = p->blocks + k;
+    char *rows = r->held_rows[k];
+    size_t size = (size_t)b->shape[1] * p->size_of[b->result];
+    begin_block(w, b, b->ndim - 1);
+    for (npy_intp row = first; row < end; row++) {
+        if (row < b->shape[0] && one_row(w, b, 0, row, rows + row % (b->held + 1) * size) < 0) {
+            return -1;
+        }
+        if (row >= b->held) {
+            write_row(r, b, row - b->held, rows + (row - b->held) % (b->held + 1) * size);
+        }
+    }
+    return 0;
+}
+
+/* Blocks `from` to `to` of one lag in a band of time, row by row: a row is in the first cache when the next one needs
+ * it. */
+static int by_turns(Worker *w, int from, int to, npy_intp lo, npy_intp hi)
+{
+    Program *p = w->run->program;
+    if (to - from == 1) {
+        begin_block(w, p->blocks + from, p->blocks[from].ndim - 1);
+    }
+    for (npy_intp time = lo; time < hi; time++) {
+        for (int k = from; k < to; k++) {
+            const Block *b = p->blocks + k;
+            npy_intp row = time - b->lag - b->base;
+            if (row < 0 || row >= b->shape[0]) {
+                continue;
+            }
+            if (to - from > 1) {
+                begin_block(w, b, b->ndim - 1);
+            }
+            if (one_row(w, b, k == p->nblocks - 1, row, NULL) < 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Blocks behind one another (graph/skew.py): bands of time, which is row and lag; threads follow through the bands. A
+ * block needs what those before it have done in the bands before; and where it holds rows back, what it has done itself. */
+static int work_skewed(Worker *w, int parts)
 {
     Run *r = w->run;
     Program *p = r->program;
     npy_intp band, lo;
     while ((band = next_band(r, &lo)) >= 0) {
         npy_intp hi = lo + p->rows;
-        for (int k = 0; k < p->nblocks; k++) {
+        int k = 0, failed = !follow(r, band - parts + 1, p->nblocks);  /* rings have room for so many bands at work */
+        while (k < p->nblocks && !failed) {
             const Block *b = p->blocks + k;
-            if (!follow(r, band, k)) {
+            int next = k + 1, ordered = b->held >= 0, narrow = b->tall;
+            while (!ordered && !narrow && next < p->nblocks && p->blocks[next].turn && !p->blocks[next].tall) {
+                next++;
+            }
+            if (!follow(r, band, ordered ? next : k)) {
                 return -1;
             }
             npy_intp first = lo - b->lag - b->base, end = hi - b->lag - b->base;
             npy_intp most = b->shape[0] + (b->held > 0 ? b->held : 0);
             first = first > 0 ? first : 0;
             end = end < most ? end : most;
-            begin_block(w, b);
-            for (npy_intp row = first; row < end; row++) {
-                char *rows = r->held_rows[k];
-                size_t size = b->held < 0 ? 0 : (size_t)b->shape[1] * p->size_of[b->result];
-                if (row < b->shape[0]) {
-                    char *to = b->held < 0 ? NULL : rows + row % (b->held + 1) * size;
-                    if (one_row(w, b, k == p->nblocks - 1, row, to) < 0) {
-                        __atomic_store_n(&r->failed, 1, __ATOMIC_RELAXED);
-                        return -1;
-                    }
-                }
-                if (b->held >= 0 && row >= b->held) {
-                    write_row(r, b, row - b->held, rows + (row - b->held) % (b->held + 1) * size);
-                }
-            }
-            __atomic_store_n(r->progress + band, k + 1, __ATOMIC_RELEASE);
+            failed = (b->held >= 0 ? held_rows(w, k, first, end)
+                      : narrow     ? tall(w, b, first, end)
+                                   : by_turns(w, k, next, lo, hi)) < 0;
+            k = next;
+            __atomic_store_n(r->progress + band, k, __ATOMIC_RELEASE);
         }
+        if (failed) {
+            __atomic_store_n(&r->failed, 1, __ATOMIC_RELAXED);
+            return -1;
+        }
+        end_band(r);
     }
     return 0;
 }
@@ -520,7 +603,7 @@ static int work_delayed(Worker *w, int part, int parts)
     if (h->memory == NULL) {
         return -1;
     }
-    begin_block(w, b);
+    begin_block(w, b, b->ndim - 1);
     for (npy_intp row = first; row < end; row++) {
         npy_intp k = row - first;
         char *to = h->memory + (k < d ? k : d + k % (d + 1)) * size;

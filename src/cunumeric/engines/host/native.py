@@ -7,6 +7,7 @@ that needs the interpreter, another layout of NumPy's capsule) stays with NumPy 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,7 @@ class Described:
     """A translated program for the compiler: what its instructions mean and where its registers are."""
 
     blocks: list[list[Step]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)  # elements of the blocks
     dtypes: dict[int, np.dtype] = field(default_factory=dict)
     # "c": a chunk's elements lie one after another, "s": apart, "0": all are one, in the block that loads them.
     layout: dict[int, str] = field(default_factory=dict)
@@ -213,8 +215,23 @@ class _Translator:
             self.steps = []
             rings = program.rings_of(b)
             instructions = self.block(b)
-            found.append((b.shape, b.base, b.loads, instructions, b.lag, int(b.column), b.held, b.result, b.out, rings))
+            found.append(
+                (
+                    b.shape,
+                    b.base,
+                    b.loads,
+                    instructions,
+                    b.lag,
+                    int(b.column),
+                    int(b.turn),
+                    b.held,
+                    b.result,
+                    b.out,
+                    rings,
+                )
+            )
             self.described.blocks.append(self.steps)
+            self.described.sizes.append(math.prod(b.shape))
             self._describe(b, table)
         return found
 

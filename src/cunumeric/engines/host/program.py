@@ -19,7 +19,7 @@ import numpy as np
 from ...graph.canonical import Form
 from ...graph.node import Leaf, Node, Reduction
 from ...graph.plan import Statement, Sweep
-from ...graph.skew import Skewed
+from ...graph.skew import Skewed, Unit, cells
 from ...ops.elementwise import COPY, Row
 from ...runtime import memory
 from ...runtime.settings import settings
@@ -140,11 +140,11 @@ class Block:
     """Instructions over one iteration space: a shape, and the frame's row of its row 0.
 
     `held`: by how many rows later than computed a row is written, from the register `result` to the array `out` of the
-    table; -1: at once. `lag`, `column`: see graph/skew.py."""
+    table; -1: at once. `lag`, `column`, `turn`: see graph/skew.py."""
 
     __slots__ = (
         "base", "column", "held", "instructions", "lag", "leaves", "loads", "out", "program", "result", "scratch",
-        "shape",
+        "shape", "turn",
     )  # fmt: skip
 
     def __init__(self, shape: tuple[int, ...], base: int) -> None:
@@ -152,7 +152,7 @@ class Block:
         self.base = base
         self.held = self.result = self.out = -1
         self.lag = 0
-        self.column = False
+        self.column = self.turn = False
         self.leaves: list[Leaf] = []  # of the loads, until the program is built
         self.loads: list[tuple[int, int]] = []  # register, number in the table
         self.program: list[tuple[Callable, Any]] = []
@@ -216,9 +216,13 @@ class Program:
 
     def _skew(self, sweep: Skewed, build: _Builder) -> None:
         """A program for the extension alone: a block a unit."""
-        for unit in sweep.units:
+        for part in sweep.parts():
+            if len(part) > 1:
+                self._cells(part, build)
+                continue
+            (unit,) = part
             block = Block(unit.shape, unit.base)
-            block.lag, block.column = unit.lag, unit.column
+            block.lag, block.column, block.turn = unit.lag, unit.column, unit.turn
             self.blocks.append(block)
             build.uses.clear()
             for statement in unit.statements:
@@ -231,15 +235,33 @@ class Program:
         self.low, self.high = sweep.bounds()
         self.capacity = self.rows * max(math.prod(u.shape[1:]) for u in sweep.units)
         self.tiles: list[tuple[tuple[int, ...], int, int]]
-        self.tiles = [((), lo, lo + self.rows) for lo in range(self.low, self.high, self.rows)]
         for key, span in sweep.rings.items():
             owner = next(a.leaf.owner for u in sweep.units for a in u.accesses.get(key, ()))
             self.rings[key] = len(self.rings), (owner.strides[0], span)
         reduction = sweep.units[-1].statements[-1].reduction
         self.chunk = native.chunk(self, build.table, reduction)
         if reduction is not None:
-            self._group(self.rows, self.low, self.high, 0)
+            self.rows, self.low = self._group(self.rows, self.low, self.high, 0)
+        self.tiles = [((), lo, lo + self.rows) for lo in range(self.low, self.high, self.rows)]
         self.native = native.translate(self, build.table, build.virtual, reduction)
+
+    def _cells(self, part: list[Unit], build: _Builder) -> None:
+        """Units that change one array in turn: a block a cell."""
+        cost = self.cost
+        for (top, bottom, left, right), units in cells(part):
+            block = Block((bottom - top, right - left), top)
+            block.lag = units[0].lag
+            self.blocks.append(block)
+            self.cost = cost  # the largest cell, which is the last, has most of the work
+            build.uses.clear()
+            statements = [(unit, statement) for unit in units for statement in unit.statements]
+            for _, statement in statements:
+                build.count(statement)
+            for unit, statement in statements:
+                first, _, start, _ = unit.box()
+                build.cut = (top - first, bottom - first, left - start, right - start)
+                build.statement(statement, block, -1)
+            build.cut = None
 
     def rings_of(self, block: Block) -> list[tuple[int, int, int, int]]:
         """The block's loads whose rows turn over in a ring: number of load and ring, first row, bytes into it."""
@@ -265,7 +287,8 @@ class Program:
         self.partials = -(-block.shape[0] // group) * (1 if size <= chunk else 2 * size // chunk + 2)
         if axis:
             return rows, low
-        return -(-rows // group) * group, block.base - -(-(block.base - low) // group) * group
+        base = block.base + block.lag
+        return -(-rows // group) * group, base - -(-(base - low) // group) * group
 
     def _flatten(self, table: Table) -> None:
         """One block over contiguous arrays of one shape is a block over one axis."""
@@ -311,12 +334,15 @@ class _Builder:
     def __init__(self, program: Program, table: Table) -> None:
         self.program = program
         self.table = table
-        self.known: dict[tuple[int, int], int] = {}
+        self.known: dict[tuple, int] = {}
         self.uses: dict[tuple[int, int, tuple[int, ...]], int] = {}
         self.instructions: list[tuple[Block, Row, tuple[int, ...], int, int]] = []
         self.virtual: dict[int, np.dtype] = {}
         self.last: dict[int, int] = {}
         self.held: set[int] = set()  # registers whose memory is the run's
+        # Rows and columns of the statement's space that the block is, where it is not all of it; views that show that.
+        self.cut: tuple[int, int, int, int] | None = None
+        self.cuts: dict[tuple, Leaf] = {}
 
     def count(self, statement: Statement) -> None:
         """Uses decide whether a store's source can be computed straight into the destination."""
@@ -341,8 +367,22 @@ class _Builder:
         blocks.append(Block(statement.shape, statement.base))
         return blocks[-1]
 
+    def part(self, leaf: Leaf) -> Leaf:
+        """What the cut leaves of a view; one leaf for all views of which it leaves the same."""
+        if self.cut is None or not leaf.a.ndim:
+            return leaf
+        top, bottom, left, right = self.cut
+        index = [slice(left, right) if leaf.a.shape[-1] > 1 else slice(None)]
+        if leaf.a.ndim > 1:
+            index.insert(0, slice(top, bottom) if leaf.a.shape[0] > 1 else slice(None))
+        a = leaf.a[tuple(index)]
+        found = Leaf(a, leaf.owner, (leaf, tuple(index)))
+        key = (id(leaf.owner), found.offset, a.shape, a.strides, a.dtype)
+        return self.cuts.setdefault(key, found)
+
     def load(self, block: Block, leaf: Leaf) -> int:
-        key = (id(leaf.a), id(block))
+        leaf = self.part(leaf)
+        key = (id(leaf.a), id(block), None)
         register = self.known.get(key)
         if register is None:
             register = self.known[key] = self.register()
@@ -365,7 +405,7 @@ class _Builder:
         stack: list[tuple[Node, bool]] = [(value, False)]
         while stack:
             node, ready = stack.pop()
-            key = (id(node), id(block))
+            key = (id(node), id(block), self.cut)
             if key in self.known:
                 continue
             if node.place is not None and not (node is value and to is not None):
@@ -378,7 +418,7 @@ class _Builder:
             args = []
             for arg in node.args:
                 if type(arg) is Node:
-                    args.append(self.known[(id(arg), id(block))])
+                    args.append(self.known[(id(arg), id(block), self.cut)])
                 else:
                     args.append(self.load(block, arg) if type(arg) is Leaf else self.constant(arg))
             if node is value and to is not None:
@@ -388,7 +428,7 @@ class _Builder:
                 self.virtual[out] = node.dtype
             self.instruct(block, node.row, tuple(args), out, node)
             self.known[key] = out
-        return self.known[(id(value), id(block))]
+        return self.known[(id(value), id(block), self.cut)]
 
     def instruct(self, block: Block, row: Row, args: tuple[int, ...], out: int, maker: Any) -> None:
         number = -1
@@ -432,7 +472,7 @@ class _Builder:
     def direct(self, node: Node, statement: Statement, to: Leaf) -> bool:
         """Whether the node's kernel can write the destination itself."""
         key = (id(node), statement.base, statement.shape)
-        if (id(node), id(self.program.blocks[-1])) in self.known or node.dtype != to.a.dtype:
+        if (id(node), id(self.program.blocks[-1]), self.cut) in self.known or node.dtype != to.a.dtype:
             return False
         if node.place is to:
             return True

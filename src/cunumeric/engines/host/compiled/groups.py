@@ -14,6 +14,8 @@ from . import ir
 
 OPERANDS_MOST = 40
 STEPS_MOST = 160
+# A block of this fraction of the largest one's elements, such as an edge, is not worth compiling.
+_THIN = 32
 _BITS = {"divide": 1, "over": 2, "under": 4, "invalid": 8}
 
 
@@ -47,9 +49,15 @@ def supported(step: Step, described: Described) -> bool:
     return ir.supports(step.name, tuple(described.dtypes[r] for r in (*step.inputs, step.output)))
 
 
-def find(described: Described) -> list[Group]:
-    """The groups of a program, in order."""
-    return [group for steps in described.blocks for group in _of_block(steps, described)]
+def find(described: Described, *, all_of_them: bool = True) -> list[Group]:
+    """The groups of a program, in order; those that are worth a loop of their own, or all."""
+    least = 0 if all_of_them else max(described.sizes) // _THIN
+    found = [
+        group
+        for steps, size in zip(described.blocks, described.sizes, strict=True)
+        for group in (_of_block(steps, described) if size >= least else ())
+    ]
+    return [g for g in found if all_of_them or len(g.steps) > 1 or g.summed >= 0]
 
 
 def _of_block(steps: list[Step], described: Described) -> list[Group]:

@@ -359,7 +359,8 @@ class Writer:
 
     def _pass(self, body: _Body, fixed: dict[int, tuple[str, str, bool]]) -> dict[int, tuple[str, str, bool]]:
         values = dict(fixed)
-        for step in self.group.steps:
+        last = {step.output: k for k, step in enumerate(self.group.steps)}  # what changes in turn is written once
+        for k, step in enumerate(self.group.steps):
             for register in step.inputs:
                 if register not in values:
                     code = self.codes[register]
@@ -368,7 +369,7 @@ class Writer:
             out = step.output
             value = body.operation(step.name, [values[r] for r in step.inputs], self.codes[out])
             values[out] = value
-            if out in self.targets:
+            if out in self.targets and last[out] == k:
                 body.store(self.targets[out], self.codes[out], self._layout(out, True), body.plain(value))
         return values
 

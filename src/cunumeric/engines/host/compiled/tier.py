@@ -136,7 +136,7 @@ def _compile(program: Any) -> None:
     start = time.perf_counter()
     with _lock:
         try:
-            found = [g for g in groups.find(described) if settings.compile == 2 or len(g.steps) > 1]
+            found = groups.find(described, all_of_them=settings.compile == 2)
             if not found:
                 record.why = "no two instructions in a row are the compiler's"
                 counters.refused += 1
