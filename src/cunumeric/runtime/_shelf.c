@@ -174,11 +174,16 @@ static void lease_dealloc(PyObject *self)
     if (raw != NULL) {
         npy_intp size = raw->size;
         PyTraceMalloc_Untrack(TRACED, (uintptr_t)raw->data);
-        look();
-        raw->warm = !forget_fresh(raw);
+        raw->warm = !forget_fresh(raw) || is_touched(raw);
+        if (raw->warm && live - untouched > peak) {
+            peak = live - untouched;
+        }
         live -= size;
         if (n_shelved == MOST) {
             raw_free(off(0));
+        }
+        if (raw->warm && live - untouched + shelved + size > peak) {
+            look();  /* a system call for each that is fresh: only where that decides something */
         }
         if (raw->warm && live - untouched + shelved + size > peak) {
             raw_free(raw);
@@ -265,6 +270,7 @@ static Raw *take(npy_intp size, int zeros)
             }
         }
     }
+    look();
     drop(size);
     return raw_new(size, zeros);
 }
