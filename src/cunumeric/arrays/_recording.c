@@ -21,7 +21,7 @@ static PyObject *pending, *memory, *leaves, *exposed, *signatures; /* of the win
 static PyObject *window;                                           /* the window module's dictionary */
 static PyObject *loops_saw, *flush, *kinds_heard, *loops;
 static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
-static PyObject *s_lingering, *s_running, *s_sequence, *s_filters, *s_show;
+static PyObject *s_lingering, *s_drop, *s_running, *s_sequence, *s_filters, *s_show;
 static PyObject *square, *company, *period, *crowd, *taking, *copying;
 static PyObject *s_name, *s_lock, *s_empty;
 static npy_intp limit, window_limit, kept_from; /* bytes from which a node keeps the line that recorded it */
@@ -67,9 +67,26 @@ static PyObject *make(PyTypeObject *type)
     return x;
 }
 
+static int lock(void);
+static void unlock(void);
+
+/* Whether something may be recorded now. What a reduction has read, and nobody needed, is forgotten before. */
 static int open_gate(void)
 {
-    return !eager && PyDict_GetItem(window, s_lingering) == Py_None && PyDict_GetItem(window, s_running) == Py_False;
+    if (eager || PyDict_GetItem(window, s_running) != Py_False) {
+        return 0;
+    }
+    if (PyDict_GetItem(window, s_lingering) != Py_None) {
+        if (!lock()) {
+            return 0;
+        }
+        PyObject *drop = PyDict_GetItem(window, s_drop), *r = drop == NULL ? NULL : PyObject_CallNoArgs(drop);
+        unlock();
+        Py_XDECREF(r);
+        PyErr_Clear();
+        return r != NULL;
+    }
+    return 1;
 }
 
 /* The array at the end of the chain of bases, if its memory is ours (a remote's, with an accelerator) and nobody outside
@@ -1283,6 +1300,7 @@ PyMODINIT_FUNC PyInit__recording(void)
         return NULL;
     }
     s_lingering = PyUnicode_InternFromString("_lingering");
+    s_drop = PyUnicode_InternFromString("_drop_lingering");
     s_running = PyUnicode_InternFromString("_running");
     s_filters = PyUnicode_InternFromString("filters");
     s_show = PyUnicode_InternFromString("_showwarnmsg_impl");

@@ -50,27 +50,42 @@ static void run_dealloc(Run *r)
     Py_TYPE(r)->tp_free((PyObject *)r);
 }
 
-/* The array's memory as seen from a block: axes aligned from the right, broadcast axes without stride. */
-static int view_of(View *v, PyObject *array, const Block *b, int flat)
+/* The memory of array `number` as seen from a block: axes aligned from the right, broadcast axes without stride. A part of
+ * an array is (its number, bytes, shape, strides). */
+static int view_of(View *v, PyObject *arrays, int number, const Block *b, int flat)
 {
-    if (!PyArray_Check(array)) {
+    PyObject *array = PyList_GetItem(arrays, number);
+    npy_intp offset = 0, dims[NPY_MAXDIMS], strides[NPY_MAXDIMS];
+    PyObject *shape = NULL, *steps;
+    if (array != NULL && PyTuple_Check(array)) {
+        if (!PyArg_ParseTuple(array, "inO!O!", &number, &offset, &PyTuple_Type, &shape, &PyTuple_Type, &steps)) {
+            return -1;
+        }
+        array = PyList_GetItem(arrays, number);
+    }
+    if (array == NULL || !PyArray_Check(array)) {
         PyErr_SetString(PyExc_TypeError, "expected an array");
         return -1;
     }
     PyArrayObject *a = (PyArrayObject *)array;
-    v->data = PyArray_BYTES(a);
+    int ndim = shape == NULL ? PyArray_NDIM(a) : (int)PyTuple_GET_SIZE(shape);
+    for (int k = 0; k < ndim; k++) {
+        dims[k] = shape == NULL ? PyArray_DIM(a, k) : PyLong_AsSsize_t(PyTuple_GET_ITEM(shape, k));
+        strides[k] = shape == NULL ? PyArray_STRIDE(a, k) : PyLong_AsSsize_t(PyTuple_GET_ITEM(steps, k));
+    }
+    v->data = PyArray_BYTES(a) + offset;
     memset(v->strides, 0, sizeof(v->strides));
     if (flat) {
         v->strides[0] = PyArray_ITEMSIZE(a);
         return 0;
     }
     if (b->column) {
-        v->strides[0] = PyArray_NDIM(a) && PyArray_DIM(a, 0) > 1 ? PyArray_STRIDE(a, 0) : 0;
+        v->strides[0] = ndim && dims[0] > 1 ? strides[0] : 0;
         return 0;
     }
-    int skip = b->ndim - PyArray_NDIM(a);
-    for (int k = 0; k < PyArray_NDIM(a); k++) {
-        v->strides[k + skip] = PyArray_DIM(a, k) == 1 ? 0 : PyArray_STRIDE(a, k);
+    int skip = b->ndim - ndim;
+    for (int k = 0; k < ndim; k++) {
+        v->strides[k + skip] = dims[k] == 1 ? 0 : strides[k];
     }
     return 0;
 }
@@ -128,7 +143,7 @@ static PyObject *program_run(Program *p, PyObject *args)
     for (int k = 0; k < p->nblocks; k++) {
         const Block *b = p->blocks + k;
         if (b->held >= 0) {
-            if (view_of(r->out + k, PyList_GetItem(arrays, b->out), b, 0) < 0) {
+            if (view_of(r->out + k, arrays, b->out, b, 0) < 0) {
                 Py_DECREF(r);
                 return NULL;
             }
@@ -142,7 +157,7 @@ static PyObject *program_run(Program *p, PyObject *args)
         }
         r->views[k] = calloc(b->nloads + 1, sizeof(View));
         for (int i = 0; i < b->nloads; i++) {
-            if (view_of(r->views[k] + i, PyList_GetItem(arrays, b->load_numbers[i]), b, p->flat) < 0) {
+            if (view_of(r->views[k] + i, arrays, b->load_numbers[i], b, p->flat) < 0) {
                 Py_DECREF(r);
                 return NULL;
             }

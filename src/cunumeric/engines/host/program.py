@@ -39,7 +39,8 @@ class Table:
         self.constant_values = form.constants
         self.leaf_numbers = {id(leaf): k for k, leaf in enumerate(form.leaves)}
         self.nodes = {id(n): k for k, n in enumerate(form.nodes)}
-        # How to make the arrays beyond the leaves: memory for node k; a view of leaf k; memory of its own.
+        # How to make the arrays beyond the leaves: memory for node k; a view of leaf k; memory of its own. For C alone:
+        # part of an array, which needs no object.
         self.makers: list[tuple[str, Any, Any]] = []
         self.inherited: list[tuple[int, int]] = []  # number of a node, and of the leaf whose memory it takes
 
@@ -66,6 +67,15 @@ class Table:
                 found = self._add(leaf.a, ("view", self.number(original), index))
             else:
                 found = self._add(leaf.a, ("memory", None, (leaf.a.shape, leaf.a.dtype)))
+        return found
+
+    def part(self, leaf: Leaf) -> int:
+        """The number of a part of another leaf (`_Builder.part`)."""
+        found = self.numbers.get(id(leaf.a))
+        if found is None:
+            whole = leaf.origin[0]
+            detail = (self.number(whole), leaf.offset - whole.offset, leaf.a.shape, leaf.a.strides)
+            found = self._add(leaf.a, ("part", None, detail))
         return found
 
 
@@ -97,6 +107,9 @@ class Template:
         for how, what, detail in self.makers:
             if how == "view":
                 arrays.append(arrays[what][detail])
+                continue
+            if how == "part":
+                arrays.append(detail)
                 continue
             if how == "node":
                 node = form.nodes[what]  # its own dtype: `long` and `longlong` are equal, and two
@@ -386,7 +399,8 @@ class _Builder:
         register = self.known.get(key)
         if register is None:
             register = self.known[key] = self.register()
-            block.loads.append((register, self.table.number(leaf)))
+            number = self.table.number if self.cut is None or leaf.origin is None else self.table.part
+            block.loads.append((register, number(leaf)))
             block.leaves.append(leaf)
         return register
 
