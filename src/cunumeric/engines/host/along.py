@@ -33,8 +33,10 @@ ELEMENTS, LANES, ONE, ROWS = range(4)
 CHUNK, _LANES, _LINE = 2048, 256, 32
 # Elements of a chunk that joins as many accumulators: those, operands and values stay in the first cache.
 _ELEMENTS = 1024
-# Indices of a kept axis from which threads share it, and elements that are worth a band.
-_SHARED, _SHARED_LAST, _BAND = 8, 256, 1 << 14
+# Indices of a kept axis from which threads share it, of the last one, and elements that are worth a band.
+_SHARED, _NARROW, _BAND = 8, 256, 1 << 14
+# Accumulators that each band of rows may have: so many stay in cache.
+_ELEMENTS_MOST = 4096
 _BANDS_MOST = 64
 
 
@@ -113,11 +115,9 @@ def along(reduction: Reduction, shape: tuple[int, ...], arrays: list[np.ndarray]
         chunk = max(chunk, 128)  # NumPy's pairwise sums are not cut below
     places = reduction.places
     if last.kept and last.n < lanes_most and joined and not places:
-        lanes = lanes_most // last.n
-        if before.n * last.n >= 8 * lanes * last.n:  # type: ignore[union-attr]
+        lanes = min(lanes_most // last.n, before.n // 8) or 1  # type: ignore[union-attr]
+        if lanes > 1:
             kind, per, chunk = LANES, 0, lanes * last.n
-        else:
-            lanes = 1
     elif not last.kept and last.n < min(_LANES, chunk // 2 + 1) and joined and last.n < chunk:
         kind, per, chunk = ROWS, last.n, chunk // last.n * last.n
     if kind in (LANES, ROWS):
@@ -143,30 +143,33 @@ def along(reduction: Reduction, shape: tuple[int, ...], arrays: list[np.ndarray]
     found = Along(
         tuple([axis.n for axis in axes]), strides, kind, per, tuple(results), tuple(positions), lanes, step, chunk
     )
-    _share(found, axes, size, small)
+    _share(found, axes, size, places or reduction.ufunc not in (np.add, np.multiply) or reduction.dtype.kind not in "fc")
     return found
 
 
-def _share(found: Along, axes: list[Axis], size: int, small: bool) -> None:
-    """Choose the axis that threads share, and its bands."""
-    band = 8 if small else _BAND
-    shared, shared_last = (2, 2) if small else (_SHARED, _SHARED_LAST)
+def _share(found: Along, axes: list[Axis], size: int, exact: bool) -> None:
+    """Choose the axis that threads share, and its bands; `exact`: the order of elements does not matter."""
+    small = settings.tile < 1024
+    band, shared, narrow = (8, 2, 2) if small else (_BAND, _SHARED, _NARROW)
     end = len(axes) - 1
+    reduced = [k for k, axis in enumerate(axes) if not axis.kept]
     for k, axis in enumerate(axes):
         if not axis.kept:
             continue
-        least = shared_last if k == end and found.kind == ELEMENTS else shared * max(found.per, 1) if k == end else shared
-        if axis.n < least:
+        if k == end and found.kind == ELEMENTS:
+            if axis.n < narrow or (exact and reduced and found.accumulators <= _ELEMENTS_MOST):
+                continue
+            # As many for each thread, whose accumulators stay in the first cache.
+            bands = _multiple(-(-axis.n // found.chunk), threads.count())
+            rows = min(max(_multiple(-(-axis.n // bands), 16), narrow), found.chunk)
+        elif axis.n < shared * max(found.per, 1):
             continue
-        each = max(1, size // axis.n)
-        rows = max(1, band // each, -(-axis.n // (8 * threads.count())))
-        if k == end:
-            rows = _multiple(rows, found.chunk if found.kind == ROWS else 16)
-            if found.kind == ELEMENTS:
-                rows = min(rows, found.chunk)  # whose accumulators stay in the first cache
+        else:
+            rows = max(1, band * axis.n // size, -(-axis.n // (8 * threads.count())))
+            if k == end:
+                rows = _multiple(rows, found.chunk)
         found.axis, found.rows = k, rows
         return
-    reduced = [k for k, axis in enumerate(axes) if not axis.kept]
     k = max(reduced, key=lambda k: (axes[k].n, -k)) if reduced else 0
     n = axes[k].n
     bands = max(1, min(_BANDS_MOST, size // band, size // (8 * found.accumulators), n))
