@@ -6,6 +6,16 @@
 
 #include "_work.h"
 
+#define AHEAD_MOST (1 << 15)  /* bytes of a line */
+/* GCC drops calls of functions that do nothing but this. */
+#if defined(__GNUC__) || defined(__clang__)
+#define READ_AHEAD(at)            \
+    __builtin_prefetch(at, 0, 2); \
+    __asm__ volatile("")
+#else
+#define READ_AHEAD(at)
+#endif
+
 /* NumPy's pairwise tree over `n` elements, cut where no part is longer than a chunk: the parts' lengths, in order. */
 static npy_intp cut(npy_intp n, npy_intp most, npy_intp *to)
 {
@@ -107,29 +117,24 @@ static int sum_chunk(const Instruction *i, Worker *w, npy_intp n)
 }
 
 /* Positions of extremes of a chunk: registers are its elements, the extremes and their positions. `size`: elements of a
- * row that has an extreme of its own; 0: one for all; -1: each element against its own. */
+ * row that has an extreme of its own; 0: one for all. */
 static void place(const Instruction *i, Worker *w, npy_intp n)
 {
     const char *x = w->at[i->regs[0]];
     char *best = w->at[i->regs[1]];
     npy_intp *at = (npy_intp *)w->at[i->regs[2]];
-    npy_intp step = w->step[i->regs[0]], next = w->step[i->regs[1]];
-    if (i->size < 0) {
-        i->place(x, step, best, next, at, 1, n, w->position, 0);
-        return;
-    }
-    npy_intp row = i->size ? i->size : n, position = i->size ? 0 : w->position;
+    npy_intp step = w->step[i->regs[0]], row = i->size ? i->size : n, position = i->size ? 0 : w->position;
     for (npy_intp done = 0; done < n; done += row) {
-        if (i->packed == step) {
+        if (row >= 16 && i->packed == step) {
             npy_intp k = 0;
             i->extreme((void *)x, row, &k, NULL);
-            i->place(x + k * step, step, best, 0, at, 0, 1, position + k, 1);
+            i->place(x + k * step, step, best, at, 1, position + k);
         }
         else {
-            i->place(x, step, best, 0, at, 0, row, position, 1);
+            i->place(x, step, best, at, row, position);
         }
         x += row * step;
-        best += next;
+        best += w->step[i->regs[1]];
         at++;
     }
 }
@@ -146,6 +151,22 @@ static void begin_accumulators(const Worker *w, const Block *b, npy_intp start, 
         npy_intp first = m->per ? start / m->per : 0, count = b->along->fresh ? b->along->fresh : n / m->per;
         char *to = w->line[k] + first * views[k].strides[b->ndim - 1];
         copy(to, m->size, m->start, 0, count, m->size);
+    }
+}
+
+/* Where bands are of the last axis, a line begins elsewhere than the one before ended, and is not read before it is asked
+ * for: so ask for the elements of the next one, into the second cache. */
+static inline void read_ahead(const Worker *w, const Block *b, npy_intp n)
+{
+    const View *views = w->run->views[b - w->run->program->blocks];
+    for (int k = 0; k < b->nloads; k++) {
+        npy_intp bytes = n * views[k].strides[b->ndim - 1], next = views[k].strides[b->ndim - 2];
+        if (b->along->met[k].size || next == 0 || bytes > AHEAD_MOST) {
+            continue;
+        }
+        for (npy_intp at = 0; at < bytes; at += 64) {
+            READ_AHEAD(w->at[b->load_regs[k]] + next + at);
+        }
     }
 }
 
@@ -179,6 +200,9 @@ static int line_along(Worker *w, const Block *b, npy_intp start, npy_intp n, npy
             npy_intp at = per == 1 ? start + done : per ? (start + done) / per : 0;
             w->at[b->load_regs[k]] = w->line[k] + at * views[k].strides[axis];
         }
+        if (w->ahead) {
+            read_ahead(w, b, m);
+        }
         w->position = position + (start + done) * b->along->positions[axis];
         if (run_chunk(w, b, m) < 0) {
             return -1;
@@ -197,6 +221,7 @@ static int work_along(Worker *w)
     int last = b->ndim - 1;
     npy_intp band, lo;
     begin_block(w, b, b->ndim - 1);
+    w->ahead = last > 0 && a->axis == last;
     while ((band = next_band(r, &lo)) >= 0) {
         npy_intp begin[DIMS] = {0}, end[DIMS], index[DIMS];
         memcpy(end, b->shape, sizeof(end));

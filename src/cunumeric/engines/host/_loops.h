@@ -31,54 +31,6 @@ static inline int raised(void)
     feclearexcept(FE_ALL_EXCEPT);
     return ((f & FE_DIVBYZERO) ? DIVIDE : 0) | ((f & FE_OVERFLOW) ? OVER : 0) | ((f & FE_UNDERFLOW) ? UNDER : 0) |
            ((f & FE_INVALID) ? INVALID : 0);
-/* -- positions of extremes -------------------------------------------------------------------------------------------- */
-
-/* Each of `n` elements against the extreme that is known, if its position is not negative; its own is `position` and, for
- * element k, k times `each` more. The first of equal elements wins, and a NaN over everything. */
-typedef void Place(const char *x, npy_intp xs, char *best, npy_intp bs, npy_intp *at, npy_intp as, npy_intp n,
-                   npy_intp position, npy_intp each);
-
-#define DEFINE_PLACE(NAME, OP)                                                                                        \
-    static void place_##NAME##_##OP(const char *x, npy_intp xs, char *best, npy_intp bs, npy_intp *at, npy_intp as,   \
-                                    npy_intp n, npy_intp position, npy_intp each)                                     \
-    {                                                                                                                 \
-        typedef npy_##NAME T;                                                                                         \
-        if (each == 0 && at[0] >= 0 && xs == sizeof(T) && bs == sizeof(T) && as == 1) {                               \
-            T *b = (T *)best;                                                                                         \
-            for (npy_intp k = 0; k < n; k++) {                                                                        \
-                T v = READ_##NAME(((const T *)x)[k]), w = b[k];                                                       \
-                int c = COMPARE_##OP(v, w) | ((v != v) & (w == w));                                                   \
-                b[k] = c ? v : w;                                                                                     \
-                at[k] = c ? position : at[k];                                                                         \
-            }                                                                                                         \
-            return;                                                                                                   \
-        }                                                                                                             \
-        for (npy_intp k = 0; k < n; k++) {                                                                            \
-            T v = READ_##NAME(*(const T *)(x + k * xs)), *b = (T *)(best + k * bs);                                   \
-            if (at[k * as] < 0 || COMPARE_##OP(v, *b) || (v != v && *b == *b)) {                                      \
-                *b = v;                                                                                               \
-                at[k * as] = position + k * each;                                                                     \
-            }                                                                                                         \
-        }                                                                                                             \
-    }
-#define COMPARE_most(a, b) ((a) > (b))
-#define COMPARE_least(a, b) ((a) < (b))
-#define EACH_REAL(M)                                                                                                  \
-    M(byte) M(ubyte) M(short) M(ushort) M(int) M(uint) M(long) M(ulong) M(longlong) M(ulonglong) M(float) M(double)   \
-    M(bool)
-#define DEFINE_PLACES(NAME) DEFINE_PLACE(NAME, most) DEFINE_PLACE(NAME, least)
-EACH_REAL(DEFINE_PLACES)
-
-static Place *find_place(int type, int most)
-{
-#define PLACE_OF(NAME)                                         \
-    if (type == TYPENUM_##NAME) {                              \
-        return most ? place_##NAME##_most : place_##NAME##_least; \
-    }
-    EACH_REAL(PLACE_OF)
-    return NULL;
-}
-
 #endif
 }
 
@@ -235,33 +187,24 @@ static Cast *find_cast(int from, int to)
 
 /* -- positions of extremes -------------------------------------------------------------------------------------------- */
 
-/* Each of `n` elements against the extreme that is known, if its position is not negative; its own is `position` and, for
- * element k, k times `each` more. The first of equal elements wins, and a NaN over everything. */
-typedef void Place(const char *x, npy_intp xs, char *best, npy_intp bs, npy_intp *at, npy_intp as, npy_intp n,
-                   npy_intp position, npy_intp each);
+/* `n` elements, of which the first is at `position`, against the extreme that is known: the first of equal elements wins,
+ * and a NaN over everything. */
+typedef void Place(const char *x, npy_intp step, char *best, npy_intp *at, npy_intp n, npy_intp position);
 
-#define DEFINE_PLACE(NAME, OP)                                                                                        \
-    static void place_##NAME##_##OP(const char *x, npy_intp xs, char *best, npy_intp bs, npy_intp *at, npy_intp as,   \
-                                    npy_intp n, npy_intp position, npy_intp each)                                     \
-    {                                                                                                                 \
-        typedef npy_##NAME T;                                                                                         \
-        if (each == 0 && at[0] >= 0 && xs == sizeof(T) && bs == sizeof(T) && as == 1) {                               \
-            T *b = (T *)best;                                                                                         \
-            for (npy_intp k = 0; k < n; k++) {                                                                        \
-                T v = READ_##NAME(((const T *)x)[k]), w = b[k];                                                       \
-                int c = COMPARE_##OP(v, w) | ((v != v) & (w == w));                                                   \
-                b[k] = c ? v : w;                                                                                     \
-                at[k] = c ? position : at[k];                                                                         \
-            }                                                                                                         \
-            return;                                                                                                   \
-        }                                                                                                             \
-        for (npy_intp k = 0; k < n; k++) {                                                                            \
-            T v = READ_##NAME(*(const T *)(x + k * xs)), *b = (T *)(best + k * bs);                                   \
-            if (at[k * as] < 0 || COMPARE_##OP(v, *b) || (v != v && *b == *b)) {                                      \
-                *b = v;                                                                                               \
-                at[k * as] = position + k * each;                                                                     \
-            }                                                                                                         \
-        }                                                                                                             \
+#define DEFINE_PLACE(NAME, OP)                                                                                     \
+    static void place_##NAME##_##OP(const char *x, npy_intp step, char *best, npy_intp *at, npy_intp n,            \
+                                    npy_intp position)                                                             \
+    {                                                                                                              \
+        npy_##NAME known = *(npy_##NAME *)best;                                                                    \
+        npy_intp found = *at;                                                                                      \
+        for (npy_intp k = 0; k < n; k++) {                                                                         \
+            npy_##NAME v = READ_##NAME(*(const npy_##NAME *)(x + k * step));                                       \
+            int over = COMPARE_##OP(v, known) | ((v != v) & (known == known));                                     \
+            known = over ? v : known;                                                                              \
+            found = over ? position + k : found;                                                                   \
+        }                                                                                                          \
+        *(npy_##NAME *)best = known;                                                                               \
+        *at = found;                                                                                               \
     }
 #define COMPARE_most(a, b) ((a) > (b))
 #define COMPARE_least(a, b) ((a) < (b))

@@ -24,6 +24,7 @@ typedef struct {
     npy_intp leaves[1 + LEAVES_MOST];  /* how many at a time; their elements */
     double sums[LEAVES_MOST];
     /* Of a reduction along axes: */
+    int ahead;          /* whether to ask for the next line's elements */
     npy_intp position;  /* of the chunk at work in the reduced axes */
     npy_intp runs_of, nruns, run_at, *runs;  /* how a line of so many elements is cut into chunks, and which is at work */
     double *run_sums;

@@ -203,10 +203,13 @@ def identity(ufunc: np.ufunc, dtype: np.dtype) -> Any:
 
 
 def accumulators(how: Along, reduction: Reduction, dtype: np.dtype) -> list[np.ndarray]:
-    """Memory for those of a run: of results, or of extremes (in `dtype`) and where they are."""
+    """Memory for those of a run: of results, or of extremes (in `dtype`) and where they are; and all positions."""
     shape = (how.bands, how.accumulators)
     if reduction.places:
-        return [memory.empty(shape, dtype), memory.empty(shape, np.dtype(np.intp))]
+        found = [memory.empty(shape, dtype), memory.empty(shape, np.dtype(np.intp))]
+        if how.kind == ELEMENTS:
+            found.append(np.arange(max([n for n, k in zip(how.shape, how.positions, strict=True) if k], default=1)))
+        return found
     return [memory.empty(shape, reduction.dtype)]
 
 
@@ -215,7 +218,7 @@ def result(how: Along, reduction: Reduction, found: list[np.ndarray]) -> Any:
     values = found[0]
     if reduction.places:
         places = found[1]
-        if how.bands > 1:
+        if how.bands > 1:  # the first band that has the extreme has met it
             first = reduction.ufunc(values, axis=0)[None]
             places = np.take_along_axis(places, first, 0)
         value = places.reshape(reduction.out_shape)

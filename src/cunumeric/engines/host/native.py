@@ -195,16 +195,7 @@ class _Translator:
         the extension must know of these (`Met`)."""
         described = self.described
         if reduction.places:
-            d = self.dtypes[partial]
-            if d.char not in "?bBhHiIlLqQfd":
-                raise _No
-            row = {along.ELEMENTS: -1, along.ONE: 0, along.ROWS: how.per}[how.kind]
-            best, at = self.registers, self.registers + 1
-            self.registers += 2
-            what = (d.num, int(reduction.ufunc is np.argmax))
-            out.append((PLACING, what, (partial, best, at), row, -1))
-            described.kept.add(partial)
-            return [(best, how.met(d, 0)), (at, how.met(np.dtype(np.intp), -1))]
+            return self._place(out, how, reduction, partial)
         d = reduction.dtype
         partial = self.cast(out, partial, d, -1)
         resolved, info = _loop(reduction.ufunc, (d, d))
@@ -227,6 +218,43 @@ class _Translator:
                 described.summed = partial
             out.append((op, info, (to, partial, to), size, REDUCES))
         return [(to, how.met(d, along.identity(reduction.ufunc, d)))]
+
+    def _place(self, out: list[tuple], how: Along, reduction: Reduction, partial: int) -> list[tuple]:
+        """As `reduce`, for positions of extremes: what is known begins with the least (or most) of all numbers, at 0."""
+        d, intp, boolean = self.dtypes[partial], np.dtype(np.intp), np.dtype(bool)
+        if d.char not in "?bBhHiIlLqQfd":
+            raise _No
+        most = reduction.ufunc is np.argmax
+        best, at, position = range(self.registers, self.registers + 3)
+        self.registers += 3
+        worst = along.identity(np.maximum if most else np.minimum, d)
+        met = [(best, how.met(d, worst)), (at, how.met(intp, 0))]
+        if how.kind != along.ELEMENTS:
+            self.described.kept.add(partial)
+            row = how.per if how.kind == along.ROWS else 0
+            out.append((PLACING, (d.num, int(most)), (partial, best, at), row, -1))
+            return met
+        self.dtypes.update({best: d, at: intp, position: intp})
+        self.described.memory |= {best, at, position}
+        self.described.layout.update({best: "c", at: "c", position: "0"})
+
+        def compute(ufunc: np.ufunc, *inputs: int) -> int:
+            _, info = _loop(ufunc, tuple(self.dtypes[r] for r in inputs))
+            to = self.registers
+            self.registers += 1
+            self._slot(to, boolean)
+            self._emit(out, ufunc.__name__, (UFUNC, info, (*inputs, to), 0, -1), True)
+            return to
+
+        if d.kind == "f":  # a NaN over everything, and the first of those
+            under = compute(np.less_equal if most else np.greater_equal, partial, best)
+            over = compute(np.logical_and, compute(np.logical_not, under), compute(np.equal, best, best))
+        else:
+            over = compute(np.greater if most else np.less, partial, best)
+        for value, to, itemsize in ((partial, best, d.itemsize), (position, at, intp.itemsize)):
+            self._emit(out, "where", (CHOOSING, None, (over, value, to, to), itemsize, -1), True)
+        steps = tuple([intp.itemsize * k for k in how.positions])
+        return [*met, (position, (steps, 1, 0, None))]
 
     def block(self, block: Any) -> list[tuple]:
         out: list[tuple] = []
