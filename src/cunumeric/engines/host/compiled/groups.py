@@ -88,7 +88,7 @@ def _of_block(steps: list[Step], described: Described) -> list[Group]:
 def _sum(group: Group, described: Described) -> None:
     """Let the last group of a block add up what the block's reduction asks for, if it computes that."""
     out = described.summed
-    if out not in group.outputs or group.streams or group.steps[-1].output != out or not ir.sums(group, described):
+    if out not in group.outputs or group.streams or group.steps[-1].output != out:
         return
     overwritten = any({r, *described.shared.get(r, ())} & set(group.inputs) for r in group.outputs)
     if overwritten and not group.interest:
