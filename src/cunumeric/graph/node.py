@@ -105,8 +105,8 @@ class Store:
 
 
 class Reduction:
-    """`ufunc.reduce(source, axis)` at the end of a window; `value` is set by the engine. `ufunc` may be `numpy.argmin` or
-    `numpy.argmax`, of one axis or of all."""
+    """`ufunc.reduce(source, axis)` at the end of a window; `value` is set by the engine. `ufunc` may be `numpy.argmin`
+    or `numpy.argmax`, of one axis or of all."""
 
     __slots__ = (
         "alone", "axes", "dtype", "errors", "moments", "out_shape", "places", "seq", "source", "temporary", "ufunc",

@@ -43,6 +43,8 @@ FLAGS = ((1, "divide by zero"), (2, "overflow"), (4, "underflow"), (8, "invalid 
 _INHERITED_FROM = 1 << 20
 # What is known of some elements: how many, about their mean, the sum of their distances from that, and of the squares.
 MOMENTS = np.dtype([("n", np.float64), ("center", np.float64), ("rest", np.float64), ("squares", np.float64)])
+# Elements of a chunk of memory that is reduced as it is.
+_UNBROKEN = 1 << 16
 _DIMS = 8  # axes that the extension has at most
 _loops: dict[tuple[Any, ...], Any] = {}
 
@@ -220,7 +222,7 @@ class _Translator:
         return [(to, how.met(d, along.identity(reduction.ufunc, d)))]
 
     def _place(self, out: list[tuple], how: Along, reduction: Reduction, partial: int) -> list[tuple]:
-        """As `reduce`, for positions of extremes: what is known begins with the least (or most) of all numbers, at 0."""
+        """As `reduce`, for positions of extremes: what is known begins with the least (or most) of numbers, at 0."""
         d, intp, boolean = self.dtypes[partial], np.dtype(np.intp), np.dtype(bool)
         if d.char not in "?bBhHiIlLqQfd":
             raise _No
@@ -421,6 +423,8 @@ def _along(program: Program, table: Table, virtual: dict[int, np.dtype], reducti
         t = _Translator(program, table, virtual)
         how.number = len(table.arrays)
         told = t.along(table, how, reduction)
+        if not t.slots and how.kind == along.ONE:
+            how.chunk = _UNBROKEN  # nothing is kept in cache between instructions
         program.native_numbers = [i[4] for i in told[3]]
         program.described = t.describe(-1)
         program.along, program.chunk = how, how.chunk

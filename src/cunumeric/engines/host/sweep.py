@@ -345,6 +345,9 @@ def _run_sweep(
         if program.partial is not None:
             assert reduction is not None
             reducer = _Reducer(program, reduction)
+            if reducer.whole and not program.blocks[0].instructions:
+                n = 0  # all values are in memory
+                reducer.out = arrays[program.blocks[0].loads[0][1]]
         turn = itertools.count().__next__
 
         def body(part: int) -> None:
@@ -447,8 +450,8 @@ def _moments(value: np.ndarray, dtype: np.dtype) -> tuple[float, ...]:
 
 class _Reducer:
     """The reduction at the end of a sweep: one partial result a tile, joined in the order of the tiles, so that the
-    result does not depend on which thread ran which tile. Along axes that are not whole rows of tiles, and for positions
-    of extremes, NumPy has the last word on all values."""
+    result does not depend on which thread ran which tile. Along axes that are not whole rows of tiles, and for
+    positions of extremes, NumPy has the last word on all values."""
 
     def __init__(self, program: Program, reduction: Reduction) -> None:
         assert program.partial is not None

@@ -12,9 +12,9 @@ from functools import cache
 import numpy as np
 
 _NUMBERS = [
-    0.0, -0.0, 1.7, -1.7, 127.5, 128.0, 255.9, -129.0, 256.0, 32768.0, -32769.5, 40000.0, 65536.0, 70000.0, 2147483648.0,
-    -2147483649.0, 3e9, 5e9, -3e9, 9.2e18, 2.0**63, -(2.0**63), 1e19, 2e19, -1e19, 1e25, -1e25, math.inf, -math.inf,
-    math.nan,
+    0.0, -0.0, 1.7, -1.7, 127.5, 128.0, 255.9, -129.0, 256.0, 32768.0, -32769.5, 40000.0, 65536.0, 70000.0,
+    2147483648.0, -2147483649.0, 3e9, 5e9, -3e9, 9.2e18, 2.0**63, -(2.0**63), 1e19, 2e19, -1e19, 1e25, -1e25, math.inf,
+    -math.inf, math.nan,
 ]  # fmt: skip
 # So many of each, side by side: NumPy's loops have vectors, of several widths, and a rest.
 _COPIES = 37
@@ -48,6 +48,9 @@ def exact(source: str, to: str) -> bool:
         for step in (1, 2):
             given = np.repeat(values, _COPIES * step).reshape(len(values), -1)[:, ::step]
             wanted = np.array([expected(v, to) for v in values.tolist()], to)[:, None]
-            if not all(np.array_equal(row.astype(to), np.broadcast_to(w, row.shape)) for row, w in zip(given, wanted, strict=True)):
+            if not all(
+                np.array_equal(row.astype(to), np.broadcast_to(w, row.shape))
+                for row, w in zip(given, wanted, strict=True)
+            ):
                 return False
     return True

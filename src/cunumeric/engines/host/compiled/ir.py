@@ -317,10 +317,9 @@ class _Body:
             how = "trunc" if wide < narrow else "sext" if code[0] == "i" else "zext"
         return out, self.new(f"{how} {self.type(source)} {name} to {self.type(to)}"), False
 
-
     def _integer_of(self, name: str, source: str, out: str) -> str:
-        """A float as an integer (`casts.expected`), by x86's conversions to 32 bits, cut, or to 64 bits. What does not fit
-        gives the least number there is: for LLVM it may be anything, and is what the instruction makes of it."""
+        """A float as an integer (`casts.expected`), by x86's conversions to 32 bits, cut, or to 64 bits. What does not
+        fit gives the least number there is: for LLVM it may be anything, and is what the instruction makes of it."""
         bits = 8 * int(out[1])
         wide = self.type("i64" if bits == 64 else "i32")
         t = self.type(source)
