@@ -259,3 +259,23 @@ def test_plain_arrays_along_any_axis(monkeypatch):
                 agree("sum", a.sum(axes), x.sum(axes), False, (shape, axes))
                 agree("max", a.max(axes), x.max(axes), False, (shape, axes))
         assert window.counters.sweeps > before
+
+
+def test_flags_of_the_chain_are_told_where_they_were_raised(engine, monkeypatch):
+    """A band in which a compiled loop has raised a flag begins anew, and nothing joins twice."""
+    heard = []
+    monkeypatch.setattr(warnings, "warn_explicit", lambda message, *rest: heard.append((str(message), rest[2])))
+    a, b = operands((300, 700), "f8")
+    b[170, 333] = 0
+    x, y = np.array(a), np.array(b)
+    for axis in (0, 1):
+        del heard[:]
+        z = x / y
+        found = (z * 2).sum(axis)
+        line = sys._getframe().f_lineno - 2
+        assert heard == [("divide by zero encountered in divide", line)]
+        with numpy.errstate(all="ignore"):
+            expected = (a / b * 2).sum(axis)
+        if engine != "python":
+            assert numpy.array_equal(found, expected)
+        assert numpy.isinf(found).sum() == 1

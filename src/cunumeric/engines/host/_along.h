@@ -207,6 +207,53 @@ static int line_along(Worker *w, const Block *b, npy_intp start, npy_intp n, npy
         if (run_chunk(w, b, m) < 0) {
             return -1;
         }
+        if (w->again) {
+            return 0;
+        }
+    }
+    return 0;
+}
+
+/* The lines of a band, from `lo` to `hi` on the axis of the bands. */
+static int band_along(Worker *w, const Block *b, npy_intp band, npy_intp lo, npy_intp hi)
+{
+    const Along *a = b->along;
+    const View *views = w->run->views[0];
+    int last = b->ndim - 1;
+    npy_intp begin[DIMS] = {0}, end[DIMS], index[DIMS];
+    memcpy(end, b->shape, sizeof(end));
+    begin[a->axis] = lo;
+    end[a->axis] = hi;
+    memcpy(index, begin, sizeof(index));
+    w->target = NULL;
+    w->nlines = 0;
+    for (int d = 0; d >= 0;) {
+        npy_intp position = 0;
+        int fresh = 1;
+        for (int k = 0; k < b->nloads; k++) {
+            w->line[k] = views[k].data + band * a->met[k].band;
+            for (d = 0; d < last; d++) {
+                w->line[k] += index[d] * views[k].strides[d];
+            }
+        }
+        for (d = 0; d < last; d++) {
+            position += index[d] * a->positions[d];
+            fresh = fresh && (!a->reduced[d] || index[d] == begin[d]);
+        }
+        if (line_along(w, b, begin[last], end[last] - begin[last], position, fresh) < 0) {
+            return -1;
+        }
+        if (w->again) {
+            return 0;
+        }
+        for (d = last - 1; d >= 0 && ++index[d] == end[d]; d--) {
+            index[d] = begin[d];
+        }
+    }
+    if (a->pairwise) {
+        raised();
+        settle(w, a->pairwise);
+        w->flags[b->first + b->ninstructions - 1] |= raised();
     }
     return 0;
 }
@@ -216,43 +263,22 @@ static int work_along(Worker *w)
     Run *r = w->run;
     Program *p = r->program;
     const Block *b = p->blocks;
-    const Along *a = b->along;
-    const View *views = r->views[0];
-    int last = b->ndim - 1;
     npy_intp band, lo;
     begin_block(w, b, b->ndim - 1);
-    w->ahead = last > 0 && a->axis == last;
+    w->ahead = b->ndim > 1 && b->along->axis == b->ndim - 1;
     while ((band = next_band(r, &lo)) >= 0) {
-        npy_intp begin[DIMS] = {0}, end[DIMS], index[DIMS];
-        memcpy(end, b->shape, sizeof(end));
-        begin[a->axis] = lo;
-        end[a->axis] = lo + p->rows < p->high ? lo + p->rows : p->high;
-        memcpy(index, begin, sizeof(index));
-        w->target = NULL;
-        for (int d = 0; d >= 0;) {
-            npy_intp position = 0;
-            int fresh = 1;
-            for (int k = 0; k < b->nloads; k++) {
-                w->line[k] = views[k].data + band * a->met[k].band;
-                for (d = 0; d < last; d++) {
-                    w->line[k] += index[d] * views[k].strides[d];
-                }
-            }
-            for (d = 0; d < last; d++) {
-                position += index[d] * a->positions[d];
-                fresh = fresh && (!a->reduced[d] || index[d] == begin[d]);
-            }
-            if (line_along(w, b, begin[last], end[last] - begin[last], position, fresh) < 0) {
+        npy_intp hi = lo + p->rows < p->high ? lo + p->rows : p->high;
+        if (band_along(w, b, band, lo, hi) < 0) {
+            return -1;
+        }
+        if (w->again) {
+            /* Instruction by instruction, which says whose flags they are. */
+            int compiled = w->compiled;
+            w->compiled = w->again = 0;
+            if (band_along(w, b, band, lo, hi) < 0) {
                 return -1;
             }
-            for (d = last - 1; d >= 0 && ++index[d] == end[d]; d--) {
-                index[d] = begin[d];
-            }
-        }
-        if (a->pairwise) {
-            raised();
-            settle(w, a->pairwise);
-            w->flags[b->first + b->ninstructions - 1] |= raised();
+            w->compiled = compiled;
         }
     }
     return 0;

@@ -25,6 +25,7 @@ typedef struct {
     double sums[LEAVES_MOST];
     /* Of a reduction along axes: */
     int ahead;          /* whether to ask for the next line's elements */
+    int again;          /* flags were raised in a compiled loop: the band begins anew, without */
     npy_intp position;  /* of the chunk at work in the reduced axes */
     npy_intp runs_of, nruns, run_at, *runs;  /* how a line of so many elements is cut into chunks, and which is at work */
     double *run_sums;
@@ -127,6 +128,7 @@ static npy_intp run_group(const Group *g, Worker *w, npy_intp n)
         g->kernel(at, step, m);
         if (g->interest && (raised() & g->interest)) {
             w->compiled = ++w->fruitless < FRUITLESS_MOST;
+            w->again = 1;
             return done;
         }
         for (int k = 0; k < g->noperands; k++) {
@@ -320,6 +322,9 @@ static int run_chunk(Worker *w, const Block *b, npy_intp m)
             if (ran == m) {
                 k += i->group->count - 1;
                 continue;
+            }
+            if (b->along != NULL) {
+                return 0;
             }
             moved = ran;
             rest = k + i->group->count;

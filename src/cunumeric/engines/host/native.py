@@ -126,6 +126,7 @@ class Described:
     streams: set[int] = field(default_factory=set)
     summed: int = -1  # the register that is added up at the end, pairwise
     kinds: frozenset[str] = frozenset()  # of flags that somebody listens to
+    repeats: bool = False  # a band begins anew where flags were raised: all that it writes are accumulators
 
 
 def _loop(ufunc: np.ufunc, dtypes: tuple[np.dtype, ...]) -> tuple[tuple[np.dtype, ...], Any]:
@@ -196,6 +197,7 @@ class _Translator:
         """The last instruction of a block that is reduced along axes, by which its values join accumulators. Gives what
         the extension must know of these (`Met`)."""
         described = self.described
+        described.repeats = True
         if reduction.places:
             return self._place(out, how, reduction, partial)
         d = reduction.dtype
