@@ -154,8 +154,8 @@ static void begin_accumulators(const Worker *w, const Block *b, npy_intp start, 
     }
 }
 
-/* Where bands are of the last axis, a line begins elsewhere than the one before ended, and is not read before it is asked
- * for: so ask for the elements of the next one, into the second cache. */
+/* Where bands are of the last axis, and few elements are joined at a time, a line begins elsewhere than the one before
+ * ended, and is not read before it is asked for: so ask for the elements of the next one, into the second cache. */
 static inline void read_ahead(const Worker *w, const Block *b, npy_intp n)
 {
     const View *views = w->run->views[b - w->run->program->blocks];
@@ -265,7 +265,7 @@ static int work_along(Worker *w)
     const Block *b = p->blocks;
     npy_intp band, lo;
     begin_block(w, b, b->ndim - 1);
-    w->ahead = b->ndim > 1 && b->along->axis == b->ndim - 1;
+    w->ahead = b->ndim > 1 && b->along->axis == b->ndim - 1 && b->along->fresh == 0;
     while ((band = next_band(r, &lo)) >= 0) {
         npy_intp hi = lo + p->rows < p->high ? lo + p->rows : p->high;
         if (band_along(w, b, band, lo, hi) < 0) {

@@ -110,7 +110,7 @@ def along(reduction: Reduction, shape: tuple[int, ...], arrays: list[np.ndarray]
     kind, per, lanes = (ELEMENTS, 1, 1) if last.kept else (ONE, 1, 1)
     chunk = min(CHUNK, tile)
     if kind == ELEMENTS:
-        chunk = min(_CHUNK_BYTES // reduction.dtype.itemsize, tile)
+        chunk = min(_CHUNK_BYTES // max([reduction.dtype.itemsize, *[a.itemsize for a in arrays]]), tile)
     elif pairwise(reduction):
         chunk = max(chunk, 128)  # NumPy's pairwise sums are not cut below
     places = reduction.places
