@@ -74,6 +74,16 @@ def square_of(f: Callable) -> Callable:
     return prepare
 
 
+def squares_of(f: Callable) -> Callable:
+    """A case on two square matrices."""
+
+    def prepare(np, x, y):
+        m, n = square(np, x), square(np, y)
+        return lambda: f(np, m, n)
+
+    return prepare
+
+
 def indexed(f: Callable) -> Callable:
     """A case with random indices into `x`."""
 
@@ -125,6 +135,8 @@ FUNCTIONS: dict[str, Callable] = {
     "x[:-1] + x[1:]": plain(lambda np, x, y: x[:-1] + x[1:]),
     "x * y + x": plain(lambda np, x, y: x * y + x),
     "(x * y).sum()": plain(lambda np, x, y: (x * y).sum()),
+    "(x * y).argmax()": plain(lambda np, x, y: (x * y).argmax()),
+    "(x * y).astype(i4)": plain(lambda np, x, y: (x * y).astype("i4")),
     "x.T": plain(lambda np, x, y: x.T),
     "x.reshape": plain(lambda np, x, y: x.reshape(-1, 1)),
     "x.astype": plain(lambda np, x, y: x.astype("f4" if x.dtype != "f4" else "f8")),
@@ -171,6 +183,10 @@ FUNCTIONS: dict[str, Callable] = {
     "sum axis 1": square_of(lambda np, m: m.sum(1)),
     "max axis 0": square_of(lambda np, m: m.max(0)),
     "mean axis 1": square_of(lambda np, m: m.mean(1)),
+    "(x * y).sum(0)": squares_of(lambda np, m, n: (m * n).sum(0)),
+    "(x * y).sum(1)": squares_of(lambda np, m, n: (m * n).sum(1)),
+    "(x * y).max(0)": squares_of(lambda np, m, n: (m * n).max(0)),
+    "(x * y).argmax(0)": squares_of(lambda np, m, n: (m * n).argmax(0)),
     "median": plain(lambda np, x, y: np.median(x)),
     "percentile": plain(lambda np, x, y: np.percentile(x, 90)),
     "average": plain(lambda np, x, y: np.average(x, weights=y)),

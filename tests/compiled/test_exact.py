@@ -9,7 +9,7 @@ import pytest
 
 import cunumeric
 from cunumeric.engines.host import native
-from cunumeric.engines.host.compiled import ir, tier
+from cunumeric.engines.host.compiled import casts, groups, ir, tier
 from cunumeric.runtime.settings import settings
 
 FLOATS = [
@@ -122,7 +122,6 @@ def test_operations(always, name):
 
 @pytest.mark.parametrize("to", DTYPES)
 def test_casts(always, to):
-    # Numbers that do not fit: casts of floats to integers are not compiled, and differ in NumPy from chunk to rest.
     for dtype in filter(lambda dtype: ir.supports("cast", (numpy.dtype(dtype), numpy.dtype(to))), DTYPES):
         for a in layouts(dtype, 0)[:2]:
             with warnings.catch_warnings(), numpy.errstate(all="ignore"):
@@ -130,6 +129,51 @@ def test_casts(always, to):
                 expected = a.astype(to)
                 found = numpy.asarray(ours(a).astype(to))
             assert same(expected, found), f"{dtype} to {to}:\n{a}\n{expected}\nours:\n{found}"
+
+
+@pytest.mark.parametrize("to", [f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)])
+@pytest.mark.parametrize("source", ["f4", "f8"])
+def test_casts_of_all_floats_to_integers(always, monkeypatch, source, to):
+    """Numbers of every size, and those that do not fit, as NumPy's loop has them."""
+    if not casts.exact(source, to):
+        assert to == "u4", "only this one differs between the vectors and the rest of NumPy's own loop"
+        return
+    monkeypatch.setattr(settings, "tile", 32768)
+    rng = numpy.random.default_rng(1)
+    bits = rng.integers(0, 1 << 63, 20000, dtype="u8").view("f8") * rng.choice([-1, 1], 20000)
+    scales = 10.0 ** rng.integers(-3, 21, 20000) * rng.choice([-1, 1], 20000)
+    edges = numpy.array([2.0**k for k in range(70)])
+    edges = numpy.concatenate([edges, -edges, numpy.nextafter(edges, 0), numpy.nextafter(edges, numpy.inf), -edges - 1])
+    with warnings.catch_warnings(), numpy.errstate(all="ignore"):
+        a = numpy.concatenate([casts._NUMBERS, bits, rng.random(20000) * scales, edges]).astype(source)
+        before = tier.counters.loops
+        found = numpy.asarray((cunumeric.array(a) * 1).astype(to))
+        assert tier.counters.loops > before
+        assert same((a * 1).astype(to), found)
+
+
+@pytest.mark.parametrize("to", ["i1", "u2", "i4", "i8", "u8"])
+@pytest.mark.parametrize("source", ["f4", "f8"])
+def test_casts_raise_numpys_flags(always, source, to):
+    def told(a):
+        heard = []
+        with pytest.MonkeyPatch.context() as patch, numpy.errstate(invalid="warn", over="ignore"):
+            patch.setattr(warnings, "warn_explicit", lambda message, *rest: heard.append(str(message)))
+            y = (cunumeric.array(a) + 0).astype(to)
+            cunumeric.synchronize()
+            del y
+        return heard
+
+    for value in casts._NUMBERS:
+        with numpy.errstate(all="ignore"):
+            a = numpy.full(40, value).astype(source)
+            try:
+                with numpy.errstate(invalid="raise"):
+                    (a + 0).astype(to)
+                expected = []
+            except FloatingPointError:
+                expected = ["invalid value encountered in cast"]
+        assert told(a) == expected, value
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -187,6 +231,27 @@ def test_sums_are_those_of_the_tiles(always, monkeypatch, n, dtype):
         assert tier.counters.loops > before
         monkeypatch.setattr(settings, "compile", 0)
         assert compiled == run()
+
+
+@pytest.mark.parametrize("chain", ["f4 f4", "f4 f8", "i2 f4", "u1 f4", "i4 f8"])
+def test_sums_of_all_widths_are_added_up_in_the_loop(always, monkeypatch, chain):
+    monkeypatch.setattr(settings, "tile", 32768)
+    one, other = chain.split()
+    a = (numpy.arange(50000) % 7).astype(one)
+    x = cunumeric.array(a)
+    cunumeric.synchronize()
+    found = []
+    plain = groups.Group.attached
+    monkeypatch.setattr(groups.Group, "attached", lambda self, *rest: found.append(self.summed) or plain(self, *rest))
+    for axis, shape in ((None, (-1,)), (1, (100, 500)), (1, (10, 5000))):
+        del found[:]
+        value = (x.reshape(shape).astype(other) * numpy.dtype(other).type(0.1)).sum(axis)
+        assert max(found) >= 0
+        expected = (a.reshape(shape).astype(other) * numpy.dtype(other).type(0.1)).sum(axis)
+        if axis is None:
+            assert numpy.allclose(value, expected, rtol=1e-5 if other == "f4" else 1e-13)
+        else:
+            assert same(numpy.asarray(value), expected)
 
 
 @pytest.mark.parametrize("offset", range(9))

@@ -13,7 +13,7 @@ from typing import Any
 DTYPES = ["float64", "float64", "int64", "float32", "int32", "bool", "complex128", "uint8"]
 BINARY = ["add", "subtract", "multiply", "maximum", "minimum", "equal", "less", "not_equal", "logical_and"]
 UNARY = ["negative", "absolute", "square", "sign", "logical_not", "positive"]
-REDUCTIONS = ["sum", "max", "min", "any", "all", "mean"]
+REDUCTIONS = ["sum", "max", "min", "any", "all", "mean", "argmax", "argmin"]
 
 
 class Program:
@@ -99,6 +99,15 @@ class Program:
             left, right = right, left
         return getattr(np, r.choice(BINARY))(left, right)
 
+    def reduction(self, x: Any) -> Any:
+        r = self.r
+        name = r.choice(REDUCTIONS)
+        if name in ("argmax", "argmin"):
+            return getattr(x, name)(axis=r.choice([None, *range(-1, x.ndim)]), keepdims=r.random() < 0.3)
+        axes = r.sample(range(x.ndim), r.randint(0, x.ndim))
+        axis = r.choice([None, 0, -1, tuple(axes), tuple(k - x.ndim for k in axes)])
+        return getattr(x, name)(axis=axis, keepdims=r.random() < 0.3)
+
     def step(self) -> None:
         np, r = self.np, self.r
         a = r.choice(self.arrays)
@@ -137,9 +146,7 @@ class Program:
         elif kind < 0.87:
             self.arrays.append(r.choice([a.T, a.reshape(-1), a.ravel(), a.real, a[None], a[::-1]]))
         elif kind < 0.95:
-            axis = r.choice([None, None, 0, -1])
-            value = getattr(self.expression(a), r.choice(REDUCTIONS))(axis=axis)
-            self.seen.append(np.array(value))
+            self.seen.append(np.array(self.reduction(self.expression(a))))
         elif kind < 0.98:
             self.seen.append(np.array(a[tuple(r.randrange(n) for n in a.shape)]))
         else:

@@ -11,6 +11,7 @@ from ..arrays.base import nd, strip, strip_keywords, wrap_from
 from ..arrays.calls import again
 from ..arrays.extension import Quick, kernel_rule, quick
 from ..engines.host import kernels
+from ..graph import record
 from ..runtime.settings import settings
 
 __all__ = [
@@ -24,11 +25,16 @@ def with_kernel(kernel: Callable, numpys: Callable) -> Callable:
     code = kernel.__code__
     most = code.co_argcount
     names = frozenset(code.co_varnames[: most + code.co_kwonlyargcount])
+    waits = numpys in (np.argmax, np.argmin)
 
     def call(*args, **kwargs):
+        if waits and args:
+            r: Any = record.extreme(numpys.__name__, args[0], args[1:], kwargs)
+            if r is not NotImplemented:
+                return r
         given = [strip(a) for a in args]
         named = strip_keywords(kwargs)
-        r: Any = NotImplemented
+        r = NotImplemented
         limit = settings.kernel_min
         for v in given:
             if type(v) is nd and v.size >= limit:

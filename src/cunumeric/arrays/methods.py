@@ -434,7 +434,13 @@ def _kernel_method(name: str, kernel: Callable) -> None:
     """A method with a parallel kernel, which answers NotImplemented where NumPy's own is as good."""
     numpys = getattr(nd, name)
 
+    waits = name in ("argmax", "argmin")
+
     def call(self, *args, **kwargs):
+        if waits:
+            r = record.extreme(name, self, args, kwargs)
+            if r is not NotImplemented:
+                return r
         a = host(self)
         given = [strip(v) for v in args]
         named = strip_keywords(kwargs)

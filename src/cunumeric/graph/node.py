@@ -105,17 +105,23 @@ class Store:
 
 
 class Reduction:
-    """`ufunc.reduce(source, axis)` at the end of a window; `value` is set by the engine."""
+    """`ufunc.reduce(source, axis)` at the end of a window; `value` is set by the engine. `ufunc` may be `numpy.argmin`
+    or `numpy.argmax`, of one axis or of all."""
 
-    __slots__ = ("axes", "dtype", "errors", "moments", "out_shape", "seq", "source", "temporary", "ufunc", "value")
+    __slots__ = (
+        "alone", "axes", "dtype", "errors", "moments", "out_shape", "places", "seq", "source", "temporary", "ufunc",
+        "value",
+    )  # fmt: skip
 
-    def __init__(self, ufunc: np.ufunc, source: Any, axes: tuple[int, ...], dtype: np.dtype) -> None:
+    def __init__(self, ufunc: Any, source: Any, axes: tuple[int, ...], dtype: np.dtype) -> None:
         self.ufunc = ufunc
         self.source = source  # Node or Leaf
         self.axes = axes
         self.dtype = dtype
         shape = source.shape if type(source) is Node else source.a.shape
         self.out_shape = tuple(n for k, n in enumerate(shape) if k not in axes)
+        self.places = ufunc is np.argmin or ufunc is np.argmax  # positions are asked for, not values
+        self.alone = self.places or bool(self.out_shape)  # shares its sweep with no other statement
         self.value: Any = None
         self.errors: Any = None
         # How many arrays are about to die, and need no memory: the source's, or that of its first operand too.

@@ -441,7 +441,7 @@ def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]]
     base: int | None = None
     frame = sweep.statements[0]
     rows_only, apart = rows_only or sweep.rows_only, False
-    if sweep.statements[-1].reduction is not None or (statement.reduction is not None and not _sums_whole(statement)):
+    if sweep.statements[-1].reduction is not None or (statement.reduction is not None and statement.reduction.alone):
         return False
     mine = [(leaf, False) for leaf in statement.reads]
     if statement.destination is not None:
@@ -477,11 +477,6 @@ def _join(sweep: Sweep, statement: Statement, accesses: dict[int, list[_Access]]
     sweep.rows_only = rows_only
     statement.base, statement.apart = base, apart
     return True
-
-
-def _sums_whole(statement: Statement) -> bool:
-    reduction = statement.reduction
-    return reduction is not None and not reduction.out_shape
 
 
 def plan(

@@ -612,8 +612,10 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
     return found
 
 
-def _accumulator(ufunc: np.ufunc, dtype: np.dtype) -> np.dtype:
-    """The dtype in which NumPy reduces `dtype` (sums of small integers are wide)."""
+def _accumulator(ufunc: Any, dtype: np.dtype) -> np.dtype:
+    """The dtype in which NumPy reduces `dtype` (sums of small integers are wide), or of positions."""
+    if ufunc in (np.argmin, np.argmax):
+        return np.dtype(np.intp)
     if ufunc in (np.logical_or, np.logical_and):
         return np.dtype(bool)
     if ufunc in (np.add, np.multiply) and dtype.kind in "biu" and dtype.itemsize < np.dtype(np.intp).itemsize:
@@ -626,7 +628,7 @@ def _accumulator(ufunc: np.ufunc, dtype: np.dtype) -> np.dtype:
 _HELD_BY_CALL = 3
 
 
-def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: int, moments: bool = False) -> Any:
+def reduce(ufunc: Any, x: Any, axis: Any, keepdims: bool, temporary: int, moments: bool = False) -> Any:
     """`ufunc.reduce(x, axis)` with everything recorded run before it, in one sweep where it fits; raises _No.
     `temporary`, `moments`: see `Reduction`."""
     (v,) = _operands((x,))
@@ -641,11 +643,9 @@ def reduce(ufunc: np.ufunc, x: Any, axis: Any, keepdims: bool, temporary: int, m
     if v.dtype.kind == "c" and ufunc in (np.minimum, np.maximum):
         raise _No
     axes = _axes(axis, v.ndim)
-    if len(axes) not in (v.ndim,) and axes != tuple(range(v.ndim - len(axes), v.ndim)) and axes != (0,):
-        raise _No
     accumulator = np.dtype(np.float64) if moments else _accumulator(ufunc, v.dtype)
     kinds: Any = warning.IGNORE
-    if v.dtype.kind in "fc" and ufunc not in (np.logical_or, np.logical_and):
+    if v.dtype.kind in "fc" and ufunc in (np.add, np.multiply, np.minimum, np.maximum):
         kinds = warning.kinds_heard()
         if kinds is None:
             raise _No
@@ -691,6 +691,27 @@ def method_reduction(name: str, x: Any, args: tuple, kwargs: dict[str, Any]) -> 
             if name in _UFUNC_OF:
                 return _as_array(reduce(_UFUNC_OF[name], x, axis, keepdims, temporary))
             return _moment(name, x, axis, keepdims, ddof, temporary)
+    except _No:
+        return NotImplemented
+
+
+def extreme(name: str, x: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """`x.argmax(axis, keepdims=...)` or `x.argmin` of what is recorded, in the sweep that computes it; NotImplemented
+    where it is NumPy's."""
+    if type(x) is not ndarray or type(x._a) is not Node or not _ready() or residence.accelerated or len(args) > 1:
+        return NotImplemented
+    temporary = sys.getrefcount(x) <= _HELD_BY_CALL
+    given = {"axis": args[0]} if args else {}
+    given.update({k: v for k, v in kwargs.items() if not (k == "out" and v is None)})
+    axis, keepdims = given.get("axis"), given.get("keepdims", False)
+    if not set(given) <= {"axis", "keepdims"} or type(keepdims) is not bool or (args and "axis" in kwargs):
+        return NotImplemented
+    if x._a.dtype.kind not in "biuf" or not (axis is None or type(axis) is int):
+        return NotImplemented
+    try:
+        with window.lock:
+            ufunc: Any = np.argmax if name == "argmax" else np.argmin
+            return _as_array(reduce(ufunc, x, axis, keepdims, temporary))
     except _No:
         return NotImplemented
 

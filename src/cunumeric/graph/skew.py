@@ -339,7 +339,7 @@ def _units(sweep: Sweep) -> list[Unit]:
     found: list[Unit] = []
     last: Statement | None = None
     for statement in sweep.statements:
-        if statement.reduction is not None and (statement.reduction.out_shape or not sweep.rows_only):
+        if statement.reduction is not None and (statement.reduction.alone or not sweep.rows_only):
             # Which elements share a partial result must not depend on whether sweeps are skewed: only those join whose
             # elements are taken row by row all the same.
             raise _No

@@ -185,4 +185,43 @@ static Cast *find_cast(int from, int to)
     return NULL;
 }
 
+/* -- positions of extremes -------------------------------------------------------------------------------------------- */
+
+/* `n` elements, of which the first is at `position`, against the extreme that is known: the first of equal elements wins,
+ * and a NaN over everything. */
+typedef void Place(const char *x, npy_intp step, char *best, npy_intp *at, npy_intp n, npy_intp position);
+
+#define DEFINE_PLACE(NAME, OP)                                                                                     \
+    static void place_##NAME##_##OP(const char *x, npy_intp step, char *best, npy_intp *at, npy_intp n,            \
+                                    npy_intp position)                                                             \
+    {                                                                                                              \
+        npy_##NAME known = *(npy_##NAME *)best;                                                                    \
+        npy_intp found = *at;                                                                                      \
+        for (npy_intp k = 0; k < n; k++) {                                                                         \
+            npy_##NAME v = READ_##NAME(*(const npy_##NAME *)(x + k * step));                                       \
+            int over = COMPARE_##OP(v, known) | ((v != v) & (known == known));                                     \
+            known = over ? v : known;                                                                              \
+            found = over ? position + k : found;                                                                   \
+        }                                                                                                          \
+        *(npy_##NAME *)best = known;                                                                               \
+        *at = found;                                                                                               \
+    }
+#define COMPARE_most(a, b) ((a) > (b))
+#define COMPARE_least(a, b) ((a) < (b))
+#define EACH_REAL(M)                                                                                                  \
+    M(byte) M(ubyte) M(short) M(ushort) M(int) M(uint) M(long) M(ulong) M(longlong) M(ulonglong) M(float) M(double)   \
+    M(bool)
+#define DEFINE_PLACES(NAME) DEFINE_PLACE(NAME, most) DEFINE_PLACE(NAME, least)
+EACH_REAL(DEFINE_PLACES)
+
+static Place *find_place(int type, int most)
+{
+#define PLACE_OF(NAME)                                         \
+    if (type == TYPENUM_##NAME) {                              \
+        return most ? place_##NAME##_most : place_##NAME##_least; \
+    }
+    EACH_REAL(PLACE_OF)
+    return NULL;
+}
+
 #endif

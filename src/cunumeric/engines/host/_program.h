@@ -18,7 +18,8 @@ typedef struct {
     npy_bool needs_interpreter, no_flags;
 } CallInfo;
 
-enum { UFUNC, COPY, WHERE, CAST };
+/* SUM, ROWS, PLACE: of reductions along axes (_along.h). */
+enum { UFUNC, COPY, WHERE, CAST, SUM, ROWS, PLACE };
 
 /* Instructions compiled to one loop (compiled/): `at` and `step` are those of its operands, inputs before outputs.
  *
@@ -42,6 +43,9 @@ typedef struct {
     Loop *loop;
     void *context, *aux;
     Cast *cast;
+    Place *place;
+    PyArray_ArgFunc *extreme;  /* NumPy's, for elements that are `packed`: so many bytes apart */
+    int packed;
 } Instruction;
 
 /* `lag`, `column` and rings: of skewed programs (graph/skew.py). `held`: rows are kept back in a register (`result`)
@@ -56,7 +60,24 @@ typedef struct {
     int *rings;          /* per load: the ring in which its rows turn over, or -1 */
     npy_intp *ring_row, *ring_at;  /* per load in a ring: the row that it shows first, bytes into the row */
     Instruction *instructions;
+    struct Along *along;
 } Block;
+
+/* A load's memory as a reduction along axes meets it. */
+typedef struct {
+    npy_intp strides[DIMS];
+    npy_intp per;     /* elements of a line that share one of its; 0: each chunk begins with the first again */
+    npy_intp band;    /* bytes from one band's memory to the next's */
+    int size;         /* of an accumulator's element; 0: it is an operand */
+    char start[16];   /* what an accumulator begins with */
+} Met;
+
+/* A block that is reduced along axes (along.py, _along.h): `axis` is that of the bands; `fresh`: accumulators of a line. */
+typedef struct Along {
+    int axis, pairwise, reduced[DIMS];
+    npy_intp positions[DIMS], fresh;
+    Met *met;
+} Along;
 
 typedef struct {
     npy_intp pitch, span;  /* bytes of a row; rows alive beyond those of the bands at work */
@@ -74,7 +95,7 @@ typedef struct {
     Block *blocks;
     Ring *rings;
     CallInfo *reduce;
-    int reduce_size, by_rows;  /* by_rows: each row is reduced for itself */
+    int reduce_size;
     int pairwise;              /* 1: a sum; 2: moments */
     int compiled, asides;      /* compiled: groups are there; asides: the most of a group */
     PyObject *capsules;  /* keeps loops alive */
@@ -127,6 +148,10 @@ static void program_dealloc(Program *p)
         free(p->blocks[k].ring_row);
         free(p->blocks[k].ring_at);
         free(p->blocks[k].instructions);
+        if (p->blocks[k].along != NULL) {
+            free(p->blocks[k].along->met);
+            free(p->blocks[k].along);
+        }
     }
     free(p->blocks);
     free(p->rings);
@@ -176,7 +201,23 @@ static int read_instruction(Program *p, PyObject *t, Instruction *i)
         i->regs[k] = (int)PyLong_AsLong(PyTuple_GET_ITEM(regs, k));
     }
     i->watch = number >= 0;
-    if (i->op == UFUNC) {
+    if (i->op == PLACE) {
+        int type, most;
+        if (!PyArg_ParseTuple(what, "ii", &type, &most)) {
+            return -1;
+        }
+        i->place = find_place(type, most);
+        PyArray_Descr *descr = PyArray_DescrFromType(type);
+        if (i->place == NULL || descr == NULL) {
+            PyErr_SetString(PyExc_ValueError, "no such extreme");
+            return -1;
+        }
+        i->extreme = most ? PyDataType_GetArrFuncs(descr)->argmax : PyDataType_GetArrFuncs(descr)->argmin;
+        i->packed = (int)PyDataType_ELSIZE(descr);
+        Py_DECREF(descr);
+        return 0;
+    }
+    if (i->op == UFUNC || i->op == SUM || i->op == ROWS) {
         CallInfo *info = call_info(what);
         if (info == NULL) {
             return -1;
@@ -205,12 +246,54 @@ static int read_instruction(Program *p, PyObject *t, Instruction *i)
     return 0;
 }
 
+/* (axis of the bands, whether sums are pairwise, accumulators of a line, per axis: whether it is reduced and what a step
+ * adds to the position, per load: (strides, per, band, what it begins with as bytes or None)). */
+static int read_along(PyObject *t, Block *b)
+{
+    PyObject *reduced, *positions, *met;
+    Along *a = b->along = calloc(1, sizeof(Along));
+    if (a == NULL || !PyArg_ParseTuple(t, "iinO!O!O!", &a->axis, &a->pairwise, &a->fresh, &PyTuple_Type, &reduced,
+                                       &PyTuple_Type, &positions, &PyList_Type, &met)) {
+        return -1;
+    }
+    if (PyTuple_GET_SIZE(reduced) != b->ndim || PyTuple_GET_SIZE(positions) != b->ndim ||
+        PyList_GET_SIZE(met) != b->nloads || a->axis < 0 || a->axis >= b->ndim) {
+        PyErr_SetString(PyExc_ValueError, "axes that do not fit");
+        return -1;
+    }
+    a->met = calloc(b->nloads + 1, sizeof(Met));
+    for (int d = 0; d < b->ndim; d++) {
+        a->reduced[d] = PyObject_IsTrue(PyTuple_GET_ITEM(reduced, d));
+        a->positions[d] = PyLong_AsSsize_t(PyTuple_GET_ITEM(positions, d));
+    }
+    for (int k = 0; k < b->nloads; k++) {
+        PyObject *strides;
+        const char *start = NULL;
+        Py_ssize_t size = 0;
+        Met *m = a->met + k;
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(met, k), "O!nnz#", &PyTuple_Type, &strides, &m->per, &m->band, &start,
+                              &size)) {
+            return -1;
+        }
+        if (PyTuple_GET_SIZE(strides) != b->ndim || size > (Py_ssize_t)sizeof(m->start)) {
+            PyErr_SetString(PyExc_ValueError, "axes that do not fit");
+            return -1;
+        }
+        for (int d = 0; d < b->ndim; d++) {
+            m->strides[d] = PyLong_AsSsize_t(PyTuple_GET_ITEM(strides, d));
+        }
+        m->size = (int)size;
+        memcpy(m->start, start == NULL ? "" : start, size);
+    }
+    return PyErr_Occurred() ? -1 : 0;
+}
+
 static int read_block(Program *p, PyObject *t, Block *b)
 {
-    PyObject *shape, *loads, *instructions, *rings;
-    if (!PyArg_ParseTuple(t, "O!nO!O!niiiiiO!", &PyTuple_Type, &shape, &b->base, &PyList_Type, &loads, &PyList_Type,
+    PyObject *shape, *loads, *instructions, *rings, *along;
+    if (!PyArg_ParseTuple(t, "O!nO!O!niiiiiO!O", &PyTuple_Type, &shape, &b->base, &PyList_Type, &loads, &PyList_Type,
                           &instructions, &b->lag, &b->column, &b->turn, &b->held, &b->result, &b->out, &PyList_Type,
-                          &rings)) {
+                          &rings, &along)) {
         return -1;
     }
     b->ndim = (int)PyTuple_GET_SIZE(shape);
@@ -254,23 +337,23 @@ static int read_block(Program *p, PyObject *t, Block *b)
             return -1;
         }
     }
-    return b->nloads < 0 ? -1 : 0;
+    return b->nloads < 0 || (along != Py_None && read_along(along, b) < 0) ? -1 : 0;
 }
 
 static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"registers", "blocks", "constants", "scratch", "slots", "chunk", "rows", "low", "high",
                             "flat", "delayed", "skewed", "rings", "partial", "reduce", "reduce_size", "pairwise",
-                            "by_rows", NULL};
+                            NULL};
     PyObject *blocks, *constants, *scratch, *slots, *reduce, *rings;
     Program *p = (Program *)type->tp_alloc(type, 0);
     if (p == NULL) {
         return NULL;
     }
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO!O!O!O!nnnniiiO!iOiii", names, &p->nregs, &PyList_Type, &blocks,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO!O!O!O!nnnniiiO!iOii", names, &p->nregs, &PyList_Type, &blocks,
                                      &PyList_Type, &constants, &PyList_Type, &scratch, &PyList_Type, &slots, &p->chunk,
                                      &p->rows, &p->low, &p->high, &p->flat, &p->delayed, &p->skewed, &PyList_Type,
-                                     &rings, &p->partial, &reduce, &p->reduce_size, &p->pairwise, &p->by_rows)) {
+                                     &rings, &p->partial, &reduce, &p->reduce_size, &p->pairwise)) {
         goto failed;
     }
     p->capsules = PyList_New(0);

@@ -7,8 +7,8 @@
  * A program is blocks of instructions over registers; a register is a load (part of an array), scratch, or a constant.
  * A run binds the program to arrays; work() does its parts.
  *
- * `_loops.h`: instructions that NumPy has no loop for; `_program.h`: programs; `_work.h`: what a thread does; `_team.h`:
- * the threads. This file: runs, and the types that Python sees. `_form.h` is apart from these: the canonical form of a window.
+ * `_loops.h`: instructions that NumPy has no loop for; `_program.h`: programs; `_work.h`: what a thread does; `_along.h`:
+ * the same for reductions along axes; `_team.h`: the threads. This file: runs, and the types that Python sees. `_form.h` is apart from these: the canonical form of a window.
  */
 #define PY_SSIZE_T_CLEAN
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
@@ -18,6 +18,7 @@
 #include "_program.h"
 #include "_team.h"
 #include "_work.h"
+#include "_along.h"
 
 static void run_dealloc(Run *r)
 {
@@ -52,7 +53,7 @@ static void run_dealloc(Run *r)
 
 /* The memory of array `number` as seen from a block: axes aligned from the right, broadcast axes without stride. A part of
  * an array is (its number, bytes, shape, strides). */
-static int view_of(View *v, PyObject *arrays, int number, const Block *b, int flat)
+static int view_of(View *v, PyObject *arrays, int number, const Block *b, const Met *met, int flat)
 {
     PyObject *array = PyList_GetItem(arrays, number);
     npy_intp offset = 0, dims[NPY_MAXDIMS], strides[NPY_MAXDIMS];
@@ -75,6 +76,10 @@ static int view_of(View *v, PyObject *arrays, int number, const Block *b, int fl
     }
     v->data = PyArray_BYTES(a) + offset;
     memset(v->strides, 0, sizeof(v->strides));
+    if (met != NULL) {
+        memcpy(v->strides, met->strides, sizeof(v->strides));
+        return 0;
+    }
     if (flat) {
         v->strides[0] = PyArray_ITEMSIZE(a);
         return 0;
@@ -119,7 +124,7 @@ static PyObject *program_run(Program *p, PyObject *args)
         for (int k = 1; k < reduced->ndim; k++) {
             size *= reduced->shape[k];
         }
-        r->group = size < p->chunk && !p->by_rows ? p->chunk / (size > 0 ? size : 1) : 1;
+        r->group = size < p->chunk ? p->chunk / (size > 0 ? size : 1) : 1;
         groups = (reduced->shape[0] + r->group - 1) / r->group;
     }
     r->per_group = partials == Py_None ? 0 : PyArray_SIZE((PyArrayObject *)partials) / (groups > 0 ? groups : 1);
@@ -143,7 +148,7 @@ static PyObject *program_run(Program *p, PyObject *args)
     for (int k = 0; k < p->nblocks; k++) {
         const Block *b = p->blocks + k;
         if (b->held >= 0) {
-            if (view_of(r->out + k, arrays, b->out, b, 0) < 0) {
+            if (view_of(r->out + k, arrays, b->out, b, NULL, 0) < 0) {
                 Py_DECREF(r);
                 return NULL;
             }
@@ -157,7 +162,8 @@ static PyObject *program_run(Program *p, PyObject *args)
         }
         r->views[k] = calloc(b->nloads + 1, sizeof(View));
         for (int i = 0; i < b->nloads; i++) {
-            if (view_of(r->views[k] + i, arrays, b->load_numbers[i], b, p->flat) < 0) {
+            const Met *met = b->along == NULL ? NULL : b->along->met + i;
+            if (view_of(r->views[k] + i, arrays, b->load_numbers[i], b, met, p->flat) < 0) {
                 Py_DECREF(r);
                 return NULL;
             }
@@ -206,7 +212,10 @@ static int work_part(Run *r, int part, int parts)
             w.at[p->constant_regs[k]] = r->constant_data[k];
         }
         feclearexcept(FE_ALL_EXCEPT);
-        failed = (p->delayed ? work_delayed(&w, part, parts) : p->skewed ? work_skewed(&w, parts) : work_bands(&w)) < 0;
+        failed = (p->blocks[0].along ? work_along(&w)
+                  : p->delayed       ? work_delayed(&w, part, parts)
+                  : p->skewed        ? work_skewed(&w, parts)
+                                     : work_bands(&w)) < 0;
         feclearexcept(FE_ALL_EXCEPT);
 #if defined(__SSE2__)
         _mm_sfence();  /* what was written past the caches is seen by all threads from here on */
@@ -217,6 +226,8 @@ static int work_part(Run *r, int part, int parts)
             }
         }
     }
+    free(w.runs);
+    free(w.run_sums);
     free(w.at);
     free(w.step);
     free(w.line);

@@ -23,7 +23,19 @@ typedef struct {
     int nleaves;        /* of the chunk at work, whose sums a compiled loop has found; 0: it has not */
     npy_intp leaves[1 + LEAVES_MOST];  /* how many at a time; their elements */
     double sums[LEAVES_MOST];
+    /* Of a reduction along axes: */
+    int ahead;          /* whether to ask for the next line's elements */
+    int again;          /* flags were raised in a compiled loop: the band begins anew, without */
+    npy_intp position;  /* of the chunk at work in the reduced axes */
+    npy_intp runs_of, nruns, run_at, *runs;  /* how a line of so many elements is cut into chunks, and which is at work */
+    double *run_sums;
+    char *target;       /* the accumulator that lines at work join, all in `levels` */
+    npy_intp nlines;
+    double levels[64];  /* sums of 2 to the power of k lines, where bit k of their number is set */
 } Worker;
+
+static int sum_chunk(const Instruction *i, Worker *w, npy_intp n);
+static void place(const Instruction *i, Worker *w, npy_intp n);
 
 /* NumPy adds pairwise: a run of more than 128 elements is the sum of its halves (cut at a multiple of eight). Leaves are
  * the runs that are not cut. */
@@ -116,6 +128,7 @@ static npy_intp run_group(const Group *g, Worker *w, npy_intp n)
         g->kernel(at, step, m);
         if (g->interest && (raised() & g->interest)) {
             w->compiled = ++w->fruitless < FRUITLESS_MOST;
+            w->again = 1;
             return done;
         }
         for (int k = 0; k < g->noperands; k++) {
@@ -145,7 +158,7 @@ static void move(Worker *w, npy_intp by)
     }
 }
 
-static inline int instruct(const Instruction *i, const Worker *w, npy_intp n)
+static inline int instruct(const Instruction *i, Worker *w, npy_intp n)
 {
     char *data[ARGS];
     npy_intp strides[ARGS];
@@ -162,6 +175,23 @@ static inline int instruct(const Instruction *i, const Worker *w, npy_intp n)
         case WHERE:
             select_(data[3], strides[3], data[0], strides[0], data[1], strides[1], data[2], strides[2], n, i->size);
             return 0;
+        case SUM:
+            return sum_chunk(i, w, n);
+        case PLACE:
+            place(i, w, n);
+            return 0;
+        case ROWS: {
+            npy_intp row = i->size;
+            strides[0] = strides[2] = 0;
+            for (npy_intp done = 0; done < n; done += row) {
+                if (i->loop(i->context, data, &row, strides, i->aux) < 0) {
+                    return -1;
+                }
+                data[0] = data[2] = data[0] + w->step[i->regs[0]];
+                data[1] += row * strides[1];
+            }
+            return 0;
+        }
         default:
             i->cast(data[1], strides[1], data[0], strides[0], n);
             return 0;
@@ -275,6 +305,50 @@ static int reduce(Worker *w, npy_intp group, npy_intp n)
     return p->reduce->loop(p->reduce->context, data, &n, strides, p->reduce->aux);
 }
 
+/* All instructions of a block on `m` elements, where the registers point. */
+static int run_chunk(Worker *w, const Block *b, npy_intp m)
+{
+    w->nleaves = 0;
+    npy_intp moved = 0;  /* elements of a group that its loop has done, up to instruction `rest` */
+    int rest = -1;
+    for (int k = 0; k < b->ninstructions; k++) {
+        const Instruction *i = b->instructions + k;
+        if (k == rest) {
+            move(w, -moved);
+            moved = 0;
+        }
+        if (w->compiled && i->group != NULL) {
+            npy_intp ran = run_group(i->group, w, m);
+            if (ran == m) {
+                k += i->group->count - 1;
+                continue;
+            }
+            if (b->along != NULL) {
+                return 0;
+            }
+            moved = ran;
+            rest = k + i->group->count;
+            move(w, moved);
+        }
+        if (i->watch) {
+            raised();  /* what earlier instructions left */
+        }
+        if (instruct(i, w, m - moved) < 0) {
+            return -1;
+        }
+        if (i->watch) {
+            int f = raised();
+            if (f) {
+                w->flags[b->first + k] |= f;
+            }
+        }
+    }
+    if (moved) {
+        move(w, -moved);
+    }
+    return 0;
+}
+
 /* A run of elements on an axis; `row`: where the delayed row's memory begins, or NULL. */
 static int span(Worker *w, const Block *b, int last, int axis, npy_intp start, npy_intp n, npy_intp group, char *row)
 {
@@ -288,40 +362,8 @@ static int span(Worker *w, const Block *b, int last, int axis, npy_intp start, n
         if (row != NULL) {
             w->at[b->result] = row + done * p->size_of[b->result];
         }
-        w->nleaves = 0;
-        npy_intp moved = 0;  /* elements of a group that its loop has done, up to instruction `rest` */
-        int rest = -1;
-        for (int k = 0; k < b->ninstructions; k++) {
-            const Instruction *i = b->instructions + k;
-            if (k == rest) {
-                move(w, -moved);
-                moved = 0;
-            }
-            if (w->compiled && i->group != NULL) {
-                npy_intp ran = run_group(i->group, w, m);
-                if (ran == m) {
-                    k += i->group->count - 1;
-                    continue;
-                }
-                moved = ran;
-                rest = k + i->group->count;
-                move(w, moved);
-            }
-            if (i->watch) {
-                raised();  /* what earlier instructions left */
-            }
-            if (instruct(i, w, m - moved) < 0) {
-                return -1;
-            }
-            if (i->watch) {
-                int f = raised();
-                if (f) {
-                    w->flags[b->first + k] |= f;
-                }
-            }
-        }
-        if (moved) {
-            move(w, -moved);
+        if (run_chunk(w, b, m) < 0) {
+            return -1;
         }
         if (last && p->reduce != NULL) {
             raised();

@@ -18,6 +18,8 @@ from ...graph.node import Leaf, Node, Reduction, Store, owner_of
 from ...ops.elementwise import CAST, COPY, WHERE
 from ...runtime import memory
 from ...runtime.settings import listen, settings
+from . import along
+from .along import CHUNK, Along
 
 if TYPE_CHECKING:
     from .program import Program, Table
@@ -33,14 +35,17 @@ _STREAMED_FROM = 16 << 20
 _SUMMED_MOST = 4096
 # Bytes of an operand's chunk: six of them stay in the first cache, and memory is read on while results are written.
 CHUNK_BYTES = 4096
-# Elements in a chunk at most, and of rows that are reduced each by itself, in NumPy's order.
-CHUNK = 2048
-UFUNC, COPYING, CHOOSING, CASTING = range(4)
+UFUNC, COPYING, CHOOSING, CASTING, SUMMING, REDUCING_ROWS, PLACING = range(7)
+# Number of the reduction among those of the nodes that instructions compute.
+REDUCES = 1 << 30
 FLAGS = ((1, "divide by zero"), (2, "overflow"), (4, "underflow"), (8, "invalid value"))
 # Bytes from which memory that has died takes a result: smaller memory is not worth another form of the window.
 _INHERITED_FROM = 1 << 20
 # What is known of some elements: how many, about their mean, the sum of their distances from that, and of the squares.
 MOMENTS = np.dtype([("n", np.float64), ("center", np.float64), ("rest", np.float64), ("squares", np.float64)])
+# Elements of a chunk of memory that is reduced as it is.
+_UNBROKEN = 1 << 16
+_DIMS = 8  # axes that the extension has at most
 _loops: dict[tuple[Any, ...], Any] = {}
 
 
@@ -121,6 +126,7 @@ class Described:
     streams: set[int] = field(default_factory=set)
     summed: int = -1  # the register that is added up at the end, pairwise
     kinds: frozenset[str] = frozenset()  # of flags that somebody listens to
+    repeats: bool = False  # a band begins anew where flags were raised: all that it writes are accumulators
 
 
 def _loop(ufunc: np.ufunc, dtypes: tuple[np.dtype, ...]) -> tuple[tuple[np.dtype, ...], Any]:
@@ -187,6 +193,73 @@ class _Translator:
         self.count += 1
         out.append(instruction)
 
+    def reduce(self, out: list[tuple], how: Along, reduction: Reduction, partial: int) -> list[tuple]:
+        """The last instruction of a block that is reduced along axes, by which its values join accumulators. Gives what
+        the extension must know of these (`Met`)."""
+        described = self.described
+        described.repeats = True
+        if reduction.places:
+            return self._place(out, how, reduction, partial)
+        d = reduction.dtype
+        partial = self.cast(out, partial, d, -1)
+        resolved, info = _loop(reduction.ufunc, (d, d))
+        if resolved[-1] != d:
+            raise _No
+        to = self.registers
+        self.registers += 1
+        self.dtypes[to] = d
+        if how.kind in (along.ELEMENTS, along.LANES):
+            described.memory.add(to)
+            described.layout[to] = "c"
+            self._emit(out, reduction.ufunc.__name__, (UFUNC, info, (to, partial, to), 0, REDUCES), False)
+        else:
+            described.kept.add(partial)
+            op, size = UFUNC, 0
+            if how.kind == along.ROWS:
+                op, size = REDUCING_ROWS, how.per
+            elif along.pairwise(reduction):
+                op, size = SUMMING, d.itemsize
+                described.summed = partial
+            out.append((op, info, (to, partial, to), size, REDUCES))
+        return [(to, how.met(d, along.identity(reduction.ufunc, d)))]
+
+    def _place(self, out: list[tuple], how: Along, reduction: Reduction, partial: int) -> list[tuple]:
+        """As `reduce`, for positions of extremes: what is known begins with the least (or most) of numbers, at 0."""
+        d, intp, boolean = self.dtypes[partial], np.dtype(np.intp), np.dtype(bool)
+        if d.char not in "?bBhHiIlLqQfd":
+            raise _No
+        most = reduction.ufunc is np.argmax
+        best, at, position = range(self.registers, self.registers + 3)
+        self.registers += 3
+        worst = along.identity(np.maximum if most else np.minimum, d)
+        met = [(best, how.met(d, worst)), (at, how.met(intp, 0))]
+        if how.kind != along.ELEMENTS:
+            self.described.kept.add(partial)
+            row = how.per if how.kind == along.ROWS else 0
+            out.append((PLACING, (d.num, int(most)), (partial, best, at), row, -1))
+            return met
+        self.dtypes.update({best: d, at: intp, position: intp})
+        self.described.memory |= {best, at, position}
+        self.described.layout.update({best: "c", at: "c", position: "0"})
+
+        def compute(ufunc: np.ufunc, *inputs: int) -> int:
+            _, info = _loop(ufunc, tuple(self.dtypes[r] for r in inputs))
+            to = self.registers
+            self.registers += 1
+            self._slot(to, boolean)
+            self._emit(out, ufunc.__name__, (UFUNC, info, (*inputs, to), 0, -1), True)
+            return to
+
+        if d.kind == "f":  # a NaN over everything, and the first of those
+            under = compute(np.less_equal if most else np.greater_equal, partial, best)
+            over = compute(np.logical_and, compute(np.logical_not, under), compute(np.equal, best, best))
+        else:
+            over = compute(np.greater if most else np.less, partial, best)
+        for value, to, itemsize in ((partial, best, d.itemsize), (position, at, intp.itemsize)):
+            self._emit(out, "where", (CHOOSING, None, (over, value, to, to), itemsize, -1), True)
+        steps = tuple([intp.itemsize * k for k in how.positions])
+        return [*met, (position, (steps, 1, 0, None))]
+
     def block(self, block: Any) -> list[tuple]:
         out: list[tuple] = []
         for row, args, to, number in block.instructions:
@@ -228,12 +301,32 @@ class _Translator:
                     b.result,
                     b.out,
                     rings,
+                    None,
                 )
             )
             self.described.blocks.append(self.steps)
             self.described.sizes.append(math.prod(b.shape))
             self._describe(b, table)
         return found
+
+    def along(self, table: Table, how: Along, reduction: Reduction) -> tuple:
+        """The program's one block, whose values are reduced along axes."""
+        block, self.steps = self.program.blocks[0], []
+        instructions = self.block(block)
+        self._describe(block, table)
+        for (register, _), strides in zip(block.loads, how.strides, strict=True):
+            size = self.dtypes[register].itemsize
+            self.described.layout[register] = "0" if strides[-1] == 0 else "c" if strides[-1] == size else "s"
+        assert self.program.partial is not None
+        joins = self.reduce(instructions, how, reduction, self.program.partial)
+        self.described.blocks.append(self.steps)
+        self.described.sizes.append(math.prod(how.shape))
+        met = [(strides, 1, 0, None) for strides in how.strides] + [m for _, m in joins]
+        loads = [*block.loads, *[(register, how.number + k) for k, (register, _) in enumerate(joins)]]
+        fresh = {along.LANES: how.chunk, along.ONE: 1}.get(how.kind, 0)
+        pairs = reduction.dtype.itemsize if how.kind == along.ONE and along.pairwise(reduction) else 0
+        told = (how.axis, pairs, fresh, how.reduced(), how.positions, met)
+        return (how.shape, 0, loads, instructions, 0, 0, 0, -1, -1, -1, [], told)
 
     def _describe(self, block: Any, table: Table) -> None:
         described = self.described
@@ -267,16 +360,8 @@ class _Translator:
         for registers in slots.values():
             for register in registers if len(registers) > 1 else ():
                 described.shared[register] = set(registers) - {register}
-        described.kept = {r for r in (partial, *(b.result for b in self.program.blocks)) if r >= 0}
+        described.kept |= {r for r in (partial, *(b.result for b in self.program.blocks)) if r >= 0}
         return described
-
-
-def _by_rows(program: Program, reduction: Reduction) -> bool:
-    """Whether the extension reduces rows as NumPy does: a sum of a chunk at most has NumPy's order."""
-    if not program.reduces_rows or len(reduction.out_shape) != 1:
-        return False
-    ordered = reduction.ufunc in (np.add, np.multiply) and reduction.dtype.kind == "f"
-    return not ordered or (len(program.blocks[-1].shape) == 2 and program.blocks[-1].shape[1] <= program.chunk)
 
 
 def _pairwise(reduction: Reduction | None) -> int:
@@ -299,8 +384,8 @@ def translate(program: Program, table: Table, virtual: dict[int, np.dtype], redu
     """The program for `_tiles`, or None."""
     if _tiles is None:
         return None
-    if reduction is not None and reduction.out_shape and not _by_rows(program, reduction):
-        return None
+    if reduction is not None and reduction.alone:
+        return _along(program, table, virtual, reduction)
     if program.delayed and len(program.blocks[0].shape) != 2:
         return None
     try:
@@ -324,7 +409,31 @@ def translate(program: Program, table: Table, virtual: dict[int, np.dtype], redu
         return _tiles.Program(
             t.registers, blocks, program.constants, t.scratch, t.slots, program.chunk, rows, low, high,
             int(program.flat), program.delayed, int(program.skewed), [pair for _, pair in program.rings.values()],
-            partial, info, size, _pairwise(reduction), int(program.reduces_rows),
+            partial, info, size, _pairwise(reduction),
         )  # fmt: skip
     except (_No, ValueError):
+        return None
+
+
+def _along(program: Program, table: Table, virtual: dict[int, np.dtype], reduction: Reduction) -> Any:
+    """The program of a reduction along axes, or None."""
+    (block,) = program.blocks
+    how = along.along(reduction, block.shape, [table.arrays[number] for _, number in block.loads])
+    if how is None or len(how.shape) > _DIMS or not block.loads:
+        return None
+    try:
+        t = _Translator(program, table, virtual)
+        how.number = len(table.arrays)
+        told = t.along(table, how, reduction)
+        if not t.slots and how.kind == along.ONE:
+            how.chunk = _UNBROKEN  # nothing is kept in cache between instructions
+        program.native_numbers = [i[4] for i in told[3]]
+        program.described = t.describe(-1)
+        program.along, program.chunk = how, how.chunk
+        return _tiles.Program(
+            t.registers, [told], program.constants, t.scratch, t.slots, how.chunk, how.rows, 0, how.shape[how.axis],
+            0, 0, 0, [], -1, None, reduction.dtype.itemsize, 0,
+        )  # fmt: skip
+    except (_No, ValueError):
+        program.along = None
         return None

@@ -200,6 +200,8 @@ class Program:
         self.record: Any = None
         self.ready = False
         self.kinds: set[str] = set()
+        self.along: Any = None  # how `native` reduces along axes (along.Along)
+        self.dtype = np.dtype(np.float64)  # of the values that are reduced
         build = _Builder(self, table)
         if isinstance(sweep, Skewed):
             self._skew(sweep, build)
@@ -219,8 +221,7 @@ class Program:
             build.statement(statement, build.block(statement), sweep.delayed or -1)
         build.allocate()
         reduction = sweep.statements[-1].reduction
-        self.reduces_rows = reduction is not None and bool(reduction.out_shape) and 0 not in reduction.axes
-        if not sweep.rows_only and not (reduction is not None and reduction.out_shape):
+        if not sweep.rows_only and not (reduction is not None and reduction.alone):
             self._flatten(table)
         self.chunk = native.chunk(self, table, reduction)
         self._tile(sweep, reduction)
@@ -243,7 +244,6 @@ class Program:
             for statement in unit.statements:
                 build.statement(statement, block, unit.held)
         build.allocate()
-        self.reduces_rows = False
         self.axis, self.rows = 0, sweep.rows()
         self.low, self.high = sweep.bounds()
         self.capacity = self.rows * max(math.prod(u.shape[1:]) for u in sweep.units)
@@ -296,7 +296,7 @@ class Program:
         if len(block.shape) == 1:
             self.partials = -(-(high - low) // rows) * (2 * rows // chunk + 2)
             return rows, low
-        group = 1 if self.reduces_rows else max(1, chunk // max(size, 1))
+        group = max(1, chunk // max(size, 1))
         self.partials = -(-block.shape[0] // group) * (1 if size <= chunk else 2 * size // chunk + 2)
         if axis:
             return rows, low
@@ -322,7 +322,7 @@ class Program:
         tile = settings.tile
         if not self.slot_bytes and tile >= 1024:
             tile *= 4  # nothing is kept in cache between instructions
-        whole_rows = sweep.rows_only or len(self.blocks) > 1 or (reduction is not None and bool(reduction.out_shape))
+        whole_rows = sweep.rows_only or len(self.blocks) > 1 or (reduction is not None and reduction.alone)
         if not whole_rows:
             while axis < len(shape) - 1 and math.prod(shape[axis + 1 :]) > tile:
                 axis += 1
@@ -332,7 +332,7 @@ class Program:
             low = min(b.base for b in self.blocks)
             high = max(b.base + b.shape[0] for b in self.blocks)
         rows = max(1, tile // row, sweep.delayed, -(-(high - low) // TILES_MOST))
-        if reduction is not None and self.partial is not None:
+        if reduction is not None and self.partial is not None and not reduction.alone:
             rows, low = self._group(rows, low, high, axis)
         self.capacity = rows * row
         self.axis, self.rows, self.low, self.high = axis, rows, low, high
@@ -460,6 +460,7 @@ class _Builder:
         if statement.reduction is not None:
             register = self.emit(block, source)
             self.program.partial = register
+            self.program.dtype = source.dtype if type(source) is Node else source.a.dtype
             self.last[register] = 1 << 60
             if statement.reduction.errors is not None:
                 self.program.kinds |= statement.reduction.errors.kinds

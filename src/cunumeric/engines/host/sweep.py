@@ -25,7 +25,7 @@ from ...graph.skew import Skewed, hidden_owners, skewed
 from ...ops.elementwise import WHERE
 from ...runtime import memory, threads
 from ...runtime.settings import settings
-from . import native
+from . import along, native
 from .compiled import tier
 from .program import Program, Simple, Template
 
@@ -325,6 +325,8 @@ def _run_sweep(
     tiles = program.tiles
     n = len(tiles)
     worth = program.capacity * n * (program.cost or 1) >= _PARALLEL_FROM or settings.tile < 1024
+    if program.along is not None:
+        n = -(-program.along.shape[program.along.axis] // program.along.rows)
     parts = min(threads.count(), n) if worth else 1
     if program.native is not None:
         _run_native(program, arrays, form, reduction, heard, parts)
@@ -343,6 +345,9 @@ def _run_sweep(
         if program.partial is not None:
             assert reduction is not None
             reducer = _Reducer(program, reduction)
+            if reducer.whole and not program.blocks[0].instructions:
+                n = 0  # all values are in memory
+                reducer.out = arrays[program.blocks[0].loads[0][1]]
         turn = itertools.count().__next__
 
         def body(part: int) -> None:
@@ -370,8 +375,11 @@ def _run_native(
     parts: int,
 ) -> None:
     """The sweep in C: threads share its bands, or, delayed, have a run of rows each."""
-    partials = None
-    if reduction is not None and program.partial is not None:
+    partials, how, joined = None, program.along, []
+    if reduction is not None and how is not None:
+        joined = along.accumulators(how, reduction, program.dtype)
+        arrays = [*arrays[: how.number], *joined]
+    elif reduction is not None and program.partial is not None:
         partials = np.empty(program.partials, native.MOMENTS if reduction.moments else reduction.dtype)
     start = time.perf_counter()
     run = program.native.run(arrays, form.constants, partials, parts)
@@ -380,20 +388,17 @@ def _run_native(
     tier.ran(program, time.perf_counter() - start)
     if partials is not None and reduction is not None:
         there = np.frombuffer(seen, bool)
-        if program.reduces_rows:
-            # Every row has as many results as the first.
-            found = partials.reshape(reduction.out_shape[0], -1)
-            found = found[:, : np.count_nonzero(there[: found.shape[1]])]
-            reduction.value = reduction.ufunc.reduce(found, axis=1, dtype=reduction.dtype)
-        else:
-            reduction.value = _joined(reduction, partials[there])
+        reduction.value = _joined(reduction, partials[there])
+    elif reduction is not None and how is not None:
+        with _hearing(reduction, heard):
+            reduction.value = along.result(how, reduction, joined)
     if not any(flags):
         return
     numbers = program.native_numbers
     for k, raised in enumerate(flags):
         if raised:
             errors, name = None, ""
-            if k < len(numbers):
+            if k < len(numbers) and numbers[k] != native.REDUCES:
                 if numbers[k] >= 0:
                     node = form.nodes[numbers[k]]
                     errors, name = node.errors, node.row.name
@@ -401,6 +406,17 @@ def _run_native(
                 errors, name = reduction.errors, "reduce"
             if errors is not None:
                 heard.extend((errors, flag, name) for bit, flag in native.FLAGS if raised & bit)
+
+
+def _hearing(reduction: Reduction, heard: list[tuple[Any, str, str]]) -> Any:
+    """A context in which flags are the reduction's."""
+    if reduction.errors is None:
+        return np.errstate(all="ignore")
+
+    def hear(flag: str, _: int) -> None:
+        heard.append((reduction.errors, flag, "reduce"))
+
+    return np.errstate(all="call", call=hear)
 
 
 def _joined(reduction: Reduction, partials: np.ndarray) -> Any:
@@ -434,7 +450,8 @@ def _moments(value: np.ndarray, dtype: np.dtype) -> tuple[float, ...]:
 
 class _Reducer:
     """The reduction at the end of a sweep: one partial result a tile, joined in the order of the tiles, so that the
-    result does not depend on which thread ran which tile."""
+    result does not depend on which thread ran which tile. Along axes that are not whole rows of tiles, and for
+    positions of extremes, NumPy has the last word on all values."""
 
     def __init__(self, program: Program, reduction: Reduction) -> None:
         assert program.partial is not None
@@ -442,16 +459,24 @@ class _Reducer:
         self.reduction = reduction
         self.tiles = program.tiles
         self.partials: list[Any] = [None] * len(program.tiles)
-        self.rows = program.reduces_rows
-        self.out = np.empty(reduction.out_shape, reduction.dtype) if self.rows else None
+        axes, shape = reduction.axes, program.blocks[-1].shape
+        self.rows = bool(reduction.out_shape) and not reduction.places and 0 not in axes
+        self.whole = reduction.places or (bool(reduction.out_shape) and not self.rows and axes != (0,))
+        self.out: np.ndarray | None = None
+        if self.rows:
+            self.out = np.empty(reduction.out_shape, reduction.dtype)
+        elif self.whole:
+            self.out = memory.empty(shape, program.dtype)
 
     def tile(self, registers: list[Any], k: int) -> None:
         reducing = self.reduction
         value = registers[self.register]
+        _, lo, hi = self.tiles[k]
         if reducing.moments:
             self.partials[k] = _moments(value, reducing.dtype)
+        elif self.whole:
+            self.out[lo:hi] = value  # type: ignore[index]
         elif self.out is not None:
-            _, lo, hi = self.tiles[k]
             reducing.ufunc.reduce(value, axis=reducing.axes, dtype=reducing.dtype, out=self.out[lo:hi])
         else:
             axis = 0 if reducing.out_shape else None
@@ -461,6 +486,12 @@ class _Reducer:
         reducing = self.reduction
         if self.rows:
             reducing.value = self.out
+            return
+        if reducing.places:
+            reducing.value = reducing.ufunc(self.out, axis=reducing.axes[0] if reducing.out_shape else None)
+            return
+        if self.whole:
+            reducing.value = reducing.ufunc.reduce(self.out, axis=reducing.axes, dtype=reducing.dtype)
             return
         partials = [p for p in self.partials if p is not None]  # tiles outside the reduced rows have none
         if reducing.moments:

@@ -88,10 +88,10 @@ def _of_block(steps: list[Step], described: Described) -> list[Group]:
 def _sum(group: Group, described: Described) -> None:
     """Let the last group of a block add up what the block's reduction asks for, if it computes that."""
     out = described.summed
-    if out not in group.outputs or group.streams or group.steps[-1].output != out or not ir.sums(group, described):
+    if out not in group.outputs or group.streams or group.steps[-1].output != out:
         return
     overwritten = any({r, *described.shared.get(r, ())} & set(group.inputs) for r in group.outputs)
-    if overwritten and not group.interest:
+    if overwritten and not group.interest and not described.repeats:
         return  # nothing is written aside: the chunk could not run again for the flags of the sum
     group.summed = out
     for kind in described.kinds:
@@ -130,7 +130,7 @@ def _group(steps: list[Step], last: dict[int, int], described: Described) -> Gro
         for kind in described.kinds:
             interest |= _BITS[kind]
     aside = set()
-    if interest:
+    if interest and not described.repeats:
         for out in outputs:
             shared = described.shared.get(out, set()) | {out}
             if any(r in inputs for r in shared):

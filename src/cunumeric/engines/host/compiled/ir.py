@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from . import casts
+
 # Bytes of the widest element's vector: one AVX-512 register, or two of AVX2.
 VECTOR = 64
 _FLOATS = {"f4": "float", "f8": "double"}
@@ -51,7 +53,7 @@ def supports(name: str, dtypes: tuple[np.dtype, ...]) -> bool:
     if name in _SAME:
         return inputs[0] == out and (name == "copy" or out != "b1")
     if name == "cast":
-        return not (kinds == "f" and out[0] in "iu")
+        return not (kinds == "f" and out[0] in "iu") or casts.exact(inputs[0], out)
     if name == "where":
         return inputs[0] == "b1" and inputs[1] == inputs[2] == out
     if name in _COMPARE:
@@ -69,13 +71,6 @@ def supports(name: str, dtypes: tuple[np.dtype, ...]) -> bool:
     if out[0] == "f":
         return name in ("divide", "sqrt", "reciprocal", "fabs", "copysign", "maximum", "minimum") or name in _ROUND
     return name in _BITWISE or name in ("invert", "maximum", "minimum", "left_shift", "right_shift")
-
-
-def sums(group: Any, described: Any) -> bool:
-    """Whether the group's loop can add up its output as NumPy does: in eight sums side by side."""
-    registers = {r for step in group.steps for r in (*step.inputs, step.output)}
-    widest = max(described.dtypes[r].itemsize for r in registers)
-    return widest == 8
 
 
 def _memory_type(code: str) -> str:
@@ -307,6 +302,8 @@ class _Body:
             return out, self.new(f"{how} {self.type('i1')} {bits} to {self.type(to)}"), False
         source = _memory_type(code)
         name = value[1]
+        if code[0] == "f" and out[0] in "iu":
+            return out, self._integer_of(name, source, out), False
         if code[0] == "f":
             if source == to:
                 return out, name, False
@@ -319,6 +316,25 @@ class _Body:
                 return out, name, False
             how = "trunc" if wide < narrow else "sext" if code[0] == "i" else "zext"
         return out, self.new(f"{how} {self.type(source)} {name} to {self.type(to)}"), False
+
+    def _integer_of(self, name: str, source: str, out: str) -> str:
+        """A float as an integer (`casts.expected`), by x86's conversions to 32 bits, cut, or to 64 bits. What does not
+        fit gives the least number there is: for LLVM it may be anything, and is what the instruction makes of it."""
+        bits = 8 * int(out[1])
+        wide = self.type("i64" if bits == 64 else "i32")
+        t = self.type(source)
+        if out != "u8":
+            whole = self.new(f"fptosi {t} {name} to {wide}")
+            return whole if bits >= 32 else self.new(f"trunc {wide} {whole} to {self.type(f'i{bits}')}")
+        # From 2 to the power of 63 on: less that much, which is the sign's bit.
+        half = self.constant(source, "0x43E0000000000000")
+        above = self.new(f"fcmp oge {t} {name}, {half}")
+        less = self.new(f"fsub {t} {name}, {half}")
+        chosen = self.new(f"select {self.type('i1')} {above}, {t} {less}, {t} {name}")
+        whole = self.new(f"fptosi {t} {chosen} to {wide}")
+        sign = self.constant("i64", str(-(1 << 63)))
+        turned = self.new(f"xor {wide} {whole}, {sign}")
+        return self.new(f"select {self.type('i1')} {above}, {wide} {turned}, {wide} {whole}")
 
 
 class Writer:
@@ -375,6 +391,8 @@ class Writer:
 
     def text(self) -> str:
         width = VECTOR // max(int(code[1]) for code in self.codes.values())
+        if self.group.summed >= 0:
+            width = 8  # as many sums side by side as NumPy has
         begin = ["entry:"]
         operands = [(r, k, False) for r, k in self.places.items()] + [(r, k, True) for r, k in self.targets.items()]
         for register, place, written in operands:
