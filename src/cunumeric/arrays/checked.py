@@ -123,9 +123,10 @@ def lstsq(a, b, rcond=None):
     a, b = taken(a), taken(b)
     _device(a, b)
     m, n = a.shape
-    kind = np.result_type(a.dtype, b.dtype)
-    limit = np.finfo(kind if kind.kind in "fc" else np.float64).eps * max(m, n) if rcond is None else float(rcond)
-    x, residuals, rank, s = one(linalg.least_squares, a, b, limit if limit >= 0 else np.finfo(float).eps)
+    epsilon = np.finfo(np.float64).eps  # NumPy computes in double precision
+    limit = epsilon * max(m, n) if rcond is None else float(rcond)
+    # LAPACK takes half of it for what is no share of the largest singular value.
+    x, residuals, rank, s = one(linalg.least_squares, a, b, limit if 0 < limit < 1 else epsilon / 2)
     demand_finite(x, s)
     rank = np.int32(int(rank))
     if rank < n or m <= n:

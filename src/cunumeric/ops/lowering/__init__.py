@@ -31,6 +31,10 @@ class Refused(Exception):
     """Raised by a lowering whose arguments it has no way for: the call is NumPy's."""
 
 
+class Fault(Exception):
+    """An error of ours where NumPy takes the call, raised with `CUNUMERIC_FAULTS=1` alone: without it NumPy does the call."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Spec:
     """How a function's arguments divide into arrays and what is fixed."""
