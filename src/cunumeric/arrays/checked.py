@@ -249,7 +249,8 @@ def select(condlist, choicelist, default=0):
     if not isinstance(choicelist, (list, tuple)) or not isinstance(condlist, (list, tuple)):
         raise Elsewhere
     *choices, default = _strong([*choicelist, default])
-    return recorded(np.select, (list(condlist), choices, default), {})
+    r = recorded(np.select, (list(condlist), choices, default), {})
+    return r._x if type(r) is Deferred else r
 
 
 @way(np.searchsorted)
@@ -372,7 +373,7 @@ def _stays_array(*functions: Any) -> None:
         way(function)(call)
 
 
-_stays_array(np.tensordot, np.linalg.tensordot, np.cov)
+_stays_array(np.tensordot, np.linalg.tensordot, np.cov, np.isin, np.i0, np.roll)
 
 
 def _places(obj: Any, n: int) -> Any:

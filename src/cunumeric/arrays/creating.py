@@ -62,7 +62,7 @@ def zeros(shape, dtype=float, order="C"):
 
 
 @way(np.arange)
-def arange(start, stop=None, step=1, dtype=None):
+def arange(start, /, stop=None, step=1, dtype=None):  # by keyword, NumPy knows what has to go with it
     if stop is None:
         start, stop = 0, start
     _number(start, stop, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import threading
 import warnings
@@ -11,8 +12,10 @@ from typing import Any
 import numpy
 
 import cunumeric
+from cunumeric.arrays import lowered
 from cunumeric.engines.xla import execute
 from cunumeric.graph import window
+from cunumeric.ops import lowering
 from cunumeric.runtime import residence
 from cunumeric.runtime.settings import settings
 
@@ -52,6 +55,7 @@ def errors() -> None:
         lambda np, x: np.linalg.pinv(x(nan)),
         lambda np, x: np.linalg.matrix_rank(x(nan)),
         lambda np, x: np.linalg.lstsq(x(nan), x(nan[0])),
+        lambda np, x: np.linalg.pinv(x(a), rcond=0.5, rtol=0.5),
         lambda np, x: np.linalg.inv(x(a)),
         lambda np, x: np.linalg.solve(x(singular), x(a)),
         lambda np, x: np.linalg.det(x(singular.astype("f2"))),
@@ -76,6 +80,11 @@ def errors() -> None:
         lambda np, x: np.sort(x(a), 2),
         lambda np, x: np.sort(x(a), kind="fast"),
         lambda np, x: np.partition(x(a), 9),
+        lambda np, x: x(a).partition(1, axis=None),
+        lambda np, x: x(a).sort(axis=None),
+        lambda np, x: np.putmask(a=x(a), mask=[1] * 12, values=1),
+        lambda np, x: np.arange(start=4),
+        lambda np, x: x(a).__setitem__(x(far % 3), x(numpy.ones((2, 3, 4)))),
         lambda np, x: np.concatenate([x(a), x(a[0])]),
         lambda np, x: np.concatenate([x(a), x(a[:, :2])]),
         lambda np, x: np.stack([x(a), x(a[0])]),
@@ -323,9 +332,44 @@ def strict() -> None:
     assert cunumeric.char.upper(cunumeric.array(["a"]))[0] == "A"
 
 
+def faults() -> None:
+    """What a lowering or a way fails with is NumPy's call, and an error where faults are asked for."""
+    x = device(numpy.arange(1000.0))
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise TypeError("broken")
+
+    lowering.TABLE[numpy.sort] = dataclasses.replace(lowering.TABLE[numpy.sort], lowering=broken)
+    lowered.WAYS[numpy.flip] = broken
+    warnings.simplefilter("ignore")
+    for faults in (True, False):
+        settings.faults = faults
+        for f in (lambda: cunumeric.sort(x), lambda: cunumeric.flip(x)):
+            if faults:
+                kind, words = raised(f)
+                assert kind is lowering.Fault and "broken" in words
+            else:
+                assert f()[3] in (3, 996)
+        for f in (lambda: cunumeric.sort(x, 7), lambda: cunumeric.flip(x, 7)):
+            assert raised(f)[0] is numpy.exceptions.AxisError
+    settings.faults = True
+
+
+def plain() -> None:
+    """What needs no value, or the caller's own names."""
+    head = sys.getsizeof(cunumeric.empty(0))
+    x = device(numpy.arange(1000.0))
+    fetched = residence.counters.fetched
+    assert sys.getsizeof(x) == sys.getsizeof(x + 1) == head + 8000
+    assert sys.getsizeof(x[1:]) == head
+    assert residence.counters.fetched == fetched
+    matrix = device(numpy.eye(2))
+    assert numpy.array_equal(cunumeric.bmat("matrix, matrix"), numpy.hstack([numpy.eye(2)] * 2))
+
+
 def main() -> None:
     assert settings.engine == "xla"
-    {f.__name__: f for f in (errors, fallback, views, small_views, created, threads, strict)}[sys.argv[1]]()
+    {f.__name__: f for f in (errors, fallback, views, small_views, created, threads, strict, faults, plain)}[sys.argv[1]]()
     print("passed")
 
 

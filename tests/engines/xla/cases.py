@@ -28,6 +28,10 @@ iuf= np.indices((7,), a.dtype)
 if= np.mgrid[0:5, -3:9:2]
 f= np.mgrid[0:1:7j, 2:3:0.3, 1:4]
 f= np.mgrid[a.dtype.type(0.5):9:2]
+u= np.arange(5, dtype="Q")
+fc= (np.array(c.sum()), np.asarray(c.sum()), np.asanyarray(c.max()))
+f (np.isin(c[:1].reshape(()), c), np.i0(c[:1].reshape(())), np.roll(c[:1].reshape(()), 1))
+f= np.select([c[:1].reshape(()) > 1], [c[1:2].reshape(())])
 f= np.meshgrid([1.0, 2.0], range(5), 3, indexing="ij")
 iuf= np.meshgrid(places(5), [1, 2, 3])
 if= order(np.fromfunction(lambda i, j: i * 3 + j, (4, 5), dtype=a.dtype))
@@ -377,6 +381,7 @@ iuf= changed(lambda x: np.put_along_axis(x, j[:, :1], w[:5].reshape(5, 1), 1), a
 iuf= changed(lambda x: np.fill_diagonal(x, 3), a)
 iuf= changed(lambda x: np.fill_diagonal(x, w[:5]), a)
 iuf= (a[i % 5], a[B], a[:, [1, 0]])
+iuf= changed(lambda x: x.__setitem__(np.array([0, 2]), f[None, None, :2]), a)
 iuf= changed(lambda x: x.__setitem__(B, 3), a)
 iuf= changed(lambda x: x.__setitem__(i % 23, w[:9]), w)
 """,
@@ -427,6 +432,10 @@ fc np.fft.irfftn(t, (3, 4, 8), (0, 1, 2))
 fc np.fft.fftn(t[None, None])
 f np.fft.rfftn(t[None, None])
 fc np.fft.irfftn(t[None, None])
+f np.fft.rfftn(t[0], s=(10, 20, 40), axes=(0, 0, 1))
+fc np.fft.fftn(t[0], s=(3, 6, 9), axes=(0, 1, 0))
+fc np.fft.ifftn(t[0], s=(3, 6, 9), axes=(1, 0, 1))
+fc np.fft.irfftn(t[0], s=(3, 6, 9), axes=(1, 0, 1))
 """,
     "linalg": """
 ifc np.linalg.inv(m)
@@ -455,6 +464,11 @@ fc in_order(np.linalg.eig(p)[0])
 ifc np.linalg.lstsq(r, w[:6])
 fc np.linalg.lstsq(r, w[:12].reshape(6, 2), rcond=1e-6)
 fc np.linalg.pinv(r)
+fc np.linalg.pinv(np.outer(c, c))
+f np.linalg.pinv(np.outer(c, c).astype("f4"))
+f np.linalg.pinv(np.outer(c, c).astype("f4"), rtol=None)
+f= np.linalg.lstsq(np.outer(c, c).astype("f4"), c.astype("f4"))[2]
+f np.linalg.lstsq(r.astype("f4"), w[:6].astype("f4"), rcond=-1)[0]
 fc np.linalg.matrix_rank(q)
 fc np.linalg.cond(m)
 fc np.linalg.cond(q, 1)

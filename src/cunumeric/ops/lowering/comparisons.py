@@ -45,7 +45,10 @@ def array_equal(jx, a1, a2, equal_nan=False):
 
 @lowers(np.array_equiv, "a1", "a2")
 def array_equiv(jx, a1, a2):
-    np.broadcast_shapes(a1.shape, a2.shape)
+    try:
+        np.broadcast_shapes(a1.shape, a2.shape)
+    except ValueError:
+        raise Refused from None
     return LOWER["equal"](jx, a1, a2).all()
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime import residence
+from . import Refused
+
 LOWER: dict[str, Callable[..., Any]] = {}
 
 
@@ -311,6 +314,8 @@ def cast(jx: Any, x: Any, to: Any) -> Any:
         return x
     if to.kind == "b":
         return x != 0
+    if not residence.suits(to):
+        raise Refused
     if x.dtype.kind == "c" and to.kind != "c":
         x = x.real
     if x.dtype.kind == "f" and to.kind in "iu":

@@ -75,7 +75,7 @@ def _quantile(jx: Any, a: Any, q: Any, axis: Any, method: str, keepdims: Any, we
     if a.dtype.kind in "bc":
         raise Refused
     q = np.asarray(q)
-    if q.ndim > 1 or q.dtype.kind not in "biuf" or not np.all((q >= 0) & (q <= 1)):
+    if q.ndim > 1 or not q.size or q.dtype.kind not in "biuf" or not np.all((q >= 0) & (q <= 1)):
         raise Refused
     axes = _axes(axis, a.ndim)
     shape = [1 if k in axes else n for k, n in enumerate(a.shape)]
