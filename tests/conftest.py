@@ -5,7 +5,7 @@ import pytest
 # Errors of ours inside lowerings are raised, also in the processes that tests start: users get NumPy's result instead.
 os.environ.setdefault("CUNUMERIC_FAULTS", "1")
 
-from cunumeric.graph import window  # noqa: E402 - settings are read at import
+from cunumeric.graph import window
 
 
 @pytest.fixture(autouse=True)

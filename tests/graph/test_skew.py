@@ -15,7 +15,8 @@ from cunumeric.runtime.settings import settings
 from tests.counting import counted
 
 WITH_TILES = pytest.mark.skipif(
-    not (settings.accelerate and native.available()), reason="the extension is not there, or not used: nothing runs skewed"
+    not (settings.accelerate and native.available()),
+    reason="the extension is not there, or not used: nothing runs skewed",
 )
 
 

@@ -120,6 +120,8 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     spec = lowering.TABLE.get(function)
     if spec is None or len(args) > len(spec.names):
         return NotImplemented
+    if kwargs and spec.takes is not None and not spec.takes.issuperset(kwargs):
+        return NotImplemented
     given: list[tuple[str, int]] = []
     arrays: list[Any] = []
     static: list[tuple[str, Any]] = []

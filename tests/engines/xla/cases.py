@@ -190,6 +190,13 @@ iufc changed(lambda x: np.subtract.at(x, i, w[:9]), w)
 iuf changed(lambda x: np.multiply.at(x, i, w[:9]), w)
 iuf= changed(lambda x: np.maximum.at(x, i, w[:9]), w)
 iuf= changed(lambda x: np.minimum.at(x, i, w[:9]), w)
+i= np.subtract.accumulate(w, dtype="f8")
+f np.divide.accumulate(g, 1, dtype="f4")
+iu= np.equal.accumulate(w, dtype=bool)
+i= np.fmax.accumulate(w, dtype="f8")
+iu= np.logical_xor.accumulate(w, dtype=bool)
+i= np.bitwise_or.reduce(w, dtype="i2")
+i= np.bitwise_xor.reduceat(w, [0, 3, 9], dtype="i2")
 """,
     "reductions": """
 biufhc np.sum(f)
