@@ -88,6 +88,9 @@ iuf= changed(lambda x: np.subtract(f, 1, where=B, out=x), a)
 iuf= np.add.outer(w, f)
 biuf= np.add(f, f[0])
 fc np.exp(f)
+c (np.sqrt(-g), np.sqrt(np.conj(-g)), np.log(-g), np.log(np.conj(-g)), np.log(a), np.log2(a), np.log10(a), np.sqrt(a))
+c (np.arcsin(g + 1), np.arcsin(np.conj(g + 1)), np.arccos(-g), np.arccosh(-g), np.arctanh(g + 1), np.arctanh(-g - 1))
+c (np.power(c * 0, c), np.power(a, 3), np.power(a, -2), np.float_power(f, 7), np.power(g, 2.5), np.power(g * 0, -c[0]))
 """,
     "scans": """
 biufhc np.cumsum(f)
