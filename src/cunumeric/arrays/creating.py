@@ -33,7 +33,9 @@ def _kind(dtype: Any, kinds: str) -> np.dtype:
 
 
 def _number(*values: Any) -> None:
-    if not all(isinstance(v, _REALS) and not isinstance(v, (bool, np.timedelta64)) and math.isfinite(v) for v in values):
+    if not all(
+        isinstance(v, _REALS) and not isinstance(v, (bool, np.timedelta64)) and math.isfinite(v) for v in values
+    ):
         raise Elsewhere
 
 

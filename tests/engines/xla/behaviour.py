@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import sys
 import threading
 import warnings
@@ -56,6 +57,8 @@ def errors() -> None:
         lambda np, x: np.linalg.matrix_rank(x(nan)),
         lambda np, x: np.linalg.lstsq(x(nan), x(nan[0])),
         lambda np, x: np.linalg.pinv(x(a), rcond=0.5, rtol=0.5),
+        lambda np, x: np.arange(numpy.timedelta64(3), numpy.timedelta64(9), datetime.timedelta(1), object),
+        lambda np, x: np.frexp(x(a), subok=1, nonsense=2),
         lambda np, x: np.linalg.inv(x(a)),
         lambda np, x: np.linalg.solve(x(singular), x(a)),
         lambda np, x: np.linalg.det(x(singular.astype("f2"))),
@@ -115,6 +118,19 @@ def errors() -> None:
         theirs = raised(lambda f=f: f(numpy, lambda v: v))
         ours = raised(lambda f=f: numpy.asarray(f(cunumeric, device)))
         assert ours == theirs, f"{k}: {ours}, NumPy's {theirs}"
+    # What has no elements, and what only NumPy has a way for, is no fault of ours.
+    empty, a = numpy.empty((1, 0, 2)), numpy.arange(12.0).reshape(3, 4) + 1
+    for np, x in ((numpy, numpy.asarray), (cunumeric, device)):
+        assert np.median(x(empty), 0).shape == (0, 2)
+        assert np.unpackbits(x(empty[0].astype("u1")), axis=1).shape == (0, 16)
+        assert np.array_equiv(x(a), x(a[:2])) is False
+        assert np.percentile(x(a), []).shape == (0,)
+        assert np.add.accumulate(x(a[0]), axis=None)[-1] == 10
+        assert np.mean(x(a), dtype="g") == 6.5
+        v = x(a[0]).copy()
+        np.put_along_axis(v, np.array([1, 3]), 0, axis=None)
+        assert v.tolist() == [1, 0, 3, 0]
+        assert np.arange(numpy.timedelta64(3), numpy.timedelta64(9), datetime.timedelta(microseconds=3)).size == 2
     # NumPy's own result where a value that is not finite is no error.
     odd = numpy.array([[1.0, numpy.inf], [0.0, 2.0]])
     with numpy.errstate(all="ignore"):

@@ -294,6 +294,9 @@ biufc= np.asarray(a)
 iufc= np.asarray(a, complex)
 iufc= np.ascontiguousarray(a.T)
 iufc= np.astype(a, complex)
+iufc= np.pad(a, [[2], [3]])
+u= np.pad(a.astype("u8"), 1, constant_values=2**64 - 1)
+if= np.pad(a, ((1,), (2,)), constant_values=((3,), (4,)))
 """,
     "views": """
 iuf= np.transpose(a)

@@ -149,7 +149,13 @@ def isreal(jx, x):
 
 
 same(np.packbits, "a", only="bu")
-same(np.unpackbits, "a", only="u")
+
+
+@lowers(np.unpackbits, "a")
+def unpackbits(jx, a, axis=None, count=None, bitorder="big"):
+    if a.dtype != np.uint8 or not a.size:
+        raise Refused
+    return jx.np.unpackbits(a, axis, count, bitorder)
 
 
 # -- ufuncs that are not elementwise rows, for they have two results --------------------------------------------------

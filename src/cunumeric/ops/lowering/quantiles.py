@@ -30,7 +30,7 @@ def _collapsed(jx: Any, a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
     axes = _axes(axis, a.ndim)
     kept = [k for k in range(a.ndim) if k not in axes]
     moved = jx.lax.transpose(a, (*kept, *axes))
-    return moved.reshape([a.shape[k] for k in kept] + [-1]), axes
+    return moved.reshape([a.shape[k] for k in kept] + [math.prod([a.shape[k] for k in axes])]), axes
 
 
 def _at_ranks(jx: Any, a: Any, axis: Any, ranks: list[Any]) -> list[Any]:
