@@ -37,7 +37,7 @@ def send(a: np.ndarray) -> Any:
 
 def _copied(a: np.ndarray) -> np.ndarray:
     """A copy in C order. NumPy takes any byte but zero for true, XLA counts on ones."""
-    return np.not_equal(a.view(np.uint8), 0, order="C") if a.dtype == np.bool_ else np.array(a, order="C")
+    return np.asarray(a.view(np.uint8) != 0, order="C") if a.dtype == np.bool_ else np.array(a, order="C")
 
 
 def store(a: np.ndarray) -> Any:
