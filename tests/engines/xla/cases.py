@@ -227,7 +227,8 @@ biuf= np.logical_or.reduce(a)
 biuf= np.logical_and.reduce(a, 1)
 f np.sum(e, 0)
 iuf= np.ptp(f, 1)
-iuf= (np.logical_or.reduce(a, 0, initial=3), np.logical_and.reduce(a, initial=0), np.logical_and.reduce(a, 1, initial=2))
+iuf= (np.logical_or.reduce(a, 0, initial=3), np.logical_and.reduce(a, initial=0))
+iuf= np.logical_and.reduce(a, 1, initial=2)
 """,
     "movement": """
 biufhc= np.concatenate([a, f])
