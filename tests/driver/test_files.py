@@ -79,6 +79,36 @@ for name, write in writes.items():
             assert (tmp_path / name).read_bytes() == (apart / name).read_bytes(), name
 
 
+def test_mapped_files_are_made_once(tmp_path):
+    """Who made the file anew would cut off what others have mapped, and they would die of it."""
+    body = """
+for turn in range(10):
+    m = np.memmap("mapped", dtype="f8", mode="w+", shape=(3000, 2))
+    m[-1] = turn + 1
+    time.sleep(0.02 * ((rank + turn) % 3))
+    assert m.sum() == 2 * (turn + 1) and m.mode == "w+"
+    n = np.lib.format.open_memmap("made.npy", "w+", np.dtype("i4"), (700,))
+    n[:] = turn
+    assert n.sum() == 700 * turn and np.load("made.npy")[-1] == turn
+class Own(np.memmap):
+    pass
+own = Own(Path("own"), "u1", "w+", 0, (5,))
+own[rank] = 1
+np.save("x", x)  # all are here
+print(type(own).__name__, own.sum(), len(np.memmap("own", mode="r")))
+for wrong in (lambda: np.memmap("none", mode="w+"), lambda: np.memmap("no/such", mode="w+", shape=3), np.memmap):
+    try:
+        wrong()
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+    code, err, lines = run(tmp_path, 3, body)
+    assert (code, err) == (0, ""), err
+    assert lines[0] == lines[1] == lines[2]
+    assert lines[0][0] == "Own 3 5"
+    assert [line.split()[0] for line in lines[0][1:]] == ["ValueError", "FileNotFoundError", "TypeError"]
+
+
 def test_what_each_rank_has_for_itself(tmp_path):
     """Files that the program opened, and names of its own: of a temporary folder, say."""
     body = """

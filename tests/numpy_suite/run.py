@@ -36,8 +36,8 @@ CONFIGS: dict[str, dict[str, str]] = {
     "default": {},
     # Tiles of four elements and no lower bound for recording: the smallest arrays take the whole path.
     "forced": {"CUNUMERIC_TILE": "4", "CUNUMERIC_RECORD_MIN": "0"},
-    # The accelerator's engine on the processor, with everything on the "device".
-    "xla": {"CUNUMERIC_ENGINE": "xla", "CUNUMERIC_RECORD_MIN": "0", "JAX_PLATFORMS": "cpu"},
+    # The accelerator's engine on the processor, with everything on the "device", and errors of ours raised.
+    "xla": {"CUNUMERIC_ENGINE": "xla", "CUNUMERIC_RECORD_MIN": "0", "CUNUMERIC_FAULTS": "1", "JAX_PLATFORMS": "cpu"},
     # The same, and every sweep compiled before its first run.
     "compiled": {"CUNUMERIC_TILE": "4", "CUNUMERIC_RECORD_MIN": "0", "CUNUMERIC_COMPILE": "always"},
 }

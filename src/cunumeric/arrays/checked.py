@@ -123,9 +123,10 @@ def lstsq(a, b, rcond=None):
     a, b = taken(a), taken(b)
     _device(a, b)
     m, n = a.shape
-    kind = np.result_type(a.dtype, b.dtype)
-    limit = np.finfo(kind if kind.kind in "fc" else np.float64).eps * max(m, n) if rcond is None else float(rcond)
-    x, residuals, rank, s = one(linalg.least_squares, a, b, limit if limit >= 0 else np.finfo(float).eps)
+    epsilon = np.finfo(np.float64).eps  # NumPy computes in double precision
+    limit = epsilon * max(m, n) if rcond is None else float(rcond)
+    # LAPACK takes half of it for what is no share of the largest singular value.
+    x, residuals, rank, s = one(linalg.least_squares, a, b, limit if 0 < limit < 1 else epsilon / 2)
     demand_finite(x, s)
     rank = np.int32(int(rank))
     if rank < n or m <= n:
@@ -248,7 +249,8 @@ def select(condlist, choicelist, default=0):
     if not isinstance(choicelist, (list, tuple)) or not isinstance(condlist, (list, tuple)):
         raise Elsewhere
     *choices, default = _strong([*choicelist, default])
-    return recorded(np.select, (list(condlist), choices, default), {})
+    r = recorded(np.select, (list(condlist), choices, default), {})
+    return r._x if type(r) is Deferred else r
 
 
 @way(np.searchsorted)
@@ -371,7 +373,7 @@ def _stays_array(*functions: Any) -> None:
         way(function)(call)
 
 
-_stays_array(np.tensordot, np.linalg.tensordot, np.cov)
+_stays_array(np.tensordot, np.linalg.tensordot, np.cov, np.isin, np.i0, np.roll)
 
 
 def _places(obj: Any, n: int) -> Any:

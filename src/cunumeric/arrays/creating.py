@@ -33,7 +33,9 @@ def _kind(dtype: Any, kinds: str) -> np.dtype:
 
 
 def _number(*values: Any) -> None:
-    if not all(isinstance(v, _REALS) and type(v) is not bool and math.isfinite(v) for v in values):
+    if not all(
+        isinstance(v, _REALS) and not isinstance(v, (bool, np.timedelta64)) and math.isfinite(v) for v in values
+    ):
         raise Elsewhere
 
 
@@ -62,7 +64,7 @@ def zeros(shape, dtype=float, order="C"):
 
 
 @way(np.arange)
-def arange(start, stop=None, step=1, dtype=None):
+def arange(start, /, stop=None, step=1, dtype=None):  # by keyword, NumPy knows what has to go with it
     if stop is None:
         start, stop = 0, start
     _number(start, stop, step)

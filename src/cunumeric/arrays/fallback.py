@@ -23,7 +23,7 @@ _READING = frozenset(
     base_repr fromiter item load save savetxt savez savez_compressed tobytes tofile tolist dump dumps set_printoptions
     format_float_positional format_float_scientific shape ndim size result_type can_cast common_type min_scalar_type
     iscomplexobj isrealobj isscalar iterable may_share_memory shares_memory byte_bounds info require from_dlpack
-    frombuffer copyto require nested_iters einsum_path issubdtype broadcast_shapes typename mintypecode show_runtime
+    frombuffer bmat copyto nested_iters einsum_path issubdtype broadcast_shapes typename mintypecode show_runtime
     __array__ __array_wrap__ __bool__ __complex__ __contains__ __deepcopy__ __copy__ __delitem__ __dir__ __float__
     __format__ __index__ __int__ __iter__ __len__ __reduce__ __reduce_ex__ __repr__ __setstate__ __sizeof__ __str__
     __array_finalize__ __array_function__ __array_ufunc__ __array_namespace__ __dlpack__ __dlpack_device__ to_device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,13 @@ def _target(x: Any) -> None:
 @way(nd.sort)
 def sort(self, axis=-1, kind=None, order=None, *, stable=None):
     _target(self)
-    self[...] = one(np.sort, self, axis, kind, order, stable=stable)
+    self[...] = one(np.sort, self, operator.index(axis), kind, order, stable=stable)
 
 
 @way(nd.partition)
 def partition(self, kth, axis=-1, kind="introselect", order=None):
     _target(self)
-    self[...] = one(np.partition, self, kth, axis, kind, order)
+    self[...] = one(np.partition, self, kth, operator.index(axis), kind, order)
 
 
 @way(np.copyto)
@@ -73,7 +74,7 @@ def put(a, indices, values, mode="raise"):
 
 
 def _masked(repeats: bool) -> Any:
-    def write(a, mask, values):
+    def write(a, /, mask, values):
         _target(a)
         mask, values = taken(mask), taken(values)
         if not values.size or mask.size != a.size:

@@ -4,6 +4,7 @@ must be checked, arrays that are written) are in the modules beside this one."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -78,8 +79,30 @@ def attempt(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         return recorded(function, args, kwargs)
     try:
         return found(*args, **kwargs)
-    except TypeError:  # arguments that the way does not take: NumPy says so, or takes them
+    except Elsewhere:
         return NotImplemented
+    except TypeError as error:  # arguments that the way does not take: NumPy says so, or takes them
+        if settings.faults and error.__traceback__.tb_next is not None:  # type: ignore[union-attr]
+            _blame(function, args, kwargs, error)
+        return NotImplemented
+
+
+def _blame(function: Any, args: tuple, kwargs: dict[str, Any], error: TypeError) -> None:
+    """Raise a `Fault` if NumPy takes the call in which `error` was raised."""
+
+    def copied(v: Any) -> Any:
+        if type(v) in (list, tuple):
+            return type(v)([copied(e) for e in v])
+        return host(v, writes=False).copy() if type(v) is ndarray else v.value() if type(v) is Deferred else v
+
+    copies = [copied(v) for v in args], {name: copied(v) for name, v in kwargs.items()}
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            function(*copies[0], **copies[1])
+    except Exception:
+        return
+    raise lowering.Fault(f"the way of {function.__name__} failed: {error!r}") from error
 
 
 # Chapters of calls that NumPy never warns in: elements are moved and compared.
@@ -96,6 +119,8 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """`attempt` by one row of the table."""
     spec = lowering.TABLE.get(function)
     if spec is None or len(args) > len(spec.names):
+        return NotImplemented
+    if kwargs and spec.takes is not None and not spec.takes.issuperset(kwargs):
         return NotImplemented
     given: list[tuple[str, int]] = []
     arrays: list[Any] = []

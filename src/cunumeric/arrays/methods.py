@@ -15,7 +15,7 @@ import numpy as np
 
 from ..engines.host import kernels
 from ..graph import record, window
-from ..graph.node import owner_of
+from ..graph.node import Node, owner_of
 from ..runtime import residence
 from ..runtime.settings import settings
 from . import lowered, writing
@@ -457,7 +457,7 @@ def _kernel_method(name: str, kernel: Callable) -> None:
 _READING = frozenset(
     """argmax argmin argpartition argsort choose clip compress cumprod cumsum dot dump dumps flatten item nonzero repeat
     round searchsorted take tobytes tofile tolist trace __contains__ __bool__ __int__ __float__ __complex__ __index__
-    __format__ __str__ __repr__ __sizeof__""".split()
+    __format__ __str__ __repr__""".split()
 )
 
 
@@ -482,7 +482,7 @@ for _name in (
     "argmax", "argmin", "argpartition", "byteswap", "choose", "clip", "conj", "conjugate", "dot", "dump", "dumps",
     "flatten", "getfield", "item", "partition", "put", "repeat", "round", "setfield", "tobytes", "tofile", "tolist",
     "trace", "view", "argsort", "compress", "cumprod", "cumsum", "nonzero", "searchsorted", "take",
-    "__array_wrap__", "__setstate__", "__sizeof__", "__contains__", "__bool__", "__int__", "__float__", "__complex__",
+    "__array_wrap__", "__setstate__", "__contains__", "__bool__", "__int__", "__float__", "__complex__",
     "__index__", "__format__", "__delitem__", "__str__", "__repr__",
 ):  # fmt: skip
     _kernel = vars(kernels).get(_name)
@@ -490,6 +490,19 @@ for _name in (
         _kernel_method(_name, _kernel)
     else:
         _plain_method(_name)
+
+
+_HEAD = nd.__sizeof__(np.empty((), np.bool_)) - 1
+
+
+@method
+def __sizeof__(self):
+    """As NumPy counts: with the memory that is the array's own. No value has to be known for that."""
+    if type(self) is not ndarray:
+        return nd.__sizeof__(self)
+    a = self._a
+    own = type(a) is Node or a.base is None or isinstance(a.base, residence.OURS)
+    return _HEAD + 16 * a.ndim + (a.size * a.dtype.itemsize if own else 0)
 
 
 @method

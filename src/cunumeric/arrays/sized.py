@@ -33,6 +33,8 @@ def taken(x: Any) -> Any:
 
 def axis_of(a: Any, axis: Any) -> int:
     """An axis of `a`, from 0; goes elsewhere where there is none."""
+    if axis is None:
+        raise Elsewhere
     axis = operator.index(axis)
     if not -a.ndim <= axis < a.ndim:
         raise Elsewhere

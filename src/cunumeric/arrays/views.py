@@ -175,8 +175,8 @@ def _again(a: Any, dtype: Any, order: Any, copy: Any) -> Any:
             raise Elsewhere
         r = one(np.stack, list(a))
         return r if dtype is None else r.astype(dtype, copy=False)
-    if not concerns(a) or order not in ("K", "A", "C", None):
-        raise Elsewhere
+    if type(a) is not ndarray or not concerns(a) or order not in ("K", "A", "C", None):
+        raise Elsewhere  # a scalar that waits is to be an array: it has no dimensions to gain by
     to = a.dtype if dtype is None else np.dtype(dtype)
     if to.kind not in "biufc":
         raise Elsewhere
@@ -197,7 +197,7 @@ def _again(a: Any, dtype: Any, order: Any, copy: Any) -> Any:
 
 @way(np.array)
 def array(object, dtype=None, *, copy=True, order="K", subok=False, ndmin=0, ndmax=0, like=None):
-    if ndmin > getattr(object, "ndim", 0) or ndmax or like is not None:
+    if ndmin > (object.ndim if type(object) is ndarray else 0) or ndmax or like is not None:
         raise Elsewhere
     return _again(object, dtype, order, copy)
 
@@ -211,7 +211,7 @@ def asarray(a, dtype=None, order=None, *, device=None, copy=None, like=None):
 
 @way(np.ascontiguousarray)
 def ascontiguousarray(a, dtype=None, *, like=None):
-    if like is not None or not getattr(a, "ndim", 0):
+    if like is not None or type(a) is not ndarray or not a.ndim:
         raise Elsewhere
     return _again(a, dtype, "C", None)
 

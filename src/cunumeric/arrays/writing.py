@@ -5,6 +5,7 @@ A file that the program has opened is its own business, on every rank."""
 from __future__ import annotations
 
 import functools
+import inspect
 import io
 import os
 from collections.abc import Callable
@@ -65,14 +66,44 @@ def _once(f: Callable[..., Any], place: int, name: str) -> Callable[..., Any]:
     return call
 
 
+def _mapped(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f`, which maps a file into memory and may be asked to make it: one rank does, the others map what it has made,
+    for who opened it for writing again would cut off what others have mapped."""
+    names = inspect.signature(f)
+
+    @functools.wraps(f)
+    def call(*args, **kwargs):
+        try:
+            given = names.bind(*args, **kwargs)
+        except TypeError:
+            return f(*args, **kwargs)  # raises it
+        file, mode = given.arguments["filename"], given.arguments.get("mode")
+        if mode not in ("w+", "write") or not isinstance(file, (str, bytes, os.PathLike)):
+            return f(*args, **kwargs)
+        from ..engines.xla import once
+
+        made = once.write("memmap", os.path.abspath(os.fsdecode(file)), lambda: f(*args, **kwargs))
+        if made is None:
+            given.arguments["mode"] = "r+"
+            made = f(*given.args, **given.kwargs)
+            if f is _MAP:
+                made.mode = "w+"
+        return made
+
+    return call
+
+
+_MAP = np.memmap.__new__
 _writing: dict[Any, Callable[..., Any]] = {}  # NumPy's function: what takes its place
 if ranks.size > 1:
     _writing = {f: _once(f, 0, name) for f, name in _FUNCTIONS} | {f: _once(f, 1, name) for f, name in _METHODS}
+    _writing |= {f: _mapped(f) for f in (_MAP, np.lib.format.open_memmap)}
 
 
 def methods(base: type) -> dict[str, Any]:
     """Those of a subclass of NumPy's array class that write files."""
-    found = {f.__name__: getattr(base, f.__name__) for f, _ in _METHODS} if _writing else {}
+    names = [*(f.__name__ for f, _ in _METHODS), "__new__"] if _writing else []
+    found = {name: getattr(base, name) for name in names}
     return {name: _writing[f] for name, f in found.items() if f in _writing}
 
 

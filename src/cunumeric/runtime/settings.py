@@ -15,6 +15,7 @@
 | `CUNUMERIC_PAPER_RATES` | for that: GB/s of memory, GB/s of links, µs of latency | `3000,50,10` |
 | `CUNUMERIC_EAGER` | 1: record nothing, run every operation at once (for debugging) | 0 |
 | `CUNUMERIC_STRICT` | 1: what would leave the accelerator to be done by NumPy is an error | 0 |
+| `CUNUMERIC_FAULTS` | 1: an error of ours in a lowering is raised; else NumPy does the call (for tests) | 0 |
 | `CUNUMERIC_COMPILE` | 0: never compile sweeps; `always`: every sweep, before its first run (for tests) | 1 |
 | `CUNUMERIC_CACHE` | directory for compiled sweeps and programs; 0: none is kept | `~/.cache/cunumeric` |
 | `CUNUMERIC_ACCELERATE` | 0: small operations in Python, also where the C extension is there | 1 |
@@ -118,6 +119,7 @@ class Settings:
     paper: int = field(default_factory=lambda: _integer("CUNUMERIC_PAPER", 0, 0))
     paper_rates: tuple[float, float, float] = field(default_factory=_rates)
     strict: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_STRICT", 0, 0)))
+    faults: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_FAULTS", 0, 0)))
     fbmem: int = field(default_factory=lambda: _integer("CUNUMERIC_FBMEM", 0, 0))
     native: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_ACCELERATE", 1, 0)))
     compile: int = field(default_factory=_compile)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import sys
 import threading
 import warnings
@@ -11,8 +13,10 @@ from typing import Any
 import numpy
 
 import cunumeric
+from cunumeric.arrays import lowered
 from cunumeric.engines.xla import execute
 from cunumeric.graph import window
+from cunumeric.ops import lowering
 from cunumeric.runtime import residence
 from cunumeric.runtime.settings import settings
 
@@ -52,6 +56,9 @@ def errors() -> None:
         lambda np, x: np.linalg.pinv(x(nan)),
         lambda np, x: np.linalg.matrix_rank(x(nan)),
         lambda np, x: np.linalg.lstsq(x(nan), x(nan[0])),
+        lambda np, x: np.linalg.pinv(x(a), rcond=0.5, rtol=0.5),
+        lambda np, x: np.arange(numpy.timedelta64(3), numpy.timedelta64(9), datetime.timedelta(1), object),
+        lambda np, x: np.frexp(x(a), subok=1, nonsense=2),
         lambda np, x: np.linalg.inv(x(a)),
         lambda np, x: np.linalg.solve(x(singular), x(a)),
         lambda np, x: np.linalg.det(x(singular.astype("f2"))),
@@ -76,6 +83,11 @@ def errors() -> None:
         lambda np, x: np.sort(x(a), 2),
         lambda np, x: np.sort(x(a), kind="fast"),
         lambda np, x: np.partition(x(a), 9),
+        lambda np, x: x(a).partition(1, axis=None),
+        lambda np, x: x(a).sort(axis=None),
+        lambda np, x: np.putmask(a=x(a), mask=[1] * 12, values=1),
+        lambda np, x: np.arange(start=4),
+        lambda np, x: x(a).__setitem__(x(far % 3), x(numpy.ones((2, 3, 4)))),
         lambda np, x: np.concatenate([x(a), x(a[0])]),
         lambda np, x: np.concatenate([x(a), x(a[:, :2])]),
         lambda np, x: np.stack([x(a), x(a[0])]),
@@ -106,6 +118,19 @@ def errors() -> None:
         theirs = raised(lambda f=f: f(numpy, lambda v: v))
         ours = raised(lambda f=f: numpy.asarray(f(cunumeric, device)))
         assert ours == theirs, f"{k}: {ours}, NumPy's {theirs}"
+    # What has no elements, and what only NumPy has a way for, is no fault of ours.
+    empty, a = numpy.empty((1, 0, 2)), numpy.arange(12.0).reshape(3, 4) + 1
+    for np, x in ((numpy, numpy.asarray), (cunumeric, device)):
+        assert np.median(x(empty), 0).shape == (0, 2)
+        assert np.unpackbits(x(empty[0].astype("u1")), axis=1).shape == (0, 16)
+        assert np.array_equiv(x(a), x(a[:2])) is False
+        assert np.percentile(x(a), []).shape == (0,)
+        assert np.add.accumulate(x(a[0]), axis=None)[-1] == 10
+        assert np.mean(x(a), dtype="g") == 6.5
+        v = x(a[0]).copy()
+        np.put_along_axis(v, np.array([1, 3]), 0, axis=None)
+        assert v.tolist() == [1, 0, 3, 0]
+        assert np.arange(numpy.timedelta64(3), numpy.timedelta64(9), datetime.timedelta(microseconds=3)).size == 2
     # NumPy's own result where a value that is not finite is no error.
     odd = numpy.array([[1.0, numpy.inf], [0.0, 2.0]])
     with numpy.errstate(all="ignore"):
@@ -323,9 +348,66 @@ def strict() -> None:
     assert cunumeric.char.upper(cunumeric.array(["a"]))[0] == "A"
 
 
+def faults() -> None:
+    """What a lowering or a way fails with is NumPy's call, and an error where faults are asked for."""
+    x = device(numpy.arange(1000.0))
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise TypeError("broken")
+
+    lowering.TABLE[numpy.sort] = dataclasses.replace(lowering.TABLE[numpy.sort], lowering=broken)
+    lowered.WAYS[numpy.flip] = broken
+    warnings.simplefilter("ignore")
+    for faults in (True, False):
+        settings.faults = faults
+        for f in (lambda: cunumeric.sort(x), lambda: cunumeric.flip(x)):
+            if faults:
+                kind, words = raised(f)
+                assert kind is lowering.Fault and "broken" in words
+            else:
+                assert f()[3] in (3, 996)
+        for f in (lambda: cunumeric.sort(x, 7), lambda: cunumeric.flip(x, 7)):
+            assert raised(f)[0] is numpy.exceptions.AxisError
+    settings.faults = True
+
+
+def plain() -> None:
+    """What needs no value, or the caller's own names."""
+    head = sys.getsizeof(cunumeric.empty(0))
+    x = device(numpy.arange(1000.0))
+    fetched = residence.counters.fetched
+    assert sys.getsizeof(x) == sys.getsizeof(x + 1) == head + 8000
+    assert sys.getsizeof(x[1:]) == head
+    assert residence.counters.fetched == fetched
+    matrix = device(numpy.eye(2))  # noqa: F841 - found by its name
+    assert numpy.array_equal(cunumeric.bmat("matrix, matrix"), numpy.hstack([numpy.eye(2)] * 2))
+
+
+def hosted() -> None:
+    """Windows that the host runs, and booleans of any byte, which only NumPy makes."""
+    ran = execute.counters.hosted
+    bytes_ = device(numpy.arange(1, 9, dtype="i1"))
+    odd = bytes_.view(bool)
+    total = odd.sum()
+    assert total.shape == () and int(total) == 8
+    assert execute.counters.hosted > ran
+    turned = device(numpy.ones((2, 3, 4), bool).astype("i1")).view(bool).transpose(1, 2, 0) & True
+    assert turned.strides == (numpy.ones((2, 3, 4), bool).transpose(1, 2, 0) & True).strides
+    turned.sum()
+    assert turned.strides == (4, 1, 12)
+    assert odd.copy().view("i1")[7] == 8
+    strange = numpy.arange(9000, dtype="i2").astype("u1").view(bool)
+    x = cunumeric.array(strange)
+    expected = numpy.count_nonzero(strange)
+    assert x.sum() == numpy.count_nonzero(x) == len(x[x]) == cunumeric.where(x, 1, 0).sum() == expected
+    assert (x + 1).max() == 2 and int(x.astype("i8").sum()) == expected
+
+
 def main() -> None:
     assert settings.engine == "xla"
-    {f.__name__: f for f in (errors, fallback, views, small_views, created, threads, strict)}[sys.argv[1]]()
+    {f.__name__: f for f in (errors, fallback, views, small_views, created, threads, strict, faults, plain, hosted)}[
+        sys.argv[1]
+    ]()
     print("passed")
 
 

@@ -28,6 +28,10 @@ iuf= np.indices((7,), a.dtype)
 if= np.mgrid[0:5, -3:9:2]
 f= np.mgrid[0:1:7j, 2:3:0.3, 1:4]
 f= np.mgrid[a.dtype.type(0.5):9:2]
+u= np.arange(5, dtype="Q")
+fc= (np.array(c.sum()), np.asarray(c.sum()), np.asanyarray(c.max()))
+f (np.isin(c[:1].reshape(()), c), np.i0(c[:1].reshape(())), np.roll(c[:1].reshape(()), 1))
+f= np.select([c[:1].reshape(()) > 1], [c[1:2].reshape(())])
 f= np.meshgrid([1.0, 2.0], range(5), 3, indexing="ij")
 iuf= np.meshgrid(places(5), [1, 2, 3])
 if= order(np.fromfunction(lambda i, j: i * 3 + j, (4, 5), dtype=a.dtype))
@@ -84,6 +88,9 @@ iuf= changed(lambda x: np.subtract(f, 1, where=B, out=x), a)
 iuf= np.add.outer(w, f)
 biuf= np.add(f, f[0])
 fc np.exp(f)
+c (np.sqrt(-g), np.sqrt(np.conj(-g)), np.log(-g), np.log(np.conj(-g)), np.log(a), np.log2(a), np.log10(a), np.sqrt(a))
+c (np.arcsin(g + 1), np.arcsin(np.conj(g + 1)), np.arccos(-g), np.arccosh(-g), np.arctanh(g + 1), np.arctanh(-g - 1))
+c (np.power(c * 0, c), np.power(a, 3), np.power(a, -2), np.float_power(f, 7), np.power(g, 2.5), np.power(g * 0, -c[0]))
 """,
     "scans": """
 biufhc np.cumsum(f)
@@ -186,6 +193,13 @@ iufc changed(lambda x: np.subtract.at(x, i, w[:9]), w)
 iuf changed(lambda x: np.multiply.at(x, i, w[:9]), w)
 iuf= changed(lambda x: np.maximum.at(x, i, w[:9]), w)
 iuf= changed(lambda x: np.minimum.at(x, i, w[:9]), w)
+i= np.subtract.accumulate(w, dtype="f8")
+f np.divide.accumulate(g, 1, dtype="f4")
+iu= np.equal.accumulate(w, dtype=bool)
+i= np.fmax.accumulate(w, dtype="f8")
+iu= np.logical_xor.accumulate(w, dtype=bool)
+i= np.bitwise_or.reduce(w, dtype="i2")
+i= np.bitwise_xor.reduceat(w, [0, 3, 9], dtype="i2")
 """,
     "reductions": """
 biufhc np.sum(f)
@@ -213,6 +227,8 @@ biuf= np.logical_or.reduce(a)
 biuf= np.logical_and.reduce(a, 1)
 f np.sum(e, 0)
 iuf= np.ptp(f, 1)
+iuf= (np.logical_or.reduce(a, 0, initial=3), np.logical_and.reduce(a, initial=0))
+iuf= np.logical_and.reduce(a, 1, initial=2)
 """,
     "movement": """
 biufhc= np.concatenate([a, f])
@@ -280,6 +296,9 @@ biufc= np.asarray(a)
 iufc= np.asarray(a, complex)
 iufc= np.ascontiguousarray(a.T)
 iufc= np.astype(a, complex)
+iufc= np.pad(a, [[2], [3]])
+u= np.pad(a.astype("u8"), 1, constant_values=2**64 - 1)
+if= np.pad(a, ((1,), (2,)), constant_values=((3,), (4,)))
 """,
     "views": """
 iuf= np.transpose(a)
@@ -377,6 +396,7 @@ iuf= changed(lambda x: np.put_along_axis(x, j[:, :1], w[:5].reshape(5, 1), 1), a
 iuf= changed(lambda x: np.fill_diagonal(x, 3), a)
 iuf= changed(lambda x: np.fill_diagonal(x, w[:5]), a)
 iuf= (a[i % 5], a[B], a[:, [1, 0]])
+iuf= changed(lambda x: x.__setitem__(np.array([0, 2]), f[None, None, :2]), a)
 iuf= changed(lambda x: x.__setitem__(B, 3), a)
 iuf= changed(lambda x: x.__setitem__(i % 23, w[:9]), w)
 """,
@@ -427,6 +447,10 @@ fc np.fft.irfftn(t, (3, 4, 8), (0, 1, 2))
 fc np.fft.fftn(t[None, None])
 f np.fft.rfftn(t[None, None])
 fc np.fft.irfftn(t[None, None])
+f np.fft.rfftn(t[0], s=(10, 20, 40), axes=(0, 0, 1))
+fc np.fft.fftn(t[0], s=(3, 6, 9), axes=(0, 1, 0))
+fc np.fft.ifftn(t[0], s=(3, 6, 9), axes=(1, 0, 1))
+fc np.fft.irfftn(t[0], s=(3, 6, 9), axes=(1, 0, 1))
 """,
     "linalg": """
 ifc np.linalg.inv(m)
@@ -455,6 +479,11 @@ fc in_order(np.linalg.eig(p)[0])
 ifc np.linalg.lstsq(r, w[:6])
 fc np.linalg.lstsq(r, w[:12].reshape(6, 2), rcond=1e-6)
 fc np.linalg.pinv(r)
+fc np.linalg.pinv(np.outer(c, c))
+f np.linalg.pinv(np.outer(c, c).astype("f4"))
+f np.linalg.pinv(np.outer(c, c).astype("f4"), rtol=None)
+f= np.linalg.lstsq(np.outer(c, c).astype("f4"), c.astype("f4"))[2]
+f np.linalg.lstsq(r.astype("f4"), w[:6].astype("f4"), rcond=-1)[0]
 fc np.linalg.matrix_rank(q)
 fc np.linalg.cond(m)
 fc np.linalg.cond(q, 1)

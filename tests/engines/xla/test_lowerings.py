@@ -72,6 +72,8 @@ def test_random_programs(record_min):
     assert ", 0 differ;" in run("tests.random_programs.check", first, count, CUNUMERIC_RECORD_MIN=record_min)
 
 
-@pytest.mark.parametrize("topic", ["errors", "fallback", "views", "small_views", "created", "threads", "strict"])
+@pytest.mark.parametrize(
+    "topic", "errors fallback views small_views created threads strict faults plain hosted".split()
+)
 def test_behaviour(topic):
     assert run("tests.engines.xla.behaviour", topic).endswith("passed\n")

@@ -466,4 +466,14 @@ def _run_on_host(pending: list[Node | Store]) -> None:
         if type(p) is Node and p.handle is not None:
             x = p.handle()
             if x is not None:
-                x._a = residence.adopt(np.ascontiguousarray(values[id(p)]))
+                x._a = residence.adopt(_laid(values[id(p)], p.strides))
+
+
+def _laid(a: np.ndarray, strides: tuple[int, ...] | None) -> np.ndarray:
+    """`a` with its axes in the order of these strides, without gaps; None: in C order."""
+    if strides is None:
+        return np.asarray(a, order="C")  # not ascontiguousarray, which gives scalars a dimension
+    order = sorted(range(a.ndim), key=lambda k: -strides[k])
+    made = np.empty([a.shape[k] for k in order], a.dtype).transpose(np.argsort(order))
+    made[...] = a
+    return made

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...ops.calls import Bound
+from ...ops.lowering import Fault, Refused
+from ...runtime.settings import settings
 from . import backend
 
 Signature = tuple[tuple[tuple[int, ...], np.dtype], ...]
@@ -23,12 +25,28 @@ def infer(bound: Bound, operands: Signature) -> Any:
     try:
         specs = [jx.jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in operands]
         found = jx.jax.eval_shape(lambda *arrays: bound.lower(jx, *arrays), *specs)
-    except Exception:  # refused; and whatever is wrong with the arguments, NumPy says it in its own words
+    except Refused:
+        return None
+    except Exception as error:  # whatever is wrong with the arguments, NumPy says it in its own words
+        if settings.faults and _accepted(bound, operands):
+            raise Fault(f"the lowering of {bound.name} failed: {error!r}") from error
         return None
     several = isinstance(found, (tuple, list))
     results = list(found) if several else [found]
     dtypes = (_dtypes(bound, operands, len(results)) if operands else None) or [np.dtype(r.dtype) for r in results]
     return several, tuple([(tuple(r.shape), d) for r, d in zip(results, dtypes, strict=True)])
+
+
+def _accepted(bound: Bound, operands: Signature) -> bool:
+    """Whether NumPy takes a call of this signature: zeros where the operands are integers, which may be indices."""
+    arrays = [(np.zeros if dtype.kind in "iu" else np.ones)(shape, dtype) for shape, dtype in operands]
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            bound.numpys(*arrays)
+    except Exception:
+        return False
+    return True
 
 
 def _dtypes(bound: Bound, operands: Signature, count: int) -> list[np.dtype] | None:

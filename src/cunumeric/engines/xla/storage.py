@@ -29,10 +29,15 @@ def send(a: np.ndarray) -> Any:
     jx = backend.modules()
     if settings.paper:
         return paper.Value(a.shape, a.dtype, sharding(()))
-    a = np.array(a, order="C")
+    a = _copied(a)
     if jx.mesh is None:
         return jx.jax.device_put(a)
     return jx.jax.make_array_from_callback(a.shape, jx.mesh.whole, lambda index: a)
+
+
+def _copied(a: np.ndarray) -> np.ndarray:
+    """A copy in C order. NumPy takes any byte but zero for true, XLA counts on ones."""
+    return np.asarray(a.view(np.uint8) != 0, order="C") if a.dtype == np.bool_ else np.array(a, order="C")
 
 
 def store(a: np.ndarray) -> Any:
@@ -49,9 +54,9 @@ def store(a: np.ndarray) -> Any:
         part = a[index]
         lengths = [len(range(*place.indices(n))) for place, n in zip(index, shape, strict=True)]
         if part.shape == tuple(lengths):
-            return np.array(part, order="C")
+            return _copied(part)
         found = np.zeros(lengths, a.dtype)
-        found[tuple([slice(n) for n in part.shape])] = part
+        found[tuple([slice(n) for n in part.shape])] = _copied(part)
         return found
 
     return jx.jax.make_array_from_callback(shape, jx.mesh.sharding(a.shape), block)

@@ -31,6 +31,10 @@ class Refused(Exception):
     """Raised by a lowering whose arguments it has no way for: the call is NumPy's."""
 
 
+class Fault(Exception):
+    """An error of ours where NumPy takes the call; without `CUNUMERIC_FAULTS=1` NumPy does the call instead."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Spec:
     """How a function's arguments divide into arrays and what is fixed."""
@@ -41,7 +45,7 @@ class Spec:
     arrays: dict[str, str]  # array parameters; "*" for a sequence of arrays, "?" for what may be something else
     positional: frozenset[str]  # parameters that NumPy takes by position alone
     grows: bool  # results are large however small the arrays
-    call: list[Any]  # the row of `ops.calls`, made when it is first needed
+    takes: frozenset[str] | None  # all parameters, where NumPy's function may have more; None: any
 
 
 TABLE: dict[Any, Spec] = {}
@@ -64,7 +68,9 @@ def lowers(
         except (ValueError, TypeError, IndexError):
             positional = frozenset(names[:1])
         of = {name.lstrip("*?"): name[0] if name[0] in "*?" else "" for name in arrays}
-        TABLE[function] = Spec(function, f, names, of, positional, grows, [])
+        any_word = any(p.kind is p.VAR_KEYWORD for p in kinds)
+        takes = None if any_word else frozenset([p.name for p in kinds])
+        TABLE[function] = Spec(function, f, names, of, positional, grows, takes)
         return f
 
     return enter

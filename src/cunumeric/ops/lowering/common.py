@@ -48,7 +48,9 @@ def is_cut(jx: Any, a: Any) -> bool:
 
 
 def axis_of(axis: Any, ndim: int) -> int:
-    """An axis from 0; refuses what NumPy would."""
+    """An axis from 0; refuses what NumPy would, and what it would flatten."""
+    if axis is None:
+        raise Refused
     axis = operator.index(axis)
     if not -ndim <= axis < ndim:
         raise Refused

@@ -45,7 +45,10 @@ def array_equal(jx, a1, a2, equal_nan=False):
 
 @lowers(np.array_equiv, "a1", "a2")
 def array_equiv(jx, a1, a2):
-    np.broadcast_shapes(a1.shape, a2.shape)
+    try:
+        np.broadcast_shapes(a1.shape, a2.shape)
+    except ValueError:
+        raise Refused from None
     return LOWER["equal"](jx, a1, a2).all()
 
 
@@ -146,7 +149,13 @@ def isreal(jx, x):
 
 
 same(np.packbits, "a", only="bu")
-same(np.unpackbits, "a", only="u")
+
+
+@lowers(np.unpackbits, "a")
+def unpackbits(jx, a, axis=None, count=None, bitorder="big"):
+    if a.dtype != np.uint8 or not a.size:
+        raise Refused
+    return jx.np.unpackbits(a, axis, count, bitorder)
 
 
 # -- ufuncs that are not elementwise rows, for they have two results --------------------------------------------------

@@ -3,10 +3,14 @@ broadcast."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from ...runtime import residence
+from . import Refused
 
 LOWER: dict[str, Callable[..., Any]] = {}
 
@@ -35,7 +39,7 @@ _same(
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin",
     "arccos", "arctan", "arcsinh", "arccosh", "arctanh", "cbrt", "hypot", "arctan2", "degrees", "radians", "deg2rad",
     "rad2deg", "logaddexp", "logaddexp2", "isfinite", "isinf", "isnan", "signbit", "copysign", "nextafter",
-    "heaviside", "conjugate", "gcd", "lcm", "positive", "fmin", "fmax", "float_power", "square",
+    "heaviside", "conjugate", "gcd", "lcm", "positive", "fmin", "fmax", "square",
 )  # fmt: skip
 
 
@@ -110,7 +114,13 @@ def reciprocal(jx, x):
 
 @lowering
 def sqrt(jx, x):
-    return jx.lax.sqrt(x)
+    r = jx.lax.sqrt(x)
+    if not _is(x, "c"):
+        return r
+    infinite, inf = jx.np.isinf(x.imag), np.array(np.inf, r.real.dtype)
+    real = jx.np.where(infinite | (x.real == np.inf), inf, r.real)
+    imag = jx.np.where(infinite | (x.real == -np.inf), inf, r.imag)
+    return jx.lax.complex(real, jx.np.copysign(imag, x.imag))
 
 
 @lowering
@@ -243,7 +253,68 @@ def power(jx, x, y):
             result = jx.np.where((rest & 1) != 0, result * base, result)
             base, rest = base * base, rest >> 1
         return result
-    return jx.np.power(x, y)
+    return _complex_power(jx, x, y) if _is(x, "c") else jx.np.power(x, y)
+
+
+def _complex_power(jx: Any, x: Any, y: Any) -> Any:
+    """NumPy multiplies for whole exponents below 100, and says what the powers of zero are."""
+    whole = (y.imag == 0) & (abs(y.real) < 100) & (jx.np.trunc(y.real) == y.real)
+    n = jx.np.where(whole, y.real, 0).astype(np.int32)
+    square = x * x
+    result, base, rest = jx.np.ones_like(x), x, abs(n)
+    for _ in range(7):
+        result = jx.np.where((rest & 1) != 0, result * base, result)
+        base, rest = base * base, rest >> 1
+    for k, found in ((1, x), (2, square), (3, x * square)):
+        result = jx.np.where(n == k, found, result)
+    result = jx.np.where(n < 0, 1 / result, result)
+    of_zero = jx.np.where(y.real > 0, jx.np.zeros_like(x), jx.np.full_like(x, complex(np.nan, np.nan)))
+    return jx.np.where((x == 0) & (y != 0), of_zero, jx.np.where(whole, result, jx.np.power(x, y)))
+
+
+def _signed(name: str, real: int, imag: int) -> None:
+    """A complex function whose parts have the signs of the operand's parts, turned where -1 says so, 0: their own. XLA
+    takes zeros of both signs for the same, and so the other side of a branch cut."""
+    plain = LOWER[name]
+
+    def function(jx: Any, x: Any) -> Any:
+        r = plain(jx, x)
+        if not _is(x, "c"):
+            return r
+        parts = [(r.real, x.real, real), (r.imag, x.imag, imag)]
+        return jx.lax.complex(*[jx.np.copysign(v, sign * of) if sign else v for v, of, sign in parts])
+
+    LOWER[name] = function
+
+
+for _name, _real, _imag in (
+    ("arcsin", 1, 1), ("arcsinh", 1, 1), ("arctan", 1, 1), ("arctanh", 1, 1), ("arccos", 0, -1), ("arccosh", 0, 1),
+):  # fmt: skip
+    _signed(_name, _real, _imag)
+
+
+def _logarithm(name: str, unit: float) -> None:
+    """A logarithm: what is infinite in one part has an infinite one, whatever the other part."""
+    plain = LOWER[name]
+
+    def function(jx: Any, x: Any) -> Any:
+        r = plain(jx, x)
+        if not _is(x, "c"):
+            return r
+        infinite = jx.np.isinf(x.real) | jx.np.isinf(x.imag)
+        turn = jx.np.arctan2(x.imag, x.real) * np.asarray(unit, r.real.dtype)
+        return jx.np.where(infinite, jx.lax.complex(jx.np.full_like(turn, np.inf), turn), r)
+
+    LOWER[name] = function
+
+
+for _name, _unit in (("log", 1.0), ("log1p", 1.0), ("log2", 1 / math.log(2)), ("log10", 1 / math.log(10))):
+    _logarithm(_name, _unit)
+
+
+@lowering
+def float_power(jx, x, y):
+    return power(jx, x, y)
 
 
 @lowering
@@ -311,6 +382,8 @@ def cast(jx: Any, x: Any, to: Any) -> Any:
         return x
     if to.kind == "b":
         return x != 0
+    if not residence.suits(to):
+        raise Refused
     if x.dtype.kind == "c" and to.kind != "c":
         x = x.real
     if x.dtype.kind == "f" and to.kind in "iu":

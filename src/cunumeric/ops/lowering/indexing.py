@@ -106,7 +106,7 @@ class _Rows:
         d = self.places.ndim
         behind = range(self.at + d, len(shape))
         return self.jx.lax.transpose(
-            self.jx.np.broadcast_to(value, shape), [*range(self.at, self.at + d), *range(self.at), *behind]
+            _spread(self.jx, value, shape), [*range(self.at, self.at + d), *range(self.at), *behind]
         )
 
     def back(self, x: Any, rows: Any) -> Any:
@@ -167,13 +167,18 @@ def _written(jx, x, indices, value, template):
     # is the last one, and only those are made.
     positions = jx.lax.iota(np.int32 if x.size < 2**31 else np.int64, x.size).reshape(x.shape)
     places = positions.at[key].get(mode="clip")
-    value = jx.np.broadcast_to(value, places.shape).reshape(-1)
+    value = _spread(jx, value, places.shape).reshape(-1)
     places = places.reshape(-1)
     order = jx.lax.iota(places.dtype, places.size)
     last = jx.np.full(x.size, -1, places.dtype).at[places].max(order, mode="clip")
     wins = last[places] == order
     flat = x.reshape(-1).at[jx.np.where(wins, places, x.size)].set(value, mode="drop", unique_indices=False)
     return flat.reshape(x.shape)
+
+
+def _spread(jx: Any, value: Any, shape: tuple[int, ...]) -> Any:
+    """Broadcast as assignments do: lengths of one before all others are dropped."""
+    return jx.np.broadcast_to(value.reshape(value.shape[max(0, value.ndim - len(shape)) :]), shape)
 
 
 def _cut_under(jx: Any, x: Any, mask: Any) -> bool:

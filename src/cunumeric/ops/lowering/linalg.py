@@ -28,6 +28,11 @@ def _matrix(jx: Any, *operands: Any, square: bool = False) -> list[Any]:
     return [cast(jx, v, kind) for v in operands]
 
 
+def _double(jx: Any, *operands: Any) -> list[Any]:
+    """Operands in double precision: what is small enough to be left out is NumPy's to say, which computes in it."""
+    return [cast(jx, v, np.complex128 if v.dtype.kind == "c" else np.float64) for v in operands]
+
+
 def _plain(name: str, square: bool) -> Any:
     def lowering(jx, a):
         return getattr(jx.np.linalg, name)(*_matrix(jx, a, square=square))
@@ -158,7 +163,7 @@ def least_squares(a: np.ndarray, b: np.ndarray, rcond: float) -> tuple[np.ndarra
 
 @lowers(least_squares, "a", "b")
 def _least_squares(jx, a, b, rcond):
-    a, b = _matrix(jx, a, b)
+    a, b = _double(jx, *_matrix(jx, a, b))
     if a.ndim != 2 or b.ndim not in (1, 2) or a.shape[0] != b.shape[0]:
         raise Refused
     u, s, vh = jx.np.linalg.svd(a, full_matrices=False)
@@ -174,13 +179,12 @@ def _least_squares(jx, a, b, rcond):
 @lowers(_L.pinv, "a", "?rcond")
 def pinv(jx, a, rcond=None, hermitian=False, *, rtol=NV):
     (a,) = _matrix(jx, a)
-    if hermitian:
+    if hermitian or (rcond is not None and rtol is not NV):
         raise Refused
     if rcond is None:
-        rcond = max(a.shape[-2:]) * np.finfo(a.dtype).eps if rtol is NV or rtol is None else rtol
-    if rtol is None:
-        raise Refused
-    u, s, vh = jx.np.linalg.svd(a.conj(), full_matrices=False)
+        rcond = 1e-15 if rtol is NV else max(a.shape[-2:]) * np.finfo(a.dtype).eps if rtol is None else rtol
+    found = jx.np.linalg.svd(_double(jx, a.conj())[0], full_matrices=False)
+    u, s, vh = (v.astype(a.real.dtype if v.dtype.kind == "f" else a.dtype) for v in found)
     limit = jx.np.asarray(rcond)[..., None] * s.max(-1, keepdims=True)
     large = s > limit
     s = jx.np.where(large, 1 / jx.np.where(large, s, jx.np.ones_like(s)), jx.np.zeros_like(s))

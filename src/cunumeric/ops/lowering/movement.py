@@ -128,9 +128,17 @@ def resize(jx, a, new_shape):
 def pad(jx, array, pad_width, mode="constant", **words):
     if type(mode) is not str:
         raise Refused
+    if not isinstance(pad_width, dict):
+        widths = np.asarray(pad_width)
+        if widths.dtype.kind not in "iu":
+            raise Refused
+        pad_width = tuple([tuple(pair) for pair in np.broadcast_to(widths, (array.ndim, 2)).tolist()])
     constants = words.get("constant_values")
     if constants is not None and array.dtype.kind in "biu":  # NumPy casts them to the array's dtype
-        words["constant_values"] = np.asarray(constants).astype(array.dtype).tolist()
+        try:
+            words["constant_values"] = np.array(np.asarray(constants).tolist(), array.dtype)
+        except (ValueError, OverflowError):
+            raise Refused from None
     if mode in ("mean", "median", "maximum", "minimum") and array.dtype.kind == "b":
         raise Refused
     if 0 in array.shape and mode != "constant":

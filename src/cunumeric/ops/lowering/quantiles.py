@@ -30,7 +30,7 @@ def _collapsed(jx: Any, a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
     axes = _axes(axis, a.ndim)
     kept = [k for k in range(a.ndim) if k not in axes]
     moved = jx.lax.transpose(a, (*kept, *axes))
-    return moved.reshape([a.shape[k] for k in kept] + [-1]), axes
+    return moved.reshape([a.shape[k] for k in kept] + [math.prod([a.shape[k] for k in axes])]), axes
 
 
 def _at_ranks(jx: Any, a: Any, axis: Any, ranks: list[Any]) -> list[Any]:
@@ -75,7 +75,7 @@ def _quantile(jx: Any, a: Any, q: Any, axis: Any, method: str, keepdims: Any, we
     if a.dtype.kind in "bc":
         raise Refused
     q = np.asarray(q)
-    if q.ndim > 1 or q.dtype.kind not in "biuf" or not np.all((q >= 0) & (q <= 1)):
+    if q.ndim > 1 or not q.size or q.dtype.kind not in "biuf" or not np.all((q >= 0) & (q <= 1)):
         raise Refused
     axes = _axes(axis, a.ndim)
     shape = [1 if k in axes else n for k, n in enumerate(a.shape)]

@@ -204,6 +204,11 @@ def _reduced(f: Any) -> Any:
             raise Refused
         if dtype is not None:
             array = cast(jx, array, np.dtype(dtype))
+        if f in _TRUTHS and initial is not _NV:
+            if initial is None:
+                raise Refused
+            r = f(jx, array, axis, out=out, keepdims=keepdims, where=_NV if where is True else where)
+            return r | bool(initial) if f is _any else r & bool(initial)
         words = {} if initial is _NV else {"initial": initial}
         return f(jx, array, axis, out=out, keepdims=keepdims, where=_NV if where is True else where, **words)
 

@@ -99,11 +99,9 @@ _STEPWISE = (
 
 def _loop(f: np.ufunc, dtype: np.dtype, wanted: Any) -> tuple[np.dtype, np.dtype]:
     """Dtypes of the elements and of the running value in a fold of `f`."""
-    if wanted is not None:
-        given: Any = (None, dtype, None)
-        running, elements, _ = f.resolve_dtypes(given, signature=(None, None, np.dtype(wanted)), reduction=True)
-    else:
-        running, elements, _ = f.resolve_dtypes((None, dtype, None), reduction=True)  # type: ignore[arg-type]
+    given: Any = (None, dtype, None)
+    asked: dict[str, Any] = {} if wanted is None else {"signature": (np.dtype(wanted), None, None), "casting": "unsafe"}
+    running, elements, _ = f.resolve_dtypes(given, reduction=True, **asked)
     return elements, running
 
 

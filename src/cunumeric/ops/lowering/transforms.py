@@ -65,7 +65,8 @@ def _over(jx: Any, one: str, a: Any, lengths: list[int], axes: list[int], norm: 
     if one == "ifft" or (one == "fft" and len(set(axes)) < len(axes)):
         a = _operand(jx, a, False)
     if len(set(axes)) < len(axes):
-        first, rest = (-1, slice(0, -1)) if one == "rfft" else (0, slice(1, None))
+        # In NumPy's order, which lengths make visible: the last axis first, but for those that end with it.
+        first, rest = (0, slice(1, None)) if one == "irfft" else (-1, slice(0, -1))
         a = _over(jx, _each(one, first == -1), a, [lengths[first]], [axes[first]], norm)
         return _over(jx, "fft" if one == "rfft" else one, a, lengths[rest], axes[rest], norm)
     if cut:
