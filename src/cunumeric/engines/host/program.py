@@ -27,6 +27,18 @@ from . import native
 from .compiled import tier
 
 TILES_MOST = 1 << 16
+# Bands of which there are few are a multiple of so many, and even: threads end together. Not of the number of threads:
+# on the bands depends how sums are added up.
+_EVEN = 4
+
+
+def _even(rows: int, n: int, step: int) -> int:
+    """Rows of a band, a multiple of `step`, where `rows` would do."""
+    bands = -(-n // rows)
+    if not 1 < bands < 4 * _EVEN:
+        return rows
+    each = -(-n // (-(-bands // _EVEN) * _EVEN))
+    return min(rows, -(-each // step) * step)
 
 
 class Table:
@@ -244,8 +256,8 @@ class Program:
             for statement in unit.statements:
                 build.statement(statement, block, unit.held)
         build.allocate()
-        self.axis, self.rows = 0, sweep.rows()
         self.low, self.high = sweep.bounds()
+        self.axis, self.rows = 0, _even(sweep.rows(), self.high - self.low, 1)
         self.capacity = self.rows * max(math.prod(u.shape[1:]) for u in sweep.units)
         self.tiles: list[tuple[tuple[int, ...], int, int]]
         for key, span in sweep.rings.items():
@@ -331,7 +343,8 @@ class Program:
         if axis == 0:
             low = min(b.base for b in self.blocks)
             high = max(b.base + b.shape[0] for b in self.blocks)
-        rows = max(1, tile // row, sweep.delayed, -(-(high - low) // TILES_MOST))
+        rows = max(1, tile // row, -(-(high - low) // TILES_MOST))
+        rows = max(_even(rows, high - low, self.chunk if len(shape) == 1 else 1), sweep.delayed)
         if reduction is not None and self.partial is not None and not reduction.alone:
             rows, low = self._group(rows, low, high, axis)
         self.capacity = rows * row
