@@ -226,3 +226,41 @@ def test_a_warning_names_the_line_that_recorded_in_c(middling):
     assert found[0] == found[1]
     assert found[0][0] == "invalid value encountered in sqrt"
     assert found[0][1] == __file__
+
+
+@in_c
+def test_a_value_that_needs_memory_takes_that_of_an_operand_that_died():
+    a, b = numpy.linspace(1.0, 2.0, LARGE), numpy.linspace(3.0, 4.0, LARGE)
+    x, y = np.array(a), np.array(b)
+    with counted() as count:
+        x = y + 0.5 * x
+        x[1:] -= y[:-1]
+    assert count.given == ()
+    expected = b + 0.5 * a
+    expected[1:] -= b[:-1]
+    assert numpy.array_equal(x, expected)
+
+
+@in_c
+@pytest.mark.parametrize("how", ["read by another", "held", "a view is held", "written before", "of another dtype"])
+def test_memory_of_an_operand_that_is_needed_is_not_taken(how):
+    a, b = numpy.linspace(1.0, 2.0, LARGE), numpy.linspace(3.0, 4.0, LARGE)
+
+    def run(np):
+        x, y = np.array(a), np.array(b)
+        kept = None
+        if how == "read by another":
+            kept = x * 3.0
+        elif how == "held":
+            kept = x
+        elif how == "a view is held":
+            kept = x[7:]
+        elif how == "written before":
+            x[5:] = y[:-5]
+        x = (y + 0.5 * x).astype("f4") if how == "of another dtype" else y + 0.5 * x
+        x[1:] -= y[:-1].astype(x.dtype)
+        return x, kept
+
+    (x, kept), (expected, other) = run(np), run(numpy)
+    assert numpy.array_equal(x, expected)
+    assert kept is None or numpy.array_equal(kept, other)

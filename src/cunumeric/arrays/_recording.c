@@ -32,7 +32,7 @@ static int eager, host;
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
 static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
-static Py_ssize_t ear_code, ear_kinds, ear_at, ear_namespace, row_cost, row_kernel, company_alone, company_passed, period_cut, crowd_entered,
+static Py_ssize_t ear_code, ear_kinds, ear_at, ear_namespace, row_cost, row_kernel, row_aliases, company_alone, company_passed, period_cut, crowd_entered,
     crowd_checked;
 static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores, traffic_owner;
 enum { N_ARGS, N_DTYPE, N_ERRORS, N_HANDLE, N_HAZARD, N_ITEMSIZE, N_LINE, N_NBYTES, N_NDIM, N_NEEDED, N_PLACE, N_ROW,
@@ -829,6 +829,38 @@ static int enter_store(PyObject *view, PyArrayObject *owner, PyObject *source, i
     return done;
 }
 
+/* Memory of an operand of `node`, or of what that is computed from, that has died and that nothing else recorded reads:
+ * a value that needs memory takes it, element for element, as NumPy's temporaries take each other's. Borrowed; NULL:
+ * there is none. `depth`: how far the operand is from the value `of`. */
+#define TAKEN_FROM (1 << 20)
+static PyObject *left_by_operand(PyObject *of, PyObject *node, int depth)
+{
+    PyObject *args = NODE(node, N_ARGS);
+    if (FIELD(NODE(node, N_ROW), row_aliases) != Py_True || depth > 3) {
+        return NULL;
+    }
+    for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(args); k++) {
+        PyObject *arg = PyTuple_GET_ITEM(args, k), *a;
+        if (Py_TYPE(arg) == node_type) {
+            if (Py_REFCNT(arg) <= 2 && (a = left_by_operand(of, arg, depth + 1)) != NULL) { /* the window's and this */
+                return a;
+            }
+            continue;
+        }
+        if (Py_TYPE(arg) != leaf_type || Py_REFCNT(arg) > 2 || (a = FIELD(arg, leaf_a)) != FIELD(arg, leaf_owner)) {
+            continue;
+        }
+        PyArrayObject *v = (PyArrayObject *)a;
+        /* The leaf's two references and the traffic's. */
+        if (Py_REFCNT(a) <= 3 && PyArray_NBYTES(v) >= (limit ? TAKEN_FROM : 0) && PyArray_ISCARRAY(v) &&
+            (PyObject *)PyArray_DESCR(v) == NODE(of, N_DTYPE) && has_shape(a, NODE(of, N_SHAPE)) && owner_of(a) == v &&
+            !written(v)) {
+            return a;
+        }
+    }
+    return NULL;
+}
+
 /* Give `x`, which stands for a node, memory of its own (`window.place`), on the host: 1; 0: not here. */
 static int place(PyObject *x)
 {
@@ -838,7 +870,10 @@ static int place(PyObject *x)
         return 0;
     }
     PyObject *both[2] = {NODE(node, N_SHAPE), NODE(node, N_DTYPE)};
-    a = PyObject_Vectorcall(PyDict_GetItem(taking, s_empty), both, 2, NULL);
+    a = Py_XNewRef(left_by_operand(node, node, 0));
+    if (a == NULL) {
+        a = PyObject_Vectorcall(PyDict_GetItem(taking, s_empty), both, 2, NULL);
+    }
     if (a == NULL || FIELD(x, array_a) != node) {
         goto end;
     }
@@ -1262,7 +1297,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     kept_from = PyLong_AsSsize_t(PyDict_GetItemString(parts, "kept_from"));
     PLACE(array_a, array_type, "_a") PLACE(array_b, array_type, "_b") PLACE(deferred_x, deferred_type, "_x")
     PLACE(ear_code, ear_type, "code") PLACE(ear_kinds, ear_type, "kinds") PLACE(ear_at, ear_type, "at")
-    PLACE(ear_namespace, ear_type, "namespace") PLACE(row_cost, row_type, "cost") PLACE(row_kernel, row_type, "kernel") PLACE(period_cut, Py_TYPE(period), "cut")
+    PLACE(ear_namespace, ear_type, "namespace") PLACE(row_cost, row_type, "cost") PLACE(row_kernel, row_type, "kernel") PLACE(row_aliases, row_type, "aliases") PLACE(period_cut, Py_TYPE(period), "cut")
     PLACE(company_alone, Py_TYPE(company), "alone") PLACE(company_passed, Py_TYPE(company), "passed")
     PLACE(crowd_entered, Py_TYPE(crowd), "entered") PLACE(crowd_checked, Py_TYPE(crowd), "checked")
     PLACE(remote_home, remote_type, "home")
