@@ -264,3 +264,19 @@ def test_memory_of_an_operand_that_is_needed_is_not_taken(how):
     (x, kept), (expected, other) = run(np), run(numpy)
     assert numpy.array_equal(x, expected)
     assert kept is None or numpy.array_equal(kept, other)
+
+
+@pytest.mark.parametrize("size", [100, 20_000, 100_000, LARGE])
+def test_extremes_never_have_their_output_by_position(size):
+    """NumPy 2.4 warns of that, and the line would be the user's."""
+    a, b = numpy.linspace(1.0, 2.0, size), numpy.linspace(2.0, 1.0, size)
+    x, y = np.array(a), np.array(b)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(window.company.ALONE + 3):
+            z = np.maximum(x, y)
+            assert z[0] == 2.0
+            w = np.minimum(x, y) + np.maximum(x, 1.5)
+            assert w[0] == 2.5
+            np.maximum(x, y, out=z)
+            assert z[-1] == 2.0

@@ -400,8 +400,8 @@ static PyObject *call_large(PyObject *f, PyObject *kernel, PyObject *const *args
     if (verdict.known != NULL && warm(verdict.known)) { /* seen before, so there is no output among the arguments */
         inner[++all] = new_result(verdict.known);
     }
-    if (all == n || inner[all] != NULL) {
-        r = PyObject_Vectorcall(kernel, inner + 1, all | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    if (all == n || inner[all] != NULL) { /* by name: NumPy warns of an extreme's output by position */
+        r = PyObject_Vectorcall(kernel, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, all > n ? out_names : NULL);
     }
     for (Py_ssize_t k = 1; k <= all; k++) {
         Py_XDECREF(inner[k]);

@@ -21,6 +21,7 @@ static PyObject *pending, *memory, *leaves, *exposed, *signatures; /* of the win
 static PyObject *window;                                           /* the window module's dictionary */
 static PyObject *loops_saw, *flush, *kinds_heard, *loops;
 static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
+static PyObject *out_name; /* ("out",) */
 static PyObject *s_lingering, *s_drop, *s_running, *s_sequence, *s_filters, *s_show;
 static PyObject *square, *company, *period, *crowd, *taking, *copying;
 static PyObject *s_name, *s_lock, *s_empty;
@@ -1097,7 +1098,7 @@ static PyObject *at_once(Method *m, PyObject *const *args, Py_ssize_t n, PyObjec
         PyObject *row = m->row == Py_None ? square : m->row, *out = new_result(known);
         if (out != NULL) {
             Py_XSETREF(inner[count], out);
-            r = PyObject_Vectorcall(FIELD(row, row_kernel), inner, count + 1, NULL);
+            r = PyObject_Vectorcall(FIELD(row, row_kernel), inner, count, out_name);
         }
     }
     else {
@@ -1334,6 +1335,7 @@ PyMODINIT_FUNC PyInit__recording(void)
     if (PyType_Ready(&method_type) < 0 || PyType_Ready(&gate_type) < 0) {
         return NULL;
     }
+    out_name = Py_BuildValue("(N)", PyUnicode_InternFromString("out"));
     s_lingering = PyUnicode_InternFromString("_lingering");
     s_drop = PyUnicode_InternFromString("_drop_lingering");
     s_running = PyUnicode_InternFromString("_running");

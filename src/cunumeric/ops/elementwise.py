@@ -53,8 +53,20 @@ def _cast(x, out):
     np.copyto(out, x, "unsafe")
 
 
+def _extreme(f: np.ufunc) -> Callable[..., Any]:
+    """The kernel of `f`: NumPy warns of an extreme's output by position."""
+
+    def kernel(x, y, out=None):
+        return f(x, y, out=out)
+
+    return kernel
+
+
 def _ufunc_row(f: np.ufunc) -> Row:
-    return Row(f.__name__, f.nin, f, f, f.__name__ in _SILENT, True, _COST.get(f.__name__, 8), LOWER.get(f.__name__))
+    kernel = _extreme(f) if f in (np.maximum, np.minimum) else f
+    return Row(
+        f.__name__, f.nin, kernel, f, f.__name__ in _SILENT, True, _COST.get(f.__name__, 8), LOWER.get(f.__name__)
+    )
 
 
 _UFUNCS = {f: _ufunc_row(f) for f in vars(np).values() if isinstance(f, np.ufunc) and f.nout == 1 and not f.signature}

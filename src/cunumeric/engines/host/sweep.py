@@ -153,7 +153,7 @@ def _run_one(first: Node | Store, store: Store | None) -> bool:
             if node is None:
                 kernel(target, *given)
             else:
-                kernel(*given, target)
+                kernel(*given, out=target)
 
     threads.run(body, len(cuts) or 1)
     if x is not None:
