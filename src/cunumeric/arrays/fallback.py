@@ -5,10 +5,10 @@ before anything moves. Functions whose nature it is to read an array on the host
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from ..graph.node import Node
@@ -16,7 +16,7 @@ from ..runtime import residence
 from ..runtime.settings import settings
 from .base import host, ndarray
 
-_HOUSE = str(Path(__file__).parents[1])
+_HOUSE = os.path.dirname(os.path.dirname(__file__))
 # Functions and methods that hand values to Python, to a file or to other code.
 _READING = frozenset(
     """array array2string array_repr array_str asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray

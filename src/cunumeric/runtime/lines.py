@@ -5,12 +5,12 @@ A line is kept as a code object and a position in it; that it is a line of a fil
 
 from __future__ import annotations
 
+import os
 import sys
 import types
-from pathlib import Path
 
 # Files of this package.
-HOUSE = str(Path(__file__).parents[1])
+HOUSE = os.path.dirname(os.path.dirname(__file__))
 # The lines of smaller arrays are not kept: what is short of memory names the large ones.
 KEPT_FROM = 1 << 20
 
