@@ -4,6 +4,9 @@
 
 #include <Python.h>
 
+/* A flag of arrays that NumPy keeps to itself: writing to one warns. */
+#define WARN_ON_WRITE (1u << 31)
+
 /* Of an operation that was not recorded: whether that was because it is not worth it, so that NumPy may run it at once;
  * and what is known of its result (record.signatures), or NULL. */
 typedef struct {

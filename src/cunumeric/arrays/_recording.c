@@ -29,7 +29,6 @@ static npy_intp limit, window_limit, kept_from; /* bytes from which a node keeps
 static PyObject *house, *cut_window;
 static int eager, host;
 
-#define WARN_ON_WRITE (1u << 31) /* NumPy keeps this flag to itself */
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
 static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;

@@ -5,8 +5,6 @@
 
 #include "_fast.h"
 
-/* A flag of NumPy's that its headers lack: writing to the array warns. */
-#define WARNS (1u << 31)
 #define AXES 16 /* views with more axes are NumPy's */
 
 typedef struct {
@@ -178,7 +176,7 @@ static int put_element(PyObject *x, PyObject *key, PyObject *value)
 {
     PyArrayObject *a = (PyArrayObject *)plain(x);
     Shown s;
-    if (a == NULL || !PyArray_ISBEHAVED(a) || PyArray_FLAGS(a) & WARNS) {
+    if (a == NULL || !PyArray_ISBEHAVED(a) || PyArray_FLAGS(a) & WARN_ON_WRITE) {
         return 0;
     }
     int tuple = PyTuple_CheckExact(key);

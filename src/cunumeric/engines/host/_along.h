@@ -16,19 +16,6 @@
 #define READ_AHEAD(at)
 #endif
 
-/* NumPy's pairwise tree over `n` elements, cut where no part is longer than a chunk: the parts' lengths, in order. */
-static npy_intp cut(npy_intp n, npy_intp most, npy_intp *to)
-{
-    if (n <= most) {
-        *to = n;
-        return 1;
-    }
-    npy_intp half = n / 2;
-    half -= half % 8;
-    npy_intp first = cut(half, most, to);
-    return first + cut(n - half, most, to + first);
-}
-
 /* A sum in the accumulator's type: that of two single precision numbers is exact in double, and rounded once. */
 static inline double add(double a, double b, int size)
 {

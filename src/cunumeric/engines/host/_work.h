@@ -38,23 +38,24 @@ static int sum_chunk(const Instruction *i, Worker *w, npy_intp n);
 static void place(const Instruction *i, Worker *w, npy_intp n);
 
 /* NumPy adds pairwise: a run of more than 128 elements is the sum of its halves (cut at a multiple of eight). Leaves are
- * the runs that are not cut. */
-static int leaves(npy_intp n, npy_intp *to)
+ * the runs that are not cut. Here the tree is cut where no part is longer than `most`: the parts' lengths, in order. */
+#define LEAF 128
+static npy_intp cut(npy_intp n, npy_intp most, npy_intp *to)
 {
-    if (n <= 128) {
+    if (n <= most) {
         *to = n;
         return 1;
     }
     npy_intp half = n / 2;
     half -= half % 8;
-    int first = leaves(half, to);
-    return first + leaves(n - half, to + first);
+    npy_intp first = cut(half, most, to);
+    return first + cut(n - half, most, to + first);
 }
 
 /* The sum of a run from those of its leaves; the next leaf is left in `at`. */
 static double sum64(npy_intp n, const double **at)
 {
-    if (n <= 128) {
+    if (n <= LEAF) {
         return *(*at)++;
     }
     npy_intp half = n / 2;
@@ -65,7 +66,7 @@ static double sum64(npy_intp n, const double **at)
 
 static float sum32(npy_intp n, const float **at)
 {
-    if (n <= 128) {
+    if (n <= LEAF) {
         return *(*at)++;
     }
     npy_intp half = n / 2;
@@ -83,7 +84,7 @@ static npy_intp run_group(const Group *g, Worker *w, npy_intp n)
     npy_intp step[GROUP_MOST];
     char *aside = w->aside;
     npy_intp part = n;
-    int sums = g->sum >= 0 && n >= 8, leaf = 0, nleaves = sums ? leaves(n, w->leaves + 1) : 0;
+    int sums = g->sum >= 0 && n >= 8, leaf = 0, nleaves = sums ? (int)cut(n, LEAF, w->leaves + 1) : 0;
     int size = w->run->program->reduce_size;
     for (int k = 0; k < g->noperands; k++) {
         int r = g->regs[k];

@@ -288,22 +288,10 @@ class _Translator:
             self.steps = []
             rings = program.rings_of(b)
             instructions = self.block(b)
-            found.append(
-                (
-                    b.shape,
-                    b.base,
-                    b.loads,
-                    instructions,
-                    b.lag,
-                    int(b.column),
-                    int(b.turn),
-                    b.held,
-                    b.result,
-                    b.out,
-                    rings,
-                    None,
-                )
-            )
+            found.append((
+                b.shape, b.base, b.loads, instructions, b.lag, int(b.column), int(b.turn), b.held, b.result, b.out,
+                rings, None,
+            ))  # fmt: skip
             self.described.blocks.append(self.steps)
             self.described.sizes.append(math.prod(b.shape))
             self._describe(b, table)
