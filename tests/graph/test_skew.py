@@ -228,9 +228,19 @@ def changed_in_turn(np, seed: int, rounds: int = 6) -> list:
                 own.append(slice(start := r.randint(0, n - size), start + size))
                 other.append(slice(start := r.randint(0, n - size), start + size))
             source = r.choice([v, u, s])[tuple(other)]
-            kind = r.randrange(5)
+            kind = r.randrange(7)
             if kind == 0:
                 w[tuple(own)] = source * column[other[0]] - 0.5
+            elif kind > 4:
+                # Statements of one shape over different rows, which join each other.
+                h = r.randint(1, shape[0] // 2)
+                i, j, k = (r.randint(0, shape[0] - h) for _ in range(3))
+                if kind == 5:
+                    w[i : i + h] = s[k : k + h] * 2
+                    w[j : j + h] = s[k : k + h] * 3
+                else:
+                    w[i : i + h] -= u[i : i + h]
+                    w[j : j + h] -= v[j : j + h]
             elif kind == 1:
                 w[tuple(own)] *= 0.5
             elif kind == 2:
@@ -251,7 +261,7 @@ def test_parts_of_one_array_are_changed_in_cells(skewing, monkeypatch, threads, 
     monkeypatch.setattr(settings, "compile", compiled)
     monkeypatch.setattr(settings, "cache", str(tmp_path))
     most = 0
-    for seed in range(12 if compiled else 60):
+    for seed in range(12 if compiled else 120):
         expected, found = changed_in_turn(numpy, seed), changed_in_turn(cunumeric, seed)
         for e, f in zip(expected, found, strict=True):
             if isinstance(e, numpy.ndarray):

@@ -110,18 +110,20 @@ class Unit:
         self.reads.update(id(leaf.owner) for leaf in statement.reads)
 
     def target(self) -> np.ndarray | None:
-        """The array that the unit changes, if that is one, row by row, and only where it stands."""
+        """The array that the unit changes, if that is one part of one, row by row, and only where it stands."""
         if self.held >= 0 or self.column or len(self.shape) != 2:
             return None
-        owners = set()
+        first = self.statements[0].destination
         for statement in self.statements:
             to = statement.destination
             if to is None or to.a.ndim != 2 or to.a.strides != to.owner.strides or to.a.dtype != to.owner.dtype:
                 return None
+            # Statements of one shape may change other rows, or another array.
+            if first is None or to.owner is not first.owner or not same_view(to, first):
+                return None
             if any(leaf.owner is to.owner and not same_view(leaf, to) for leaf in statement.reads):
                 return None
-            owners.add(id(to.owner))
-        return to.owner if len(owners) == 1 else None  # type: ignore[union-attr]
+        return first.owner if first is not None else None
 
     def box(self) -> tuple[int, int, int, int]:
         """Rows and columns of the target, each from the first to the one after the last."""
@@ -199,7 +201,10 @@ class Skewed:
             last = unit.statements[-1]
             alone = len(unit.statements) < 2 or unit.held >= 0 or unit.column or after is None
             if not alone and last.destination is not None and last.destination.owner is after:
-                units.append(self._without_last(unit))
+                own = Unit(last)
+                if own.base == unit.base:  # else its rows have other times than the unit's
+                    self._part_with(unit, own)
+                    units.append(own)
         for k in range(len(units) - 2, -1, -1):
             unit, after_ = units[k], units[k + 1]
             if after_.lag > unit.lag and unit.target() is not None and unit.target() is after_.target():
@@ -213,15 +218,13 @@ class Skewed:
             run = [*run, unit] if unit.turn else [] if alone else [unit]
         self.units = units
 
-    def _without_last(self, unit: Unit) -> Unit:
-        """The unit's last statement as a unit of its own, which is taken from it."""
-        last = unit.statements.pop()
-        own = Unit(last)
+    def _part_with(self, unit: Unit, own: Unit) -> None:
+        """Take the unit's last statement from it, which is a unit of its own from now on."""
+        unit.statements.pop()
         unit.reads = {id(leaf.owner) for statement in unit.statements for leaf in statement.reads}
         own.lag = unit.lag
         for one in (unit, own):
             one.accesses = _accesses(one, self.written)
-        return own
 
     def parts(self) -> list[list[Unit]]:
         """The units in order, those that run cell by cell together."""
