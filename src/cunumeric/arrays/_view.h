@@ -292,16 +292,26 @@ static PyObject *shortcut_fliplr(PyObject *const *args, Py_ssize_t n)
     return a == NULL || PyArray_NDIM(a) < 2 ? NULL : flipped(args[0], 1, 2);
 }
 
-/* swapaxes(x, 0, 1) */
-static PyObject *shortcut_swapaxes(PyObject *const *args, Py_ssize_t n)
+/* Of f(x, 0, 1): what all of `x` shows, and the two axes; 0 where it is NumPy's. */
+static int two_axes(PyObject *const *args, Py_ssize_t n, Shown *s, int *i, int *j)
 {
     PyArrayObject *a = n == 3 ? viewable(args[0]) : NULL;
-    int i = a ? axis_of(args[1], PyArray_NDIM(a)) : -1, j = a ? axis_of(args[2], PyArray_NDIM(a)) : -1;
-    if (i < 0 || j < 0) {
+    if (a == NULL) {
+        return 0;
+    }
+    whole(s, a);
+    *i = axis_of(args[1], s->ndim);
+    *j = axis_of(args[2], s->ndim);
+    return *i >= 0 && *j >= 0;
+}
+
+static PyObject *shortcut_swapaxes(PyObject *const *args, Py_ssize_t n)
+{
+    Shown s;
+    int i, j;
+    if (!two_axes(args, n, &s, &i, &j)) {
         return NULL;
     }
-    Shown s;
-    whole(&s, a);
     int low = i < j ? i : j, high = i < j ? j : i;
     if (low < high) {
         move_axis(&s, low, high);
@@ -310,16 +320,13 @@ static PyObject *shortcut_swapaxes(PyObject *const *args, Py_ssize_t n)
     return ours_shown(&s, args[0]);
 }
 
-/* moveaxis(x, 0, -1) */
 static PyObject *shortcut_moveaxis(PyObject *const *args, Py_ssize_t n)
 {
-    PyArrayObject *a = n == 3 ? viewable(args[0]) : NULL;
-    int from = a ? axis_of(args[1], PyArray_NDIM(a)) : -1, to = a ? axis_of(args[2], PyArray_NDIM(a)) : -1;
-    if (from < 0 || to < 0) {
+    Shown s;
+    int from, to;
+    if (!two_axes(args, n, &s, &from, &to)) {
         return NULL;
     }
-    Shown s;
-    whole(&s, a);
     move_axis(&s, from, to);
     return ours_shown(&s, args[0]);
 }

@@ -281,7 +281,7 @@ static PyObject *numpys(int ndim, npy_intp const *dims, PyArray_Descr *dtype, in
                         : PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, dims, NULL, NULL, how == FORTRAN, NULL);
 }
 
-/* Smaller arrays are NumPy's own: what alignment brings is less than it costs. */
+/* Smaller arrays are NumPy's own: what alignment brings is less than it costs. (LINED_FROM of arrays/_fast.h.) */
 #define ALIGNED_FROM (16 << 10)
 
 /* An array of `size` bytes that owns its memory as NumPy's own do, but begins at a line. Takes the reference of `dtype`. */

@@ -354,7 +354,7 @@ class _Translator:
 
 def _pairwise(reduction: Reduction | None) -> int:
     """Whether the reduction is a sum that NumPy adds up pairwise; 2: with squared distances from the mean."""
-    if reduction is None or reduction.ufunc is not np.add or reduction.dtype.char not in "fd":
+    if reduction is None or not along.pairwise(reduction):
         return 0
     return 2 if reduction.moments else 1
 

@@ -49,7 +49,7 @@ def supported(step: Step, described: Described) -> bool:
     return ir.supports(step.name, tuple(described.dtypes[r] for r in (*step.inputs, step.output)))
 
 
-def find(described: Described, *, all_of_them: bool = True) -> list[Group]:
+def find(described: Described, *, all_of_them: bool) -> list[Group]:
     """The groups of a program, in order; those that are worth a loop of their own, or all."""
     least = 0 if all_of_them else max(described.sizes) // _THIN
     found = [
