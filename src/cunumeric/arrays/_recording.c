@@ -30,7 +30,7 @@ static PyObject *house, *cut_window;
 static int eager, host;
 
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
-static Py_ssize_t loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
+static Py_ssize_t loops_busy, loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
 static Py_ssize_t ear_code, ear_kinds, ear_at, ear_namespace, row_cost, row_kernel, row_aliases, company_alone, company_passed, period_cut, crowd_entered,
     crowd_checked;
@@ -235,22 +235,26 @@ static PyObject *next_sequence(void)
 }
 
 #define GRAM 6 /* `_Loops.GRAM` */
+#define FEW 32 /* `_Loops.FEW` */
 
 /* The end of `loops.saw` outside a run, where `mark` has been appended: a run begins where the last marks were seen
  * before. */
 static void sought(PyObject *marks, Py_ssize_t size)
 {
     Py_ssize_t n = PyList_GET_SIZE(marks), last = n;
-    PyObject *places = FIELD(loops, loops_places), *at = PyLong_FromSsize_t(n), *found;
-    PyObject *slice = PyList_GetSlice(marks, n < GRAM ? 0 : n - GRAM, n), *gram = slice ? PyList_AsTuple(slice) : NULL;
+    PyObject *places = FIELD(loops, loops_places), *at = PyLong_FromSsize_t(n), *gram, *found;
+    unsigned long long mixed = 0;
     int good = 0;
+    for (Py_ssize_t k = n < GRAM ? 0 : n - GRAM; k < n; k++) {
+        mixed = (mixed * 31 + (unsigned long long)PyLong_AsLongLong(PyList_GET_ITEM(marks, k))) % (1ULL << 62);
+    }
+    gram = PyLong_FromUnsignedLongLong(mixed);
     if (at != NULL && gram != NULL) {
         found = PyDict_GetItemWithError(places, gram);
         last = found == NULL ? n : PyLong_AsSsize_t(found);
         good = !PyErr_Occurred() && PyDict_SetItem(places, gram, at) == 0;
     }
     Py_XDECREF(at);
-    Py_XDECREF(slice);
     Py_XDECREF(gram);
     if (good && n != last && n - last <= 2 * window_limit) {
         set(loops, loops_period, PyLong_FromSsize_t(n - last));
@@ -273,8 +277,10 @@ static int saw(PyObject *item)
         return 0;
     }
     covered = PyLong_AsSsize_t(FIELD(loops, loops_covered)) + 1;
-    if (period && size >= window_limit &&
-        (size >= 4 * window_limit || (covered >= size ? size % period == 0 : size >= 2 * window_limit))) {
+    if (period && size >= (window_limit < FEW ? window_limit : FEW) &&
+        (covered >= size ? size % period == 0 || size >= 4 * window_limit
+                         : size >= 2 * window_limit || FIELD(loops, loops_busy) == Py_True ||
+                               (covered >= 3 * period && covered % period == 0))) {
         return 0;
     }
     if (Py_TYPE(item) == node_type) {
@@ -430,17 +436,27 @@ static PyObject *may_flag(void)
     return kinds;
 }
 
-/* `lines.here()`: the code and the position of the innermost frame that is not this package's; None without one. */
+/* `lines.here()`: the code and the position of the innermost frame that is not this package's; None without one. Pairs
+ * are made once for as long as loops come round. */
+#define LINES 256
 static PyObject *here(void)
 {
+    static PyObject *lines[LINES];
     PyFrameObject *frame = PyEval_GetFrame();
     PyObject *found = NULL;
     Py_XINCREF((PyObject *)frame);
     while (frame != NULL && found == NULL) {
         PyCodeObject *code = PyFrame_GetCode(frame);
         PyFrameObject *back = NULL;
-        if (PyUnicode_Tailmatch(code->co_filename, house, 0, PY_SSIZE_T_MAX, -1) != 1) {
-            found = Py_BuildValue("Oi", code, PyFrame_GetLasti(frame));
+        long at = PyFrame_GetLasti(frame);
+        PyObject **line = &lines[(((size_t)code >> 4) + (size_t)at / 2) % LINES];
+        if (*line != NULL && PyTuple_GET_ITEM(*line, 0) == (PyObject *)code &&
+            PyLong_AsLong(PyTuple_GET_ITEM(*line, 1)) == at) {
+            found = Py_NewRef(*line);
+        }
+        else if (PyUnicode_Tailmatch(code->co_filename, house, 0, PY_SSIZE_T_MAX, -1) != 1) {
+            found = Py_BuildValue("Ol", code, at);
+            Py_XSETREF(*line, Py_XNewRef(found));
         }
         else {
             back = PyFrame_GetBack(frame);
@@ -584,6 +600,20 @@ static PyObject *known_of(PyObject *row, int n, PyObject *const *inner, PyObject
     return known;
 }
 
+/* The scalar `v` as an array of this dtype without dimensions; NULL with an error where it does not fit. */
+static PyObject *constant(PyObject *v, PyArray_Descr *d)
+{
+    Py_INCREF(d);
+    if (d->type_num != NPY_DOUBLE || !PyFloat_Check(v) || !PyArray_ISNBO(d->byteorder)) {
+        return PyArray_FromAny(v, d, 0, 0, 0, NULL);
+    }
+    PyObject *a = PyArray_NewFromDescr(&PyArray_Type, d, 0, NULL, NULL, NULL, 0, NULL);
+    if (a != NULL) {
+        *(double *)PyArray_DATA((PyArrayObject *)a) = PyFloat_AS_DOUBLE(v);
+    }
+    return a;
+}
+
 /* `row` on the arguments as a node that is not in the window yet; `scalars`: also where the result has no dimensions.
  * `verdict` is set where it is not worth recording, and NumPy may run it at once. */
 static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict)
@@ -687,9 +717,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
             v = Py_NewRef(inner[k]);
         }
         else {
-            PyArray_Descr *d = (PyArray_Descr *)PyTuple_GET_ITEM(PyTuple_GET_ITEM(known, 3), k);
-            Py_INCREF(d);
-            v = PyArray_FromAny(inner[k], d, 0, 0, 0, NULL);
+            v = constant(inner[k], (PyArray_Descr *)PyTuple_GET_ITEM(PyTuple_GET_ITEM(known, 3), k));
         }
         if (v == NULL) {
             goto slow;
@@ -959,8 +987,7 @@ static int setitem(PyObject *x, PyObject *key, PyObject *value)
         if (!worth || (host && d->kind != 'f')) {
             goto slow;
         }
-        Py_INCREF(d);
-        source = PyArray_FromAny(value, d, 0, 0, 0, NULL);
+        source = constant(value, d);
         if (source != NULL && !PyArray_CheckExact(source)) {
             goto slow;
         }
@@ -1307,7 +1334,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     PLACE(store_seq, store_type, "seq") PLACE(store_source, store_type, "source")
     PLACE(traffic_stores, traffic_type, "stores") PLACE(traffic_owner, traffic_type, "owner")
     PLACE(loops_marks, Py_TYPE(loops), "marks") PLACE(loops_period, Py_TYPE(loops), "period")
-    PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
+    PLACE(loops_busy, Py_TYPE(loops), "busy") PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
     PLACE(loops_places, Py_TYPE(loops), "places") PLACE(loops_start, Py_TYPE(loops), "start")
     for (int k = 0; k < N_COUNT; k++) {
         PLACE(node_at[k], node_type, node_names[k])

@@ -68,6 +68,8 @@ living: Callable[[list[Node | Store]], int] = _living
 collect: Callable[..., int] | None = None
 # Set by an engine that runs windows beside the program: returns when all of them are done.
 wait: Callable[[], None] | None = None
+# Set by an engine that shares windows out: over how many devices.
+devices: Callable[[], int] | None = None
 # Set by an engine that runs calls: `infer(bound, ((shape, dtype), ...))` says whether there are several results, and
 # the shape and dtype of each; None where the engine has no way to do it.
 infer: Callable[..., Any] = None  # type: ignore[assignment]
@@ -245,12 +247,16 @@ class _Loops:
     that began inside a run is cut after whole turns; one that began before it, when the run ends, or if that is too
     far, where the fewest bytes live in the course of a turn, so that no temporary is carried from window to window.
     When a run ends in which was cut, what is left of it is a window of its own: the next one begins where the loop
-    ended, however many turns there were. A read begins anew."""
+    ended, however many turns there were. A read begins anew.
 
-    __slots__ = ("covered", "cut_in_run", "cutting", "living", "marks", "period", "places", "seeking", "start")
+    Many recordings a window save what starting it costs. Where a few keep the device busy for longer than that they are
+    enough: it begins to work sooner, and holds less from turn to turn."""
+
+    __slots__ = ("busy", "covered", "cut_in_run", "cutting", "living", "marks", "period", "places", "seeking", "start")
 
     GRAM = 6  # so many equal recordings in a row are a turn
     KEPT = 4096
+    FEW, BUSY = 32, 1 << 30  # so many recordings, with so many bytes of results
 
     def __init__(self) -> None:
         self.cutting = False
@@ -259,11 +265,12 @@ class _Loops:
     def begin(self) -> None:
         self.marks: list[int] = []
         self.start = 0  # where in `marks` the window begins
-        self.places: dict[tuple[int, ...], int] = {}  # where so many recordings in a row were seen last
+        self.places: dict[int, int] = {}  # where so many recordings in a row were seen last
         self.period = 0
         self.covered = 0  # items of the run so far
         self.cut_in_run = False
         self.seeking = False
+        self.busy = False  # whether a window that began before its loop holds much work
         self.living: dict[int, int] = {}  # bytes that lived at the places of a turn
 
     def flushed(self) -> None:
@@ -272,7 +279,7 @@ class _Loops:
             self.begin()
         elif len(self.marks) > self.KEPT:  # inside a run, which goes on
             self.marks, self.places = self.marks[-self.period :], {}
-        self.cutting = False
+        self.cutting = self.busy = False
         self.start = len(self.marks)
 
     def saw(self, item: Node | Store) -> None:
@@ -284,16 +291,18 @@ class _Loops:
         if period:
             if marks[-1 - period] == mark:
                 self.covered += 1
-                if size >= limit and self._turned(size, limit):
+                if size >= min(self.FEW, limit) and self._turned(size, limit):
                     self.cutting = True
                 return
             if self.cut_in_run or size >= limit:
                 self.cutting = True
-            self.period, self.cut_in_run, self.seeking = 0, False, False
+            self.period, self.cut_in_run, self.seeking, self.busy = 0, False, False, False
             self.living = {}
             return
         at = len(marks)
-        gram = tuple(marks[-self.GRAM :])
+        gram = 0
+        for mark in marks[-self.GRAM :]:
+            gram = (gram * 31 + mark) % 2**62
         last = self.places.get(gram, at)
         self.places[gram] = at
         if at - last and at - last <= 2 * limit:
@@ -304,10 +313,12 @@ class _Loops:
 
     def _turned(self, size: int, limit: int) -> bool:
         if self.covered >= size:
-            turned = size % self.period == 0
+            turned = size % self.period == 0 and (size >= limit or _busy(self.BUSY))
             self.cut_in_run = self.cut_in_run or turned
             return turned or size >= 4 * limit
-        self.seeking = size >= 2 * limit
+        if self.covered >= 3 * self.period and self.covered % self.period == 0:
+            self.busy = self.busy or _busy(self.BUSY)
+        self.seeking = self.busy or size >= 2 * limit
         return self.seeking
 
     def ended(self) -> bool:
@@ -321,6 +332,12 @@ class _Loops:
         self.living.setdefault(place, _kept())
         self.cutting = self.seeking = False  # until the next item
         return False
+
+
+def _busy(least: int) -> bool:
+    """Whether the results of the window have at least so many bytes on each device."""
+    found = sum([p.nbytes for p in pending if type(p) is Node])
+    return found >= least and (devices is None or found >= least * devices())
 
 
 def _kept() -> int:

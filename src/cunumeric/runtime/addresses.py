@@ -16,7 +16,7 @@ from .memory import Raw
 
 # Below this, memory is NumPy's; from here on it is asked for without a promise of pages, so that an array may be larger
 # than the host's memory.
-UNBACKED_FROM = 1 << 26
+UNBACKED_FROM = 1 << 20
 # Ranges that are kept for one size, and in all.
 _KEPT, _KEPT_IN_ALL = 16, 64
 _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)  # named since Python 3.12
@@ -24,9 +24,9 @@ _spare: dict[int, list[Range]] = {}
 
 
 class Range:
-    """A range of addresses: `raw` is the array over all of it."""
+    """A range of addresses: `raw` is the array over all of it; `touched`: it may have pages."""
 
-    __slots__ = ("pages", "raw", "start")
+    __slots__ = ("pages", "raw", "start", "touched")
 
     def __init__(self, nbytes: int) -> None:
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE
@@ -34,6 +34,7 @@ class Range:
             self.pages = mmap.mmap(-1, nbytes, flags)
         except OSError:
             raise MemoryError(f"no addresses are left for {nbytes} bytes") from None
+        self.touched = True
         self.raw: Any = np.frombuffer(self.pages, np.uint8).view(Raw)
         self.start: int = self.raw.__array_interface__["data"][0]
 
@@ -51,7 +52,8 @@ def take(nbytes: int) -> Range | None:
 
 def give(found: Range) -> None:
     """Keep a range that no array shows any more."""
-    found.pages.madvise(mmap.MADV_DONTNEED)
+    if found.touched:  # asking costs a tenth of a small window where a driver listens
+        found.pages.madvise(mmap.MADV_DONTNEED)
     kept = _spare.setdefault(found.raw.nbytes, [])
     if len(kept) < _KEPT:
         kept.append(found)

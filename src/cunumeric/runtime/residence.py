@@ -138,9 +138,14 @@ def ask(shape: tuple[int, ...], dtype: np.dtype) -> None:
 
 
 def reserve(
-    shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C", strides: tuple[int, ...] | None = None
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    order: Literal["C", "F"] = "C",
+    strides: tuple[int, ...] | None = None,
+    *,
+    touched: bool = True,
 ) -> np.ndarray:
-    """Memory for a result on the device: addresses without pages."""
+    """Memory for a result on the device: addresses without pages; `touched`: the host may write there unasked."""
     nbytes = math.prod(shape) * dtype.itemsize
     found = addresses.take(nbytes)
     if found is None:
@@ -148,6 +153,7 @@ def reserve(
     a = _owned(found.raw, shape, dtype, strides, order)
     remote: Any = a.base
     remote.range, remote._start = found, found.start
+    found.touched = touched
     return a
 
 
@@ -217,6 +223,8 @@ def fetch_remote(remote: Remote) -> None:
     """Make the host's bytes of `remote` the newest."""
     if not remote.home:
         host = host_bytes(remote)
+        if remote.range is not None:
+            remote.range.touched = True
         bring(remote.value, host)
         counters.fetched += host.nbytes
         remote.home = True

@@ -45,7 +45,7 @@ def test_every_row_gives_what_numpy_gives():
 
 TOPICS = (
     "arguments bounds canaries channel_flow complex_parts copies fork given ingest loops memory parts scalars sharing "
-    "temporaries transforms"
+    "busy temporaries transforms"
 ).split()
 
 

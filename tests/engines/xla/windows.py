@@ -205,6 +205,32 @@ def temporaries() -> None:
     assert set(made) == {1}, made
 
 
+def busy() -> None:
+    """Where a few recordings keep the device busy, windows are a few turns long; the loop inside a loop is not cut."""
+    ran: list[int] = []
+    before, least = window.run, window._Loops.BUSY
+    window._Loops.BUSY = 1 << 16
+    window.run = lambda pending, reduction: ran.append(len(pending)) or before(pending, reduction)
+    try:
+        p, b = np.ones((40, 40)) * 1, np.ones((40, 40))
+        with assert_compiles(5):
+            for _ in range(60):
+                p = np.sqrt(p) * 0.5 + b
+            np.synchronize()
+        assert max(ran[1:]) < 2 * window._Loops.FEW and len(set(ran[1:-1])) == 1, ran
+        del ran[:]
+        for _ in range(12):
+            b = np.sqrt(p) - 0.5 * b
+            for _ in range(5):
+                old = p.copy()
+                p[1:-1] = 0.25 * (old[:-2] + old[2:]) + b[1:-1]
+                p[0], p[-1] = p[1], p[-2]
+        np.synchronize()
+        assert len(ran) >= 9 and len(set(ran[3:])) == 1, ran  # a step each
+    finally:
+        window.run, window._Loops.BUSY = before, least
+
+
 def given() -> None:
     """A result takes the memory of what is read for the last time, and of nothing else."""
 
@@ -433,8 +459,8 @@ def canaries() -> None:
 TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
-        arguments, bounds, canaries, channel_flow, complex_parts, copies, fork, given, grouped, ingest, loops, memory,
-        parts, scalars, sharing, temporaries, transforms,
+        arguments, bounds, busy, canaries, channel_flow, complex_parts, copies, fork, given, grouped, ingest, loops,
+        memory, parts, scalars, sharing, temporaries, transforms,
     )
 }  # fmt: skip
 

@@ -12,13 +12,14 @@ def start() -> None:
     if settings.engine != "xla":
         return
     from ...ops.lowering import chapters  # noqa: F401  (they fill the table)
-    from . import execute, infer
+    from . import backend, execute, infer
 
     residence.accelerated = True
     memory.empty = residence.reserve
     window.run = execute.run
     window.infer = infer.infer
     window.wait = execute.wait
+    window.devices = backend.devices
     settings.accelerate = settings.accelerate and settings.record_min > 0
 
 

@@ -88,6 +88,12 @@ def usable() -> bool:
     return True
 
 
+def devices() -> int:
+    """Over how many devices windows are shared out; 1 where none can be used."""
+    several = modules().mesh if usable() else None
+    return 1 if several is None else several.size
+
+
 @functools.cache
 def capacity() -> int:
     """Bytes that all devices together can hold: what the allocator of each may take, or the host's memory."""

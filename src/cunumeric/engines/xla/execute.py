@@ -195,7 +195,7 @@ def _retreat() -> None:
     memory.empty = _hosts_empty
     settings.engine = "host"
     window.run = sweep.run
-    window.wait = None
+    window.wait = window.devices = None
 
 
 def _run(pending: list[Node | Store]) -> None:
@@ -296,7 +296,7 @@ def _run_on_device(recipe: Recipe) -> None:
     for node, value in zip(recipe.living, results[len(recipe.written) :], strict=True):
         x = node.handle() if node.handle is not None else None
         if x is not None:
-            a = residence.reserve(node.shape, node.dtype, strides=node.strides)
+            a = residence.reserve(node.shape, node.dtype, strides=node.strides, touched=False)
             residence.hold(a.base, value)  # type: ignore[arg-type]
             residence.made_at(a, node.line)
             x._a = a
