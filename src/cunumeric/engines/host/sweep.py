@@ -32,7 +32,7 @@ from .program import Program, Simple, Template
 # Below this cost of a sweep, in additions of elements, waking another thread costs more than it brings.
 _PARALLEL_FROM = 1 << 18
 # A window of so few operations may save less than it costs: where all that they do is this many additions of elements.
-_FEW, _THIN = 32, 1 << 19
+_FEW, _THIN = 32, 3 << 17
 _ALIGN = 64
 _TEMPLATES_MOST = 512
 _templates: OrderedDict[Any, Template] = OrderedDict()
