@@ -42,7 +42,7 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     """Run a window: the engine's entry."""
     one = _statement(pending) if reduction is None else None
     window.company.alone = window.company.alone + 1 if one is not None or _thin(pending) else 0
-    if one is not None and _run_one(*one):
+    if one is not None and not _shared(one[0]) and _run_one(*one):
         return
     form = Form(pending, reduction)
     key = (form.hash, settings.tile, settings.accelerate, settings.compile, settings.threads)
@@ -109,6 +109,13 @@ def _statement(pending: list[Node | Store]) -> tuple[Node | Store, Store | None]
         return first, None
     inside = type(last) is Store and last.source is first and not first.alive()  # type: ignore[union-attr]
     return (first, last) if inside else None  # type: ignore[return-value]
+
+
+def _shared(first: Node | Store) -> bool:
+    """Whether threads in C should share the statement, which wake sooner than Python's."""
+    if not isinstance(first, Node) or first.size * first.row.cost < _PARALLEL_FROM or threads.count() == 1:
+        return False
+    return settings.accelerate and native.available()
 
 
 def _run_one(first: Node | Store, store: Store | None) -> bool:
