@@ -48,6 +48,41 @@ def test_operations_alone_run_at_once(middling, f):
     assert numpy.array_equal(y, f(numpy.linspace(1.0, 2.0, MIDDLING)))
 
 
+@pytest.mark.parametrize(
+    "f", [lambda x: x.astype("f4"), lambda x: x.copy(), lambda x: np.clip(x, 1.2, 1.7), lambda x: np.round(x), np.copy]
+)
+def test_functions_alone_run_at_once(f):
+    x = np.array(numpy.linspace(1.0, 2.0, 1 << 18))
+    assert is_recorded(f(x))
+    np.synchronize()
+    left_alone(x[:MIDDLING])
+    window.company.passed = 0
+    y = f(x)
+    assert not is_recorded(y)
+    window.company.passed = window.company.PROBE - 1
+    z = f(x)
+    assert is_recorded(z)
+    assert z.dtype == y.dtype
+    assert numpy.array_equal(y, z)
+
+
+def test_threads_share_an_operation_alone():
+    """In C, where there are several: the flags are heard at the line that recorded it."""
+    a = numpy.linspace(-1.0, 2.1, 1 << 18)
+    x = np.array(a)
+    with pytest.warns(RuntimeWarning, match="invalid value encountered in log") as heard:
+        y = np.log(x)
+        np.synchronize()
+    assert [w.filename for w in heard] == [__file__]
+    with numpy.errstate(invalid="ignore"):
+        assert numpy.array_equal(y, numpy.log(a), equal_nan=True)
+    for dtype in "f4", "f2", "c16", "i8":
+        b = numpy.linspace(1.0, 2.0, 1 << 19).astype(dtype)
+        found = np.true_divide(np.array(b), 3)
+        assert numpy.array_equal(found, b / 3)
+        assert found.dtype == (b / 3).dtype
+
+
 WRITES = {
     "copied": lambda np, x, y: y.__setitem__(Ellipsis, x),
     "shifted": lambda np, x, y: x.__setitem__(slice(1, None), x[:-1]),

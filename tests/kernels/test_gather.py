@@ -11,7 +11,7 @@ DTYPES = ["?", "i1", "u2", "i4", "u8", "f2", "f4", "f8", "c8", "c16"]
 
 @pytest.fixture(autouse=True)
 def low_thresholds(monkeypatch):
-    for name in ("TAKE_LEAST", "MASK_LEAST", "NONZERO_LEAST", "SET_LEAST", "EASY_MASK_LEAST"):
+    for name in ("TAKE_LEAST", "MASK_LEAST", "NONZERO_LEAST", "SET_LEAST", "EASY_MASK_LEAST", "COMPRESS_LEAST"):
         monkeypatch.setattr(gather, name, 4)
     monkeypatch.setattr(gather, "BLOCK", 16)
 

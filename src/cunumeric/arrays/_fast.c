@@ -622,6 +622,7 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
         warm = (Warm *)ways[2];
         new_result = (NewResult *)ways[3];
         copy_row = ways[4];
+        lone = (Lone *)ways[5];
     }
     PyNumberMethods *n = array_type->tp_as_number;
     TAKE_BINARY(add, "add")

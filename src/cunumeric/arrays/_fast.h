@@ -202,6 +202,7 @@ static Recorded *recorded;
 static Into *into;
 static Warm *warm;
 static NewResult *new_result;
+static Lone *lone;
 static PyObject **copy_row; /* the operation that copies */
 
 /* -- arguments ---------------------------------------------------------------------------------------------------- */

@@ -444,7 +444,8 @@ static inline int is_large(Function *f, PyObject *a)
     if (f->rule == BELOW_KERNEL && remote_type == NULL && least && f->least > least) {
         least = f->least;
     }
-    return PyArray_SIZE((PyArrayObject *)a) >= least;
+    npy_intp size = PyArray_SIZE((PyArrayObject *)a);
+    return size >= least && !(f->rule == BELOW_RECORD && lone != NULL && lone(size));
 }
 
 static PyObject *call_function(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names)

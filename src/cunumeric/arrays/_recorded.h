@@ -22,4 +22,7 @@ typedef int Into(PyObject *row, PyObject *const *args, int n, PyObject *out, Ver
 typedef int Warm(PyObject *known);
 typedef PyObject *NewResult(PyObject *known);
 
+/* Whether a cheap function on so many elements is NumPy's at once. */
+typedef int Lone(npy_intp size);
+
 #endif

@@ -405,18 +405,8 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return elementwise_call(WHERE, (c, x, y))
 
 
-def _lone(a: Any) -> bool:
-    """Whether a copy of `a` had better be made at once: it is of middling size, nothing waits, and nothing has kept the
-    last windows company."""
-    if window.pending or residence.accelerated or not settings.record_min or type(a) is not nd:
-        return False
-    return a.size < _MIDDLING and company.alone >= company.ALONE and not company.expected()
-
-
 def cast(x: Any, dtype: Any, casting: str) -> Any:
     """`x.astype(dtype)`."""
-    if _lone(x._a):
-        return NotImplemented
     if type(dtype) is str and dtype[:1] == "a":
         return NotImplemented  # NumPy warns of the old name of bytes, once
     try:
@@ -452,7 +442,7 @@ def cast(x: Any, dtype: Any, casting: str) -> Any:
 
 def copy(x: Any, order: str) -> Any:
     """`x.copy(order)`."""
-    if order not in ("C", "K") or _lone(x._a):
+    if order not in ("C", "K"):
         return NotImplemented
     y = elementwise_call(COPY, (x,))
     if order == "C" and y is not NotImplemented and type(y._a) is Node:

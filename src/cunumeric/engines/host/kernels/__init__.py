@@ -19,8 +19,9 @@ from .transforms import fft, fft2, fftn, ifft, ifft2, ifftn, irfft, irfft2, irff
 # Elements from which on a kernel answers at all, where the largest array says so: a call below is NumPy's from C.
 LEAST = {
     "bincount": 3 * count.COUNT_LEAST,
-    "compress": 2 * gather.MASK_LEAST,
+    "compress": 2 * gather.COMPRESS_LEAST,
     "flatnonzero": 2 * gather.NONZERO_LEAST,
+    "histogram": 2 * count.LEAST,
     "nonzero": 2 * gather.NONZERO_LEAST,
 }
 

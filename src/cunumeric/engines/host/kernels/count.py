@@ -15,7 +15,7 @@ from .support import INTEGERS, REALS, crew, plain, run, run_blocks
 
 # Elements for which a thread is worth starting, and NumPy's block: weights are summed by block, and in what order
 # shows in the last bit.
-LEAST = 32768
+LEAST = 1 << 18
 BLOCK = 65536
 # More bins than this, and the partial counts of the blocks no longer fit the cache.
 MOST_BINS = 8192

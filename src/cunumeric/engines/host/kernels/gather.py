@@ -20,11 +20,12 @@ BLOCK = 32768
 TAKE_LEAST = 65536
 MASK_LEAST = 65536
 NONZERO_LEAST = 262144
+COMPRESS_LEAST = 1 << 22  # NumPy's has no branch either
 # NumPy tests a mask element by element, which is slow where the branch is mispredicted: between these densities.
 SPARSE, DENSE = 0.07, 0.85
 # Outside of them it runs at memory's speed: only four threads or more are worth starting, for so many elements each.
 EASY_MASK_LEAST = 1_000_000
-SET_LEAST = 131072
+SET_LEAST = 262144
 
 _INTP = np.dtype(np.intp)
 
@@ -204,7 +205,7 @@ def compress(condition, a, axis=None, out=None):
         a = a.reshape(-1)
     elif axis is None or normal_axis(axis, a.ndim) != 0:
         return NotImplemented
-    if crew(a.size, MASK_LEAST) == 1:
+    if crew(a.size, COMPRESS_LEAST) == 1:
         return NotImplemented
     return getitem_mask(a, condition)
 
