@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from cunumeric.engines.host import native
 from cunumeric.engines.host.kernels import sorting
+from cunumeric.runtime.settings import settings
 
 from .compare import assert_same, check, layout
 
@@ -156,3 +158,44 @@ def test_unique(rng, dtype, pattern):
         check(sorting.unique, np.unique, wide)
         check(sorting.unique, np.unique, np.full(300, limits.min, dtype), taken=True)
         check(sorting.unique, np.unique, np.full(300, limits.max, dtype), taken=True)
+
+
+@pytest.mark.skipif(not native.available(), reason="elements are dealt in C")
+@pytest.mark.parametrize("dtype", ["i4", "u4", "i8", "u8", "f4", "f8"])
+def test_elements_are_dealt_to_buckets(monkeypatch, team, dtype):
+    """Where values are distinct; few distinct ones would leave a thread with most of them."""
+    monkeypatch.setattr(settings, "threads", team + 1)
+    dealt = []
+    monkeypatch.setattr(native, "deal", lambda *args, deal=native.deal: dealt.append(len(args[0])) or deal(*args))
+    rng = np.random.default_rng(7)
+    a = rng.permutation(5000).astype(dtype)
+    if np.dtype(dtype).kind == "f":
+        a[rng.integers(0, 5000, 40)] = np.nan
+        a[rng.integers(0, 5000, 40)] = -0.0
+    elif np.dtype(dtype).kind == "i":
+        a -= 2500
+    assert_same(sorting.sort(a, kind="stable"), np.sort(a, kind="stable"))
+    assert sum(dealt) == 5000
+    b = a.copy()
+    assert sorting.sort_into(b, kind="stable") is None
+    assert_same(b, np.sort(a, kind="stable"))
+    assert_same(sorting.argsort(a, kind="stable"), np.argsort(a, kind="stable"))
+    assert sum(dealt) == 4 * 5000  # argsort deals values and positions
+    few = np.where(np.arange(5000) < 10, a, 3).astype(dtype)
+    assert_same(sorting.sort(few, kind="stable"), np.sort(few, kind="stable"))
+    assert sum(dealt) == 4 * 5000
+
+
+def test_dealing_takes_only_vectors_that_fit():
+    if not native.available():
+        pytest.skip("elements are dealt in C")
+    x, pivots, counts = np.arange(8.0), np.arange(3.0), np.zeros(4, np.intp)
+    ids = np.zeros(8, np.uint8)
+    for bad in (
+        (x[::2], pivots, ids[:4], counts), (x, pivots[:2], ids, counts[:3]), (x, pivots.astype("f4"), ids, counts),
+        (x, pivots, ids[:7], counts), (x, pivots, ids.astype("i4"), counts), (x.astype("c16"), pivots, ids, counts),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="vectors of one dtype"):
+            native.classify(*bad)
+    with pytest.raises(ValueError, match="vectors of one dtype"):
+        native.deal(x, ids[:3], counts, x.copy())

@@ -19,6 +19,7 @@
 #include "_team.h"
 #include "_work.h"
 #include "_along.h"
+#include "_deal.h"
 
 static void run_dealloc(Run *r)
 {
@@ -342,6 +343,8 @@ static PyMethodDef functions[] = {
     {"idle", idle, METH_VARARGS, "idle(leaf, exposed): whether only the window refers to the leaf's memory"},
     {"inherit_from", inherit_from, METH_O, "inherit_from(bytes): smaller memory takes no results"},
     {"collect", collect, METH_VARARGS, "collect(pending, memory, leaves): forget what has died and nothing needs"},
+    {"classify", classify, METH_VARARGS, "classify(x, pivots, ids, counts): the bucket of each element"},
+    {"deal", deal, METH_VARARGS, "deal(x, ids, places, out): elements to their buckets"},
     {"select", select_arrays, METH_VARARGS, "select(condition, x, y, out): where, of vectors"},
     {"living", living, METH_O, "living(pending): bytes of the nodes that have an array"},
     {"form_of", form_of, METH_VARARGS, "form_of(Node, Leaf, Store, Reduction, Ear, Lease): the classes that it reads"},

@@ -94,6 +94,17 @@ def select(condition: np.ndarray, x: np.ndarray, y: np.ndarray, out: np.ndarray)
         _tiles.select(condition, x, y, out)
 
 
+def classify(x: np.ndarray, pivots: np.ndarray, ids: np.ndarray, counts: np.ndarray) -> None:
+    """The bucket of each element of the vector `x` between sorted pivots into `ids`; how many are in each is added to
+    `counts`. In C alone: `available`."""
+    _tiles.classify(x, pivots, ids, counts)
+
+
+def deal(x: np.ndarray, ids: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
+    """Each element of `x` to the next place of its bucket in `out`, in C alone."""
+    _tiles.deal(x, ids, places, out)
+
+
 class _No(Exception):
     """Not for the extension."""
 
