@@ -32,7 +32,10 @@ setup(
         extension("arrays/_recording", "arrays/_gate.h", "arrays/_recorded.h", "runtime/_slots.h"),
         extension(
             "engines/host/_tiles",
-            *[f"engines/host/_{part}.h" for part in ("along", "deal", "form", "loops", "program", "team", "work")],
+            *[
+                f"engines/host/_{part}.h"
+                for part in ("along", "deal", "form", "gather", "loops", "program", "team", "work")
+            ],
             "runtime/_slots.h",
         ),
         extension("engines/xla/_recipe", "runtime/_slots.h"),

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cunumeric.engines.host import native
 from cunumeric.engines.host.kernels import gather
 from cunumeric.runtime.settings import settings
 
@@ -167,3 +168,20 @@ def test_left_to_numpy(rng):
         assert gather.setitem_mask(odd, a > 0, 1) is NotImplemented
     assert gather.take(a, index.astype(">i8")) is NotImplemented
     assert gather.take(a, index.tolist()) is NotImplemented
+
+
+@pytest.mark.skipif(not native.available(), reason="elements are gathered in C")
+@pytest.mark.parametrize("dtype", ["?", "i2", "f4", "f8", "c16"])
+def test_positions_are_checked_as_they_are_read(rng, dtype):
+    a = rng.integers(0, 2, 50).astype(dtype)
+    positions = rng.integers(-50, 50, 200)
+    out = np.empty(200, dtype)
+    assert native.gather(a, positions, out)
+    assert_same(out, a[positions])
+    for wrong in 50, -51, 2**62, -(2**63):
+        positions[120] = wrong
+        assert not native.gather(a, positions, out)
+        assert gather.getitem_index(a, positions) is NotImplemented
+    for bad in (a[::2], positions, out), (a, positions.astype("i4"), out), (a, positions, out[:-1]):
+        with pytest.raises(ValueError, match="gathered"):
+            native.gather(*bad)

@@ -20,6 +20,7 @@
 #include "_work.h"
 #include "_along.h"
 #include "_deal.h"
+#include "_gather.h"
 
 static void run_dealloc(Run *r)
 {
@@ -345,6 +346,7 @@ static PyMethodDef functions[] = {
     {"collect", collect, METH_VARARGS, "collect(pending, memory, leaves): forget what has died and nothing needs"},
     {"classify", classify, METH_VARARGS, "classify(x, pivots, ids, counts): the bucket of each element"},
     {"deal", deal, METH_VARARGS, "deal(x, ids, places, out): elements to their buckets"},
+    {"gather", gather, METH_VARARGS, "gather(x, positions, out): whether all are within bounds"},
     {"select", select_arrays, METH_VARARGS, "select(condition, x, y, out): where, of vectors"},
     {"living", living, METH_O, "living(pending): bytes of the nodes that have an array"},
     {"form_of", form_of, METH_VARARGS, "form_of(Node, Leaf, Store, Reduction, Ear, Lease): the classes that it reads"},

@@ -105,6 +105,12 @@ def deal(x: np.ndarray, ids: np.ndarray, places: np.ndarray, out: np.ndarray) ->
     _tiles.deal(x, ids, places, out)
 
 
+def gather(x: np.ndarray, positions: np.ndarray, out: np.ndarray) -> bool:
+    """`out[...] = x[positions]` of vectors, in C alone; False where a position is out of bounds (`out` is then in part
+    written)."""
+    return _tiles.gather(x, positions, out)
+
+
 class _No(Exception):
     """Not for the extension."""
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from cunumeric.runtime import memory
 
+from .. import native
 from .support import INTEGERS, crew, normal_axis, plain, run_blocks, writable
 
 # Elements of a block, and the fewest elements for which a thread is worth starting.
@@ -35,16 +36,24 @@ def _index(index: object) -> bool:
     return plain(index, INTEGERS) and index.dtype.char not in "LQ"  # type: ignore[attr-defined]
 
 
+def _in_c(a: np.ndarray) -> bool:
+    return native.available() and a.itemsize in (1, 2, 4, 8, 16)
+
+
 def _gather(rows: np.ndarray, index: np.ndarray, out: np.ndarray, mode: str, parts: int) -> bool:
     """`out[k] = rows[index[k]]`; False when a position is out of bounds (`out` is then in part written)."""
     n = len(rows)
     outside: list[int] = []
     check = mode == "raise"
     contiguous = rows.flags.c_contiguous
+    plainly = check and contiguous and rows.ndim == out.ndim == 1 and rows.dtype == out.dtype and _in_c(rows)
 
     def body(start: int, stop: int) -> None:
         block = index[start:stop]
-        if check and (outside or block.min() < -n or block.max() >= n):
+        if plainly and out.flags.c_contiguous:
+            if outside or not native.gather(rows, block.astype(_INTP, copy=False), out[start:stop]):
+                outside.append(start)
+        elif check and (outside or block.min() < -n or block.max() >= n):
             outside.append(start)
         elif contiguous:
             np.take(rows, block.astype(_INTP, copy=False), 0, out[start:stop], "wrap" if check else mode)  # type: ignore[call-overload]
