@@ -13,7 +13,7 @@ KINDS = [None, "quicksort", "heapsort", "mergesort", "stable", "wrong", 3]
 
 @pytest.fixture(autouse=True)
 def low_thresholds(monkeypatch):
-    for name in ("LONG_LEAST", "LANES_LEAST", "SEARCH_LEAST", "UNIQUE_LEAST"):
+    for name in ("LONG_LEAST", "LANES_LEAST", "PARTED_LEAST", "SEARCH_LEAST", "UNIQUE_LEAST"):
         monkeypatch.setattr(sorting, name, 4)
     monkeypatch.setattr(sorting, "BLOCK", 64)
     monkeypatch.setattr(sorting, "SAMPLES", 8)

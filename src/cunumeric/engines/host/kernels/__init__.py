@@ -23,6 +23,7 @@ LEAST = {
     "flatnonzero": 2 * gather.NONZERO_LEAST,
     "histogram": 2 * count.LEAST,
     "nonzero": 2 * gather.NONZERO_LEAST,
+    "take": 2 * gather.TAKE_LEAST,
 }
 
 __all__ = [

@@ -19,6 +19,7 @@ from .support import INTEGERS, crew, normal_axis, plain, run_blocks, writable
 # Elements of a block, and the fewest elements for which a thread is worth starting.
 BLOCK = 32768
 TAKE_LEAST = 65536
+ALONE_LEAST = 65536  # elements that one thread gathers in C sooner than NumPy does for `a[index]`
 MASK_LEAST = 65536
 NONZERO_LEAST = 262144
 COMPRESS_LEAST = 1 << 22  # NumPy's has no branch either
@@ -37,7 +38,8 @@ def _index(index: object) -> bool:
 
 
 def _in_c(a: np.ndarray) -> bool:
-    return native.available() and a.itemsize in (1, 2, 4, 8, 16)
+    """Whether elements of `a` are gathered in C, where checked positions cost nothing more."""
+    return native.available() and a.ndim == 1 and a.flags.c_contiguous and a.itemsize in (1, 2, 4, 8, 16)
 
 
 def _gather(rows: np.ndarray, index: np.ndarray, out: np.ndarray, mode: str, parts: int) -> bool:
@@ -46,11 +48,11 @@ def _gather(rows: np.ndarray, index: np.ndarray, out: np.ndarray, mode: str, par
     outside: list[int] = []
     check = mode == "raise"
     contiguous = rows.flags.c_contiguous
-    plainly = check and contiguous and rows.ndim == out.ndim == 1 and rows.dtype == out.dtype and _in_c(rows)
+    plainly = check and _in_c(rows) and out.flags.c_contiguous
 
     def body(start: int, stop: int) -> None:
         block = index[start:stop]
-        if plainly and out.flags.c_contiguous:
+        if plainly:
             if outside or not native.gather(rows, block.astype(_INTP, copy=False), out[start:stop]):
                 outside.append(start)
         elif check and (outside or block.min() < -n or block.max() >= n):
@@ -125,15 +127,20 @@ def take(a, indices, axis=None, out=None, mode="raise"):
 
 def getitem_index(a, index):
     """`a[index]` for one array of positions along the first axis."""
+    if index.size < ALONE_LEAST and a.ndim == 1:
+        return NotImplemented
     if not (plain(a) and _index(index) and index.ndim and index.flags.c_contiguous and a.size):
         return NotImplemented
     if not (a.ndim == 1 or (a.ndim and a.flags.c_contiguous)):
         return NotImplemented
     width = a.size // len(a)
     parts = crew(index.size * width, TAKE_LEAST)
-    if parts == 1:
+    if parts == 1 and not _in_c(a):
         return NotImplemented
     result = memory.empty(index.shape + a.shape[1:], a.dtype)
+    if parts == 1:
+        flat = index.reshape(-1).astype(_INTP, copy=False)
+        return result if native.gather(a, flat, result.reshape(-1)) else NotImplemented
     rows = a if a.ndim == 1 else a.reshape(len(a), width)
     flat = result.reshape(index.size, *rows.shape[1:])
     return result if _gather(rows, index.reshape(-1), flat, "raise", parts) else NotImplemented
@@ -275,6 +282,8 @@ def _constant(value: object, dtype: np.dtype) -> np.ndarray | None:
 
 def setitem_index(a, index, value):
     """`a[index] = value` for a scalar value, where the order of the writes does not matter. None when done."""
+    if index.size < 2 * SET_LEAST:
+        return NotImplemented
     if not (plain(a) and a.ndim == 1 and a.flags.writeable and a.size and _index(index)):
         return NotImplemented
     if np.may_share_memory(a, index):

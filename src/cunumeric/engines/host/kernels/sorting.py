@@ -31,6 +31,7 @@ from .support import INTEGERS, NUMBERS, REALS, crew, normal_axis, plain, run, ru
 # Elements for which a thread is worth starting: one long lane, many lanes, needles to be searched.
 LONG_LEAST = 65536
 LANES_LEAST = 8192
+PARTED_LEAST = 65536  # elements of lanes that are partitioned
 SEARCH_LEAST = 16384
 UNIQUE_LEAST = 4096
 # Elements of a block of lanes or needles.
@@ -341,7 +342,7 @@ def _partition(method: str, a, kth, axis, kind, dtype):
     axis = normal_axis(axis, a.ndim)
     if axis is None or not a.size or not -a.shape[axis] <= kth < a.shape[axis]:
         return NotImplemented
-    parts = min(crew(a.size, 2 * LANES_LEAST), a.size // a.shape[axis])
+    parts = min(crew(a.size, PARTED_LEAST), a.size // a.shape[axis])
     if parts == 1:
         return NotImplemented
     result = memory.empty(a.shape, dtype or a.dtype)
