@@ -55,6 +55,8 @@ static inline void set(PyObject *x, Py_ssize_t at, PyObject *v) /* takes the ref
 #define ASK_FROM (1 << 30)
 #define ALONE 6
 #define PROBE 512
+#define STEP (1 << 18)
+#define WEIGHT 16
 #define SHELVED_FROM (256 * 1024)
 
 /* An object of one of the window's classes. The collector need not look at it: it dies with the window. */
@@ -496,31 +498,24 @@ static PyObject *ear_of(PyObject *kinds)
     return ear;
 }
 
-/* `window.company.expected`. */
-static int expected(void)
+/* `window.company.expected`; `wait`: the one that is to show whether chains have come is not told, but left. */
+static int expected(npy_intp size, int wait)
 {
     if (PyLong_AsLong(FIELD(company, company_alone)) < ALONE) {
         return 1;
     }
-    long passed = PyLong_AsLong(FIELD(company, company_passed)) + 1;
-    set(company, company_passed, PyLong_FromLong(passed % PROBE));
-    return passed % PROBE == 0;
+    npy_intp passed = PyLong_AsSsize_t(FIELD(company, company_passed)) + 1 + WEIGHT * (size / STEP);
+    if (passed < PROBE || !wait) {
+        set(company, company_passed, PyLong_FromSsize_t(passed < PROBE ? passed : 0));
+    }
+    return passed >= PROBE;
 }
 
 /* Whether a cheap function on so many elements is NumPy's at once: nothing waits, and nothing has kept the last windows
  * company. The one that is to show whether chains have come is left to Python. */
 static int lone(npy_intp size)
 {
-    if (!host || !limit || size >= MIDDLING || PyList_GET_SIZE(pending) ||
-        PyLong_AsLong(FIELD(company, company_alone)) < ALONE) {
-        return 0;
-    }
-    long passed = PyLong_AsLong(FIELD(company, company_passed)) + 1;
-    if (passed % PROBE == 0) {
-        return 0;
-    }
-    set(company, company_passed, PyLong_FromLong(passed));
-    return 1;
+    return host && limit && size < MIDDLING && !PyList_GET_SIZE(pending) && !expected(size, 1);
 }
 
 /* Whether dtypes that are equal are the same: `long` and `longlong` are not. */
@@ -693,7 +688,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
         size = known != NULL ? PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2)) : size;
         int alone = size >= 0 && size < limit;
         if (!touched && !alone && limit && known != NULL && size >= 0 && size * PyLong_AsLong(FIELD(row, row_cost)) < MIDDLING) {
-            alone = !expected();
+            alone = !expected(size, 0);
         }
         if (!touched && alone) {
             *verdict = (Verdict){1, known};
@@ -962,7 +957,7 @@ static int worth_storing(PyArrayObject *view, PyArrayObject *owner, PyArrayObjec
         return 1;
     }
     return PyArray_SIZE(view) >= limit && (!limit || PyArray_SIZE(view) >= MIDDLING || traffic_on(owner) != NULL ||
-                                           traffic_on(other) != NULL || expected());
+                                           traffic_on(other) != NULL || expected(PyArray_SIZE(view), 0));
 }
 
 /* `x[key] = value`, recorded, or done at once where nothing waits: 1; 0: not here; -1: an error. */

@@ -127,7 +127,7 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
         raise _No
     if not waits and size * row.cost < _MIDDLING:
         small = size < settings.record_min
-        alone = small or (settings.record_min and not accelerated and _seen(row, values) and not company.expected())
+        alone = small or (settings.record_min and not accelerated and _seen(row, values) and not company.expected(size))
         if alone and not _any_waits(values):
             raise _No
     dtypes = resolve(row, tuple(signature))
@@ -535,7 +535,7 @@ def _store(destination: np.ndarray, whole: np.ndarray, value: Any) -> bool:
     if not waits and (size < settings.record_min or scalar):
         return False  # NumPy fills at the speed of memory
     alone = not waits and size < _MIDDLING and settings.record_min and not accelerated and not window.touched(whole)
-    if alone and not (t is nd and window.touched(value)) and not company.expected():
+    if alone and not (t is nd and window.touched(value)) and not company.expected(size):
         return False
     if scalar:
         if t is complex or (hasattr(value, "dtype") and value.dtype.kind == "c" and dtype.kind != "c"):

@@ -357,22 +357,26 @@ _loops = _Loops()
 class _Company:
     """Whether recorded operations of middling size come alone. Recording costs what a cheap operation on 10⁵ elements
     takes, and brings it back only when others join: after several windows of one operation such operations run at
-    once, but for every now and then one, which shows whether chains have come."""
+    once, but for every now and then one, which shows whether chains have come: the sooner the larger they are, for the
+    less it costs to look."""
 
     __slots__ = ("alone", "passed")
 
-    ALONE, PROBE = 6, 512
+    ALONE, PROBE, STEP, WEIGHT = 6, 512, 1 << 18, 16
 
     def __init__(self) -> None:
         self.alone = 0  # windows of one operation, one after another
         self.passed = 0
 
-    def expected(self) -> bool:
-        """Whether to record an operation that begins a chain, if there is one."""
+    def expected(self, size: int) -> bool:
+        """Whether to record an operation on so many elements that begins a chain, if there is one."""
         if self.alone < self.ALONE:
             return True
-        self.passed += 1
-        return self.passed % self.PROBE == 0
+        self.passed += 1 + self.WEIGHT * (size // self.STEP)
+        if self.passed < self.PROBE:
+            return False
+        self.passed = 0
+        return True
 
 
 company = _Company()
