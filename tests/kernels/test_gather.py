@@ -194,3 +194,15 @@ def test_positions_are_checked_as_they_are_read(rng, dtype):
     for bad in (a[::2], positions, out), (a, positions.astype("i4"), out), (a, positions, out[:-1]):
         with pytest.raises(ValueError, match="gathered"):
             native.gather(*bad)
+
+
+def test_long_and_longlong_are_one(rng):
+    a = rng.integers(0, 100, 50)
+    positions = rng.integers(-50, 50, 200)
+    for char in "lq":
+        for where in "lq":
+            expected = a.astype(char)[positions]
+            check(gather.getitem_index, lambda a, i: a[i], a.astype(char), positions.astype(where))
+            for out in "lq":
+                found = gather.take(a.astype(char), positions.astype(where), out=np.empty(200, out))
+                assert found is NotImplemented or np.array_equal(found, expected)

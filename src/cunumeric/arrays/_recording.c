@@ -30,7 +30,7 @@ static PyObject *house, *cut_window;
 static int eager, host;
 
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
-static Py_ssize_t loops_busy, loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
+static Py_ssize_t loops_busy, loops_due, loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
 static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
 static Py_ssize_t ear_code, ear_kinds, ear_at, ear_namespace, row_cost, row_kernel, row_aliases, company_alone, company_passed, period_cut, crowd_entered,
     crowd_checked;
@@ -237,7 +237,6 @@ static PyObject *next_sequence(void)
 }
 
 #define GRAM 6 /* `_Loops.GRAM` */
-#define FEW 32 /* `_Loops.FEW` */
 
 /* The end of `loops.saw` outside a run, where `mark` has been appended: a run begins where the last marks were seen
  * before. */
@@ -279,10 +278,11 @@ static int saw(PyObject *item)
         return 0;
     }
     covered = PyLong_AsSsize_t(FIELD(loops, loops_covered)) + 1;
-    if (period && size >= (window_limit < FEW ? window_limit : FEW) &&
+    if (period && size >= PyLong_AsSsize_t(FIELD(loops, loops_due)) &&
         (covered >= size ? size % period == 0 || size >= 4 * window_limit
-                         : size >= 2 * window_limit || FIELD(loops, loops_busy) == Py_True ||
-                               (covered >= 3 * period && covered % period == 0))) {
+                         : size >= 2 * window_limit ||
+                               (covered >= 3 * period &&
+                                (FIELD(loops, loops_busy) == Py_True || covered % period == 0)))) {
         return 0;
     }
     if (Py_TYPE(item) == node_type) {
@@ -1345,7 +1345,8 @@ static PyObject *start(PyObject *self, PyObject *parts)
     PLACE(store_seq, store_type, "seq") PLACE(store_source, store_type, "source")
     PLACE(traffic_stores, traffic_type, "stores") PLACE(traffic_owner, traffic_type, "owner")
     PLACE(loops_marks, Py_TYPE(loops), "marks") PLACE(loops_period, Py_TYPE(loops), "period")
-    PLACE(loops_busy, Py_TYPE(loops), "busy") PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
+    PLACE(loops_busy, Py_TYPE(loops), "busy") PLACE(loops_due, Py_TYPE(loops), "due")
+    PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
     PLACE(loops_places, Py_TYPE(loops), "places") PLACE(loops_start, Py_TYPE(loops), "start")
     for (int k = 0; k < N_COUNT; k++) {
         PLACE(node_at[k], node_type, node_names[k])

@@ -252,7 +252,9 @@ class _Loops:
     Many recordings a window save what starting it costs. Where a few keep the device busy for longer than that they are
     enough: it begins to work sooner, and holds less from turn to turn."""
 
-    __slots__ = ("busy", "covered", "cut_in_run", "cutting", "living", "marks", "period", "places", "seeking", "start")
+    __slots__ = (
+        "busy", "covered", "cut_in_run", "cutting", "due", "living", "marks", "period", "places", "seeking", "start",
+    )  # fmt: skip
 
     GRAM = 6  # so many equal recordings in a row are a turn
     KEPT = 4096
@@ -270,7 +272,8 @@ class _Loops:
         self.covered = 0  # items of the run so far
         self.cut_in_run = False
         self.seeking = False
-        self.busy = False  # whether a window that began before its loop holds much work
+        self.busy = False  # whether the window was seen to hold much work
+        self.due = min(self.FEW, settings.window)  # recordings at which that is looked at next
         self.living: dict[int, int] = {}  # bytes that lived at the places of a turn
 
     def flushed(self) -> None:
@@ -280,6 +283,7 @@ class _Loops:
         elif len(self.marks) > self.KEPT:  # inside a run, which goes on
             self.marks, self.places = self.marks[-self.period :], {}
         self.cutting = self.busy = False
+        self.due = min(self.FEW, settings.window)
         self.start = len(self.marks)
 
     def saw(self, item: Node | Store) -> None:
@@ -291,12 +295,12 @@ class _Loops:
         if period:
             if marks[-1 - period] == mark:
                 self.covered += 1
-                if size >= min(self.FEW, limit) and self._turned(size, limit):
+                if size >= self.due and self._turned(size, limit):
                     self.cutting = True
                 return
             if self.cut_in_run or size >= limit:
                 self.cutting = True
-            self.period, self.cut_in_run, self.seeking, self.busy = 0, False, False, False
+            self.period, self.cut_in_run, self.seeking = 0, False, False
             self.living = {}
             return
         at = len(marks)
@@ -313,13 +317,21 @@ class _Loops:
 
     def _turned(self, size: int, limit: int) -> bool:
         if self.covered >= size:
-            turned = size % self.period == 0 and (size >= limit or _busy(self.BUSY))
+            turned = size % self.period == 0 and (size >= limit or self._busy(size))
             self.cut_in_run = self.cut_in_run or turned
             return turned or size >= 4 * limit
-        if self.covered >= 3 * self.period and self.covered % self.period == 0:
-            self.busy = self.busy or _busy(self.BUSY)
-        self.seeking = self.busy or size >= 2 * limit
+        self.seeking = size >= 2 * limit or (
+            self.covered >= 3 * self.period and (self.busy or self.covered % self.period == 0) and self._busy(size)
+        )
         return self.seeking
+
+    def _busy(self, size: int) -> bool:
+        """Whether the window's results have many bytes on each device; looked at again when it is twice as long."""
+        if not self.busy:
+            found = sum([p.nbytes for p in pending if type(p) is Node])
+            self.busy = found >= self.BUSY and (devices is None or found >= self.BUSY * devices())
+            self.due = size if self.busy else min(2 * size, max(size, settings.window))
+        return self.busy
 
     def ended(self) -> bool:
         """Whether the window ends before the recording at hand."""
@@ -332,12 +344,6 @@ class _Loops:
         self.living.setdefault(place, _kept())
         self.cutting = self.seeking = False  # until the next item
         return False
-
-
-def _busy(least: int) -> bool:
-    """Whether the results of the window have at least so many bytes on each device."""
-    found = sum([p.nbytes for p in pending if type(p) is Node])
-    return found >= least and (devices is None or found >= least * devices())
 
 
 def _kept() -> int:

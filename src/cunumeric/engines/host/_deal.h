@@ -63,9 +63,10 @@ BOTH(uint64_t)
 BOTH(uint32_t)
 #undef BOTH
 
+/* Whether `a` is a vector without gaps, of so many elements of the type (`long` and `longlong` are one), or of any. */
 static int vector_of(PyArrayObject *a, int type, npy_intp n)
 {
-    return PyArray_NDIM(a) == 1 && PyArray_ISCARRAY_RO(a) && (type < 0 || PyArray_TYPE(a) == type) &&
+    return PyArray_NDIM(a) == 1 && PyArray_ISCARRAY_RO(a) && (type < 0 || PyArray_EquivTypenums(PyArray_TYPE(a), type)) &&
            (n < 0 || PyArray_DIM(a, 0) == n);
 }
 
