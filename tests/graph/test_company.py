@@ -315,3 +315,19 @@ def test_extremes_never_have_their_output_by_position(size):
             assert w[0] == 2.5
             np.maximum(x, y, out=z)
             assert z[-1] == 2.0
+
+
+def test_what_another_thread_recorded_is_not_forgotten(monkeypatch):
+    """It may have waited for the window while a reduction ran, and have looked for what lingers before."""
+    a = numpy.linspace(1.0, 2.0, LARGE)
+    x = np.array(a)
+    (x * 2).sum()
+    assert window._lingering is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(window, "_drop_lingering", lambda: None)
+        y = x + 1
+        assert is_recorded(y)
+    window._drop_lingering()
+    assert y._a in window.pending
+    z = y * 2
+    assert numpy.array_equal(z, (a + 1) * 2)

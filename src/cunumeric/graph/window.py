@@ -501,10 +501,14 @@ def _linger(node: Node) -> None:
 
 
 def _drop_lingering() -> None:
+    """Forget what lingers and nobody asks for, where nothing was recorded since: another thread may have waited for the
+    window with what it records."""
     global _lingering
-    node, _lingering = _lingering, None
-    if node is not None and not node.alive():
-        forget()  # nothing was recorded since
+    with lock:
+        node, _lingering = _lingering, None
+        last = node is not None and bool(pending) and pending[-1] is node
+        if last and not any(p.alive() for p in pending if type(p) is Node):
+            forget()
 
 
 def relieve() -> None:

@@ -127,9 +127,9 @@ def take(a, indices, axis=None, out=None, mode="raise"):
 
 def getitem_index(a, index):
     """`a[index]` for one array of positions along the first axis."""
-    if index.size < ALONE_LEAST and a.ndim == 1:
+    if not _index(index) or (index.size < ALONE_LEAST and a.ndim == 1):
         return NotImplemented
-    if not (plain(a) and _index(index) and index.ndim and index.flags.c_contiguous and a.size):
+    if not (plain(a) and index.ndim and index.flags.c_contiguous and a.size):
         return NotImplemented
     if not (a.ndim == 1 or (a.ndim and a.flags.c_contiguous)):
         return NotImplemented
@@ -282,9 +282,9 @@ def _constant(value: object, dtype: np.dtype) -> np.ndarray | None:
 
 def setitem_index(a, index, value):
     """`a[index] = value` for a scalar value, where the order of the writes does not matter. None when done."""
-    if index.size < 2 * SET_LEAST:
+    if not _index(index) or index.size < 2 * SET_LEAST:
         return NotImplemented
-    if not (plain(a) and a.ndim == 1 and a.flags.writeable and a.size and _index(index)):
+    if not (plain(a) and a.ndim == 1 and a.flags.writeable and a.size):
         return NotImplemented
     if np.may_share_memory(a, index):
         return NotImplemented
