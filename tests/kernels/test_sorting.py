@@ -160,7 +160,10 @@ def test_unique(rng, dtype, pattern):
         check(sorting.unique, np.unique, np.full(300, limits.max, dtype), taken=True)
 
 
-@pytest.mark.skipif(not native.available(), reason="elements are dealt in C")
+in_c = pytest.mark.skipif(not native.available(), reason="elements are dealt in C")
+
+
+@in_c
 @pytest.mark.parametrize("dtype", ["i4", "u4", "i8", "u8", "f4", "f8"])
 def test_elements_are_dealt_to_buckets(monkeypatch, team, dtype):
     """Where values are distinct; few distinct ones would leave a thread with most of them."""
@@ -186,9 +189,8 @@ def test_elements_are_dealt_to_buckets(monkeypatch, team, dtype):
     assert sum(dealt) == 4 * 5000
 
 
+@in_c
 def test_dealing_takes_only_vectors_that_fit():
-    if not native.available():
-        pytest.skip("elements are dealt in C")
     x, pivots, counts = np.arange(8.0), np.arange(3.0), np.zeros(4, np.intp)
     ids = np.zeros(8, np.uint8)
     for bad in (

@@ -252,8 +252,7 @@ def _finish(exposed: bool) -> None:
 
 def _ready() -> bool:
     if window._lingering is not None:
-        with window.lock:
-            window._drop_lingering()
+        window._drop_lingering()
     window.cut()
     return not settings.eager and not window.busy()
 
