@@ -311,14 +311,15 @@ static int fast_assign(PyObject *x, PyObject *key, PyObject *value)
 {
     /* A scalar, or what is small, is written at once into arrays of any size, as long as nothing waits. */
     if (value != NULL && Py_TYPE(x) == array_type) {
-        if ((PyFloat_CheckExact(value) || PyLong_CheckExact(value)) && put_element(x, key, value)) {
-            return 0;
+        int done = put_part(x, key, value);
+        if (done) {
+            return done < 0 ? -1 : 0;
         }
         PyObject *index = basic_index(key) != OTHER ? key : index_array(key);
         PyObject *a = index ? plain(x) : NULL, *b = a ? operand(value) : NULL;
         if (b != NULL) {
             Py_INCREF(index);
-            HOLD(int done = PyObject_SetItem(a, index, b))
+            HOLD(done = PyObject_SetItem(a, index, b))
             Py_DECREF(index);
             return done;
         }

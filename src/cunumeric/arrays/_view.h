@@ -145,10 +145,10 @@ static PyObject *show_part(PyObject *x, PyObject *key)
     return NULL;
 }
 
-/* Put a number of Python's where the element lies; 0 where NumPy has to: another dtype, a number that does not fit. */
+/* Put a number of Python's, or a double, where the element lies; 0 where NumPy has to: another dtype, a number that does not fit. */
 static int put(PyArrayObject *a, char *to, PyObject *value)
 {
-    if (PyFloat_CheckExact(value)) {
+    if (PyFloat_CheckExact(value) || Py_TYPE(value) == &PyDoubleArrType_Type) {
         if (PyArray_TYPE(a) == NPY_DOUBLE) {
             *(double *)to = PyFloat_AS_DOUBLE(value);
         }
@@ -171,8 +171,8 @@ static int put(PyArrayObject *a, char *to, PyObject *value)
     return 1;
 }
 
-/* `x[key] = value` where that is one number in one element; 0 where it is something else. */
-static int put_element(PyObject *x, PyObject *key, PyObject *value)
+/* `x[key] = value` where the key names an element or a view: 1; 0: NumPy's, or Python's, to do; -1: an error. */
+static int put_part(PyObject *x, PyObject *key, PyObject *value)
 {
     PyArrayObject *a = (PyArrayObject *)plain(x);
     Shown s;
@@ -182,7 +182,24 @@ static int put_element(PyObject *x, PyObject *key, PyObject *value)
     int tuple = PyTuple_CheckExact(key);
     int kind = show(&s, a, tuple ? ((PyTupleObject *)key)->ob_item : &key, tuple ? PyTuple_GET_SIZE(key) : 1);
     PyErr_Clear();
-    return kind == ELEMENT && put(a, s.data, value);
+    if (kind != VIEWED) {
+        return kind == ELEMENT && put(a, s.data, value);
+    }
+    PyArrayObject *b = (PyArrayObject *)operand(value);
+    if (b == NULL) {
+        return 0;
+    }
+    if (PyArray_CheckExact(b) && PyArray_BYTES(b) == s.data && PyArray_DESCR(b) == PyArray_DESCR(a) &&
+        PyArray_NDIM(b) == s.ndim && PyArray_CompareLists(PyArray_DIMS(b), s.dims, s.ndim) &&
+        PyArray_CompareLists(PyArray_STRIDES(b), s.strides, s.ndim)) {
+        return 1; /* x[i] op= y ends with x[i] = x[i] */
+    }
+    Py_INCREF(b);
+    PyObject *view = shown(&s, a);
+    int done = view == NULL || PyArray_CopyObject((PyArrayObject *)view, (PyObject *)b) < 0 ? -1 : 1;
+    Py_XDECREF(view);
+    Py_DECREF(b);
+    return done;
 }
 
 /* -- shortcuts of functions (`_functions.h`) ------------------------------------------------------------------------ */
