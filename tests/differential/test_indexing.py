@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from .compare import ALL, attempt, compared, for_sizes, misfit, sample
+from .compare import ALL, attempt, compared, for_dtypes, for_sizes, misfit, sample
 
 KEYS = [
     "0", "-1", "5", "-7", "1.0", "None", "...", "()", "True", "False", "1:3", "::-1", "-1:0:-2", "10:20", "::0", "2, 3",
@@ -134,6 +134,43 @@ def test_assignment_casts(np, n):
             y = np.zeros(n, target)
             results += [attempt(y.__setitem__, slice(None), x + x), y, attempt(y.fill, 3), y, attempt(y.fill, 1j)]
     return results
+
+
+@for_dtypes("float64", "float32", "int64", "uint8", "bool", "complex128", "datetime64[s]", "U3")
+@compared
+def test_parts_take_numbers_and_arrays(np, dtype):
+    def fresh():
+        return (np.arange(24) % 5).astype(dtype).reshape(4, 6)
+
+    values = [1, 2.5, True, 1j, 300, -1, numpy.float64(2.5), numpy.int8(3), None, "7", (), [1, 2, 3, 4, 5, 6]]
+    values += [np.arange(6), np.arange(6.0)[None, None], np.ones((4, 1)), np.ones(5), np.zeros((0, 6)), np.array(3)]
+    keys = [0, -1, (1, 2), slice(1, 3), (slice(None), 1), (slice(None, None, -1), slice(2)), ..., (..., 0), None]
+    keys += [slice(3, 1), (None, 1), 4, (0, 6), (slice(None), 7), (0, 0, 0), (2, ..., 3)]
+    results = []
+    for key in keys:
+        for value in values:
+            x = fresh()
+            results += [attempt(x.__setitem__, key, value), x]
+        x = fresh()
+        results += [attempt(x.__setitem__, key, attempt(x.__getitem__, key)), x]
+    return results
+
+
+@compared
+def test_what_is_shown_is_stored_there(np):
+    """`x[i] op= y` ends with `x[i] = x[i]`: other views of the memory are not that."""
+    x = np.arange(12.0)
+    x[2:5] = x[2:5]
+    x[2:5] = x[4:1:-1]
+    y = np.arange(12.0).reshape(3, 4)
+    y[:, :3] = y[:, 1:]
+    y[...] = y.T.reshape(3, 4)
+    z = np.arange(4).view("f8")
+    w = z.view("i8")
+    w[1:3] = z[1:3]
+    x[3:7] += x[3:7]
+    x.flags.writeable = False
+    return [x, y, z, w, attempt(x.__setitem__, slice(2, 5), x[2:5]), x]
 
 
 @compared

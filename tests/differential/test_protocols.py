@@ -61,6 +61,39 @@ def test_mixed_operands(setup):
     assert type(numpy.float64(2) * x) is nd
 
 
+LEFT = [
+    1.5, numpy.float64(1.5), numpy.float32(1.5), numpy.int64(3), numpy.int8(3), numpy.uint64(3), numpy.bool_(True),
+    numpy.complex128(1 + 2j), numpy.longdouble(1.5), numpy.array(2.0), numpy.array([2]),
+    numpy.arange(23.0)[::-1], numpy.arange(46.0).reshape(2, 23), numpy.array([3, "x"], object), numpy.arange(2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("left", LEFT, ids=[f"{type(v).__name__}-{numpy.asarray(v).dtype}-{k}" for k, v in enumerate(LEFT)])
+@for_dtypes("float64", "float32", "int64", "uint8", "bool", "complex128")
+@for_sizes
+@compared
+def test_numpys_own_on_the_left(np, n, dtype, left):
+    """NumPy's scalars and arrays, which know nothing of us, ask NumPy's ufuncs."""
+    x = sample(np, dtype, 23 if n < 100 else n, special=False)
+    y = np.ones(3, dtype)
+    ways = [
+        lambda v: left + v, lambda v: left * v, lambda v: left - v, lambda v: left < v, lambda v: left == v,
+        lambda v: left**v, lambda v: numpy.arctan2(left, v), lambda v: numpy.divmod(left, v),
+        lambda v: numpy.add(left, v, dtype=complex), lambda v: numpy.hypot(v, left),
+    ]  # fmt: skip
+    with numpy.errstate(all="ignore"):
+        return [attempt(f, v) for f in ways for v in (x, y)]
+
+
+def test_numpys_scalars_warn_where_they_are(setup):
+    x = cunumeric.zeros(3)
+    with pytest.warns(RuntimeWarning, match="divide by zero") as heard:
+        r = numpy.float64(1) / x
+        cunumeric.synchronize()
+    assert type(r) is nd and r.tolist() == [numpy.inf] * 3
+    assert [w.filename for w in heard] == [__file__]
+
+
 def test_numpys_array_in_place(setup):
     x, y = recorded()
     z = w = y.copy()

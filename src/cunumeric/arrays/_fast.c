@@ -496,6 +496,50 @@ static PyObject *call_ufunc(PyObject *f, PyObject *const *args, size_t nargsf, P
     return PyObject_Vectorcall(python_call, inner + 1, (n + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
 }
 
+/* NumPy's ufuncs, asked to compute with one of our arrays, hand the call over to `__array_ufunc__`: a * x, where a is one
+ * of its scalars or arrays. */
+static PyObject *python_array_ufunc, *ours_of, *s_call;
+
+static PyObject *array_ufunc(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names)
+{
+    PyObject *inner[4] = {NULL}, *const *inputs = args + 3, *f;
+    Py_ssize_t k = 0, count = n - 3;
+    int ours = names == NULL && count > 0 && count <= 3 && Py_TYPE(args[1]) == &PyUFunc_Type && PyUnicode_CheckExact(args[2]) &&
+               PyUnicode_Compare(args[2], s_call) == 0;
+    for (; ours && k < count; k++) {
+        PyObject *v = inputs[k], *a = operand(v);
+        if (a == NULL && PyArray_CheckExact(v) && PyArray_SIZE((PyArrayObject *)v) < limit && !waiting()) {
+            a = v;
+        }
+        if (a == NULL) {
+            break;
+        }
+        inner[k + 1] = Py_NewRef(a);
+    }
+    int fast = ours && k == count && count == ((PyUFuncObject *)args[1])->nin && (count < 2 || !grow(inner[1], inner[2]));
+    PyObject *r = fast ? PyObject_Vectorcall(args[1], inner + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL) : NULL;
+    while (k > 0) {
+        Py_DECREF(inner[k--]);
+    }
+    if (fast) {
+        return finish_call(r, inputs, count, NULL);
+    }
+    for (k = 0; ours && k < count; k++) {
+        ours = Py_TYPE(inputs[k]) == array_type || is_scalar(inputs[k]) || PyArray_CheckExact(inputs[k]);
+    }
+    if (ours && (f = PyObject_CallOneArg(ours_of, args[1])) != NULL) {
+        r = PyObject_Vectorcall(f, inputs, count, NULL);
+        Py_DECREF(f);
+        return r;
+    }
+    return ours ? NULL : PyObject_Vectorcall(python_array_ufunc, args, n, names);
+}
+
+static PyMethodDef array_ufunc_method = {
+    "__array_ufunc__", (PyCFunction)(void (*)(void))array_ufunc, METH_FASTCALL | METH_KEYWORDS,
+    "__array_ufunc__($self, ufunc, method, /, *inputs, **kwargs)\n--\n\nWhat NumPy's ufuncs do with arrays of ours.",
+};
+
 static PyObject *called_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     Called *f = (Called *)type->tp_alloc(type, 0);
@@ -546,6 +590,16 @@ static int take_name(PyObject *type, const char *name, void *function)
     return -failed;
 }
 
+/* Put a function that takes the instance as its first argument into the class. */
+static int take_method(PyObject *type, PyMethodDef *definition)
+{
+    PyObject *function = PyCFunction_New(definition, NULL), *method = function ? PyInstanceMethod_New(function) : NULL;
+    int failed = method == NULL || PyObject_SetAttrString(type, definition->ml_name, method) < 0;
+    Py_XDECREF(function);
+    Py_XDECREF(method);
+    return -failed;
+}
+
 #define TAKE_INPLACE(NAME, PYTHON)                                                         \
     python_i##NAME = PyObject_GetAttrString(arrays, PYTHON);                               \
     if (python_i##NAME == NULL || take_name(arrays, PYTHON, (void *)fast_i##NAME) < 0) {   \
@@ -560,13 +614,13 @@ static int take_name(PyObject *type, const char *name, void *function)
     }
 
 /* accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again, runtime.memory.ways,
- * the type of an accelerator's memory or None, recording in C for the host or None) */
+ * the type of an accelerator's memory or None, recording in C for the host or None, what gives our ufunc of one of NumPy's) */
 static PyObject *accelerate(PyObject *self, PyObject *args)
 {
-    PyObject *arrays, *ufuncs, *list, *out, *from, *again, *shelf, *remote, *deferred, *recording;
-    if (!PyArg_ParseTuple(args, "O!O!O!O!OOOOOO", &PyType_Type, &arrays, &PyType_Type, &ufuncs, &PyList_Type, &list,
+    PyObject *arrays, *ufuncs, *list, *out, *from, *again, *shelf, *remote, *deferred, *recording, *of;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!OOOOOOO", &PyType_Type, &arrays, &PyType_Type, &ufuncs, &PyList_Type, &list,
                           &PyDict_Type, &out, &from, &again, &shelf, &remote, &deferred,
-                          &recording)) {
+                          &recording, &of)) {
         return NULL;
     }
     if (array_type != NULL) {
@@ -590,15 +644,14 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     }
     python_setitem = PyObject_GetAttrString(arrays, "__setitem__");
     python_call = PyObject_GetAttrString(ufuncs, "__call__");
-    PyObject *function = PyCFunction_New(&getitem_method, NULL);
-    PyObject *method = function ? PyInstanceMethod_New(function) : NULL;
-    Py_XDECREF(function);
-    if (python_getitem == NULL || python_call == NULL || method == NULL || take_attributes(arrays) < 0 ||
-        PyObject_SetAttrString(arrays, "__getitem__", method) < 0) {
-        Py_XDECREF(method);
+    python_array_ufunc = PyObject_GetAttrString(arrays, "__array_ufunc__");
+    ours_of = Py_NewRef(of);
+    s_call = PyUnicode_InternFromString("__call__");
+    if (python_getitem == NULL || python_call == NULL || python_array_ufunc == NULL || s_call == NULL ||
+        take_attributes(arrays) < 0 || take_method(arrays, &getitem_method) < 0 ||
+        take_method(arrays, &array_ufunc_method) < 0) {
         return NULL;
     }
-    Py_DECREF(method);
     if (python_setitem == NULL || take_name(arrays, "__setitem__", (void *)fast_assign) < 0) {
         return NULL;
     }

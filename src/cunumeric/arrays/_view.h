@@ -185,7 +185,7 @@ static int put_part(PyObject *x, PyObject *key, PyObject *value)
     if (kind != VIEWED) {
         return kind == ELEMENT && put(a, s.data, value);
     }
-    PyArrayObject *b = (PyArrayObject *)operand(value);
+    PyArrayObject *b = (PyArrayObject *)(Py_TYPE(value) == array_type ? plain(value) : operand(value));
     if (b == NULL) {
         return 0;
     }
@@ -193,6 +193,9 @@ static int put_part(PyObject *x, PyObject *key, PyObject *value)
         PyArray_NDIM(b) == s.ndim && PyArray_CompareLists(PyArray_DIMS(b), s.dims, s.ndim) &&
         PyArray_CompareLists(PyArray_STRIDES(b), s.strides, s.ndim)) {
         return 1; /* x[i] op= y ends with x[i] = x[i] */
+    }
+    if (operand(value) == NULL) { /* large: it may be worth recording */
+        return 0;
     }
     Py_INCREF(b);
     PyObject *view = shown(&s, a);

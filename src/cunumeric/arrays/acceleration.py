@@ -12,7 +12,7 @@ from .base import Deferred, _handed, ndarray, wrap_from
 from .calls import again
 from .extension import ARRAYS, UFUNCS, fast, in_c
 from .recording import CAPSULE
-from .ufunc import ufunc
+from .ufunc import of, ufunc
 
 # How many times more elements it takes for a function that records in Python than for one that does in C.
 _FUNCTIONS = 1 if residence.accelerated else 4
@@ -39,7 +39,7 @@ def _start() -> bool:
     record._HELD_BY_CALL += 1
     remote = residence.Remote if residence.accelerated else None
     ways = memory.ways
-    fast.accelerate(ndarray, ufunc, window.pending, _handed, wrap_from, again, ways, remote, Deferred, CAPSULE)
+    fast.accelerate(ndarray, ufunc, window.pending, _handed, wrap_from, again, ways, remote, Deferred, CAPSULE, of)
     return True
 
 

@@ -524,7 +524,7 @@ def _store(destination: np.ndarray, whole: np.ndarray, value: Any) -> bool:
         return False
     dtype = destination.dtype
     t = type(value)
-    scalar = t is not Node and not (t is nd and value.ndim)
+    scalar = t is not Node and not (t is nd and (value.ndim or residence.on_device(value)))
     waits = bool(window.pending) and (t is Node or window.written(whole) or (t is nd and window.written(value)))
     accelerated = residence.accelerated
     if accelerated and not waits:
