@@ -25,6 +25,7 @@ setup(
             "arrays/_fast",
             "arrays/_fast.h",
             "arrays/_functions.h",
+            "arrays/_rows.h",
             "arrays/_view.h",
             "arrays/_recorded.h",
             "runtime/_slots.h",

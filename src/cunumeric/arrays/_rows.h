@@ -1,0 +1,254 @@
+/* Ufuncs over small arrays whose rows do not follow one another, such as the inside of a grid: NumPy (as of 2.4) copies
+ * those through buffers, which takes four times as long as its loop over a row. Here the loop runs on each row. Part of
+ * `_fast.c`, which includes it. */
+#ifndef CUNUMERIC_ROWS_H
+#define CUNUMERIC_ROWS_H
+
+#include "_fast.h"
+
+/* What gives the same bits on rows of any length, by NumPy's names. */
+#define ROWWISE(ONE)                                                                                                    \
+    ONE(add) ONE(subtract) ONE(multiply) ONE(true_divide) ONE(floor_divide) ONE(remainder) ONE(negative) ONE(absolute)  \
+    ONE(square) ONE(sqrt) ONE(maximum) ONE(minimum) ONE(less) ONE(less_equal) ONE(equal) ONE(not_equal) ONE(greater)    \
+    ONE(greater_equal)
+#define ONE(NAME) ROWS_##NAME,
+enum { ROWWISE(ONE) ROWWISE_COUNT };
+#undef ONE
+static PyUFuncObject *rowwise[ROWWISE_COUNT];
+
+static int find_rowwise(PyObject *numpy)
+{
+#define ONE(NAME) #NAME,
+    static const char *const names[] = {ROWWISE(ONE)};
+#undef ONE
+    for (int k = 0; k < ROWWISE_COUNT; k++) {
+        PyObject *f = PyObject_GetAttrString(numpy, names[k]);
+        if (f == NULL || Py_TYPE(f) != &PyUFunc_Type) {
+            Py_XDECREF(f);
+            return -1;
+        }
+        rowwise[k] = (PyUFuncObject *)f;
+    }
+    return 0;
+}
+
+#define AXES_MOST 8
+#define ROW_LEAST 12 /* elements of a row: below, buffers cost less than calls */
+
+/* One operand, or the result: where it lies, and its steps along the axes of the result. */
+typedef struct {
+    char *data;
+    npy_intp strides[AXES_MOST];
+} Rows;
+
+/* Whether an operand's rows do not follow one another. */
+static inline int scattered(PyObject *v)
+{
+    return v != NULL && PyArray_CheckExact(v) && PyArray_NDIM((PyArrayObject *)v) > 1 &&
+           !(PyArray_FLAGS((PyArrayObject *)v) & (NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_F_CONTIGUOUS));
+}
+
+/* The steps of `a` along `ndim` axes of these lengths; 0 where they are not NumPy's plainest: descending, one element
+ * after the other within its memory, broadcast or whole. */
+static int rows_of(Rows *r, PyArrayObject *a, int ndim, const npy_intp *dims)
+{
+    int skip = ndim - PyArray_NDIM(a);
+    npy_intp last = NPY_MAX_INTP;
+    if (skip < 0 || !PyArray_ISBEHAVED_RO(a)) {
+        return 0;
+    }
+    r->data = PyArray_BYTES(a);
+    for (int k = 0; k < ndim; k++) {
+        npy_intp n = k < skip ? 1 : PyArray_DIM(a, k - skip), s = n == 1 ? 0 : PyArray_STRIDE(a, k - skip);
+        if (n != 1 && (n != dims[k] || s <= 0 || s > last)) {
+            return 0;
+        }
+        last = s ? s : last;
+        r->strides[k] = s;
+    }
+    return 1;
+}
+
+/* Whether writing `to` changes elements of `from` that are read elsewhere: their bytes meet, and they are not the same. */
+static int rows_meet(const Rows *to, npy_intp width, const Rows *from, npy_intp size, int ndim, const npy_intp *dims)
+{
+    npy_intp end = width, until = size;
+    int same = to->data == from->data && width == size;
+    for (int k = 0; k < ndim; k++) {
+        end += (dims[k] - 1) * to->strides[k];
+        until += (dims[k] - 1) * from->strides[k];
+        same &= to->strides[k] == from->strides[k] || dims[k] == 1;
+    }
+    return !same && to->data < from->data + until && from->data < to->data + end;
+}
+
+/* Whether the elements of `to` lie apart from each other. */
+static int rows_apart(const Rows *to, npy_intp width, int ndim, const npy_intp *dims)
+{
+    for (int k = ndim - 1; k >= 0; k--) {
+        if (dims[k] > 1) {
+            if (to->strides[k] < width) {
+                return 0;
+            }
+            width += (dims[k] - 1) * to->strides[k];
+        }
+    }
+    return 1;
+}
+
+/* A number beside arrays of this type, as one of them; 0 where NumPy has to say what it is. */
+static int number_as(PyObject *v, int type, char *to)
+{
+    if (type == NPY_DOUBLE && (PyFloat_CheckExact(v) || Py_TYPE(v) == &PyDoubleArrType_Type)) {
+        *(double *)to = PyFloat_AS_DOUBLE(v);
+        return 1;
+    }
+    int over;
+    long number = PyLong_CheckExact(v) ? PyLong_AsLongAndOverflow(v, &over) : (over = 1);
+    if (over || !(type == NPY_LONG || (type == NPY_DOUBLE && number <= 1L << 53 && number >= -(1L << 53)))) {
+        return 0;
+    }
+    if (type == NPY_LONG) {
+        *(long *)to = number;
+    }
+    else {
+        *(double *)to = (double)number;
+    }
+    return 1;
+}
+
+/* NumPy's ufunc on one or two operands, arrays or numbers, of which one is scattered, into the array `out` where that is
+ * not NULL. A new reference to the result; NULL without an error: NumPy has to do it. */
+static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObject *out)
+{
+    PyObject *given[2] = {a, b};
+    Rows r[3] = {{NULL}};
+    npy_intp dims[AXES_MOST], at[AXES_MOST] = {0}, sizes[3];
+    char numbers[2][8];
+    int count = b == NULL ? 1 : 2, ndim = 0, type = -1;
+    for (int k = 0; k < count; k++) {
+        if (!PyArray_CheckExact(given[k])) {
+            continue;
+        }
+        PyArrayObject *v = (PyArrayObject *)given[k];
+        int n = PyArray_NDIM(v), t = PyArray_TYPE(v);
+        if (n == 0 || n > AXES_MOST || (type >= 0 && t != type) || !(t == NPY_DOUBLE || t == NPY_FLOAT || t == NPY_LONG)) {
+            return NULL;
+        }
+        type = t;
+        for (int j = 0; j < (n > ndim ? n : ndim); j++) { /* from the last axis on */
+            npy_intp mine = j < n ? PyArray_DIM(v, n - 1 - j) : 1, so_far = j < ndim ? at[j] : 1;
+            at[j] = so_far == 1 ? mine : so_far;
+        }
+        ndim = n > ndim ? n : ndim;
+    }
+    npy_intp size = 1;
+    for (int k = 0; k < ndim; k++) {
+        dims[k] = at[ndim - 1 - k];
+        size *= dims[k];
+    }
+    if (f == NULL || f->nin != count || f->nout != 1 || f->core_enabled || size == 0) {
+        return NULL;
+    }
+    int found = 0;
+    while (found < f->ntypes && (f->types[found * f->nargs] != type || f->types[found * f->nargs + count - 1] != type)) {
+        found++;
+    }
+    PyArray_Descr *dtype = found < f->ntypes && f->functions[found] != NULL
+                               ? PyArray_DescrFromType(f->types[found * f->nargs + count]) : NULL;
+    if (dtype == NULL || !(PyTypeNum_ISNUMBER(dtype->type_num) || PyTypeNum_ISBOOL(dtype->type_num))) {
+        PyErr_Clear();
+        Py_XDECREF(dtype);
+        return NULL;
+    }
+    int fine = 1;
+    for (int k = 0; fine && k < count; k++) {
+        if (PyArray_CheckExact(given[k])) {
+            fine = rows_of(&r[k], (PyArrayObject *)given[k], ndim, dims);
+            sizes[k] = PyArray_ITEMSIZE((PyArrayObject *)given[k]);
+        }
+        else {
+            fine = number_as(given[k], type, numbers[k]);
+            r[k] = (Rows){.data = numbers[k]};
+            sizes[k] = 0;
+        }
+    }
+    sizes[count] = PyDataType_ELSIZE(dtype);
+    if (fine && out != NULL) {
+        fine = PyArray_DESCR(out) == dtype && PyArray_NDIM(out) == ndim && PyArray_ISBEHAVED(out) &&
+               !((unsigned)PyArray_FLAGS(out) & WARN_ON_WRITE) && PyArray_CompareLists(PyArray_DIMS(out), dims, ndim) &&
+               rows_of(&r[count], out, ndim, dims) && rows_apart(&r[count], sizes[count], ndim, dims);
+        for (int k = 0; fine && k < count; k++) {
+            fine = sizes[k] == 0 || !rows_meet(&r[count], sizes[count], &r[k], sizes[k], ndim, dims);
+        }
+    }
+    /* Axes along which every operand goes on in even steps are one. */
+    int axes = ndim;
+    npy_intp step = sizes[count];
+    for (int k = ndim - 1; fine && out == NULL && k >= 0; k--) { /* of a new array in C order */
+        r[count].strides[k] = dims[k] == 1 ? 0 : step;
+        step *= dims[k];
+    }
+    while (fine && axes > 1) {
+        npy_intp m = dims[axes - 2], n = dims[axes - 1];
+        int even = 1;
+        for (int k = 0; k <= count; k++) {
+            even &= m == 1 || n == 1 || r[k].strides[axes - 2] == n * r[k].strides[axes - 1];
+        }
+        if (!even) {
+            break;
+        }
+        for (int k = 0; k <= count && n != 1; k++) {
+            r[k].strides[axes - 2] = r[k].strides[axes - 1];
+        }
+        dims[--axes - 1] *= n;
+    }
+    for (int k = 0; k <= count; k++) { /* NumPy has other loops for elements that lie apart */
+        fine &= r[k].strides[axes - 1] == sizes[k] || (k < count && r[k].strides[axes - 1] == 0);
+    }
+    if (!fine || axes < 2 || dims[axes - 1] < ROW_LEAST) {
+        Py_DECREF(dtype);
+        return NULL;
+    }
+    PyObject *result = Py_XNewRef((PyObject *)out);
+    if (out == NULL) {
+        npy_intp shape[AXES_MOST];
+        for (int k = 0; k < ndim; k++) {
+            shape[k] = at[ndim - 1 - k];
+        }
+        result = PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, shape, NULL, NULL, 0, NULL);
+        if (result == NULL) {
+            return NULL;
+        }
+        r[count].data = PyArray_BYTES((PyArrayObject *)result);
+    }
+    else {
+        Py_DECREF(dtype);
+    }
+    npy_intp steps[3], index[AXES_MOST] = {0}, n = dims[axes - 1];
+    for (int k = 0; k <= count; k++) {
+        steps[k] = r[k].strides[axes - 1];
+    }
+    PyUFunc_clearfperr();
+    for (int k = 0; k >= 0;) {
+        char *rows[3] = {r[0].data, r[1].data, r[2].data};
+        f->functions[found](rows, &n, steps, f->data == NULL ? NULL : f->data[found]);
+        for (k = axes - 2; k >= 0; k--) { /* the next row */
+            int more = ++index[k] < dims[k];
+            for (int j = 0; j <= count; j++) {
+                r[j].data += more ? r[j].strides[k] : -(dims[k] - 1) * r[j].strides[k];
+            }
+            if (more) {
+                break;
+            }
+            index[k] = 0;
+        }
+    }
+    int flags = PyUFunc_getfperr();
+    if (PyErr_Occurred() || (flags && PyUFunc_GiveFloatingpointErrors(f->name, flags) < 0)) {
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
+#endif
