@@ -7,6 +7,9 @@
 /* A flag of arrays that NumPy keeps to itself: writing to one warns. */
 #define WARN_ON_WRITE (1u << 31)
 
+/* Bytes from which on memory comes from the shelf (runtime/memory.py): glibc gives such back to the system. */
+#define SHELVED_FROM (128 * 1024)
+
 /* Of an operation that was not recorded: whether that was because it is not worth it, so that NumPy may run it at once;
  * and what is known of its result (record.signatures), or NULL. */
 typedef struct {

@@ -57,7 +57,6 @@ static inline void set(PyObject *x, Py_ssize_t at, PyObject *v) /* takes the ref
 #define PROBE 512
 #define STEP (1 << 18)
 #define WEIGHT 16
-#define SHELVED_FROM (256 * 1024)
 
 /* An object of one of the window's classes. The collector need not look at it: it dies with the window. */
 static PyObject *make(PyTypeObject *type)

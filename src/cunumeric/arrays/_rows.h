@@ -41,11 +41,15 @@ typedef struct {
     npy_intp strides[AXES_MOST];
 } Rows;
 
-/* Whether an operand's rows do not follow one another. */
+/* Whether an operand's rows do not follow one another, or a result as large as it is had better live on warm memory. */
 static inline int scattered(PyObject *v)
 {
-    return v != NULL && PyArray_CheckExact(v) && PyArray_NDIM((PyArrayObject *)v) > 1 &&
-           !(PyArray_FLAGS((PyArrayObject *)v) & (NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_F_CONTIGUOUS));
+    if (v == NULL || !PyArray_CheckExact(v)) {
+        return 0;
+    }
+    PyArrayObject *a = (PyArrayObject *)v;
+    return PyArray_FLAGS(a) & (NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_F_CONTIGUOUS) ? PyArray_NBYTES(a) >= SHELVED_FROM
+                                                                               : PyArray_NDIM(a) > 1;
 }
 
 /* The steps of `a` along `ndim` axes of these lengths; 0 where they are not NumPy's plainest: descending, one element
@@ -206,7 +210,8 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
     for (int k = 0; k <= count; k++) { /* NumPy has other loops for elements that lie apart */
         fine &= r[k].strides[axes - 1] == sizes[k] || (k < count && r[k].strides[axes - 1] == 0);
     }
-    if (!fine || axes < 2 || dims[axes - 1] < ROW_LEAST) {
+    int warm_memory = out == NULL && new_array != NULL && size * sizes[count] >= SHELVED_FROM;
+    if (!fine || (axes < 2 && !warm_memory) || dims[axes - 1] < ROW_LEAST) {
         Py_DECREF(dtype);
         return NULL;
     }
@@ -216,7 +221,8 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
         for (int k = 0; k < ndim; k++) {
             shape[k] = at[ndim - 1 - k];
         }
-        result = PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, shape, NULL, NULL, 0, NULL);
+        result = warm_memory ? new_array(ndim, shape, dtype, PLAIN)
+                             : PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, shape, NULL, NULL, 0, NULL);
         if (result == NULL) {
             return NULL;
         }

@@ -20,7 +20,7 @@ import numpy as np
 from .settings import settings
 
 # Below this, malloc serves from its own warm heap.
-SHELVED_FROM = 256 * 1024
+SHELVED_FROM = 128 * 1024
 
 
 class Raw(np.ndarray):
