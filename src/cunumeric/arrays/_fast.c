@@ -416,16 +416,21 @@ static PyObject *call_large(PyObject *f, PyObject *kernel, PyObject *const *args
         inner[k + 1] = Py_NewRef(Py_TYPE(args[k]) == array_type ? FIELD(args[k], at_a) : args[k]);
     }
     Py_ssize_t all = n;
-    if (verdict.known != NULL && warm(verdict.known)) { /* seen before, so there is no output among the arguments */
-        inner[++all] = new_result(verdict.known);
-    }
-    if (all == n || inner[all] != NULL) { /* by name: NumPy warns of an extreme's output by position */
-        r = PyObject_Vectorcall(kernel, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, all > n ? out_names : NULL);
+    int known = 0; /* a new array of NumPy's */
+    r = n <= 2 ? sooner(kernel, inner[1], inner[2], NULL) : NULL;
+    if (r == NULL && !PyErr_Occurred()) {
+        known = verdict.known != NULL && warm(verdict.known); /* seen before: no output is among the arguments */
+        if (known) {
+            inner[++all] = new_result(verdict.known);
+        }
+        if (!known || inner[all] != NULL) { /* by name: NumPy warns of an extreme's output by position */
+            r = PyObject_Vectorcall(kernel, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, known ? out_names : NULL);
+        }
     }
     for (Py_ssize_t k = 1; k <= all; k++) {
         Py_XDECREF(inner[k]);
     }
-    return all > n ? wrap(r, Py_None) : finish_call(r, args, n, NULL);
+    return known ? wrap(r, Py_None) : finish_call(r, args, n, NULL);
 }
 
 /* The same, into the array `out`. */
@@ -444,7 +449,10 @@ static PyObject *call_into(PyObject *f, PyObject *kernel, PyObject *const *args,
         inner[k + 1] = Py_NewRef(Py_TYPE(args[k]) == array_type ? FIELD(args[k], at_a) : args[k]);
     }
     inner[n + 1] = Py_NewRef(FIELD(out, at_a));
-    r = PyObject_Vectorcall(kernel, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, out_names);
+    r = n <= 2 ? sooner(kernel, inner[1], n > 1 ? inner[2] : NULL, inner[n + 1]) : NULL;
+    if (r == NULL && !PyErr_Occurred()) {
+        r = PyObject_Vectorcall(kernel, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, out_names);
+    }
     for (Py_ssize_t k = 1; k <= n + 1; k++) {
         Py_DECREF(inner[k]);
     }
@@ -476,8 +484,8 @@ static PyObject *call_ufunc(PyObject *f, PyObject *const *args, size_t nargsf, P
             inner[k + 1] = Py_NewRef(a);
         }
         int fast = k == all && (n < 2 || !grow(inner[1], inner[2]));
-        PyObject *r = NULL;
-        if (fast) {
+        PyObject *r = fast && names == NULL && n <= 2 ? sooner(kernel, inner[1], inner[2], NULL) : NULL;
+        if (fast && r == NULL && !PyErr_Occurred()) {
             r = PyObject_Vectorcall(kernel, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
         }
         while (k > 0) {
@@ -535,7 +543,10 @@ static PyObject *array_ufunc(PyObject *self, PyObject *const *args, Py_ssize_t n
         inner[k + 1] = Py_NewRef(a);
     }
     int fast = ours && k == count && count == ((PyUFuncObject *)args[1])->nin && (count < 2 || !grow(inner[1], inner[2]));
-    PyObject *r = fast ? PyObject_Vectorcall(args[1], inner + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL) : NULL;
+    PyObject *r = fast && count <= 2 ? sooner(args[1], inner[1], inner[2], NULL) : NULL;
+    if (fast && r == NULL && !PyErr_Occurred()) {
+        r = PyObject_Vectorcall(args[1], inner + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
     while (k > 0) {
         Py_DECREF(inner[k--]);
     }
@@ -699,6 +710,7 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
         new_result = (NewResult *)ways[3];
         copy_row = ways[4];
         lone = (Lone *)ways[5];
+        *(Sooner **)ways[6] = sooner;
     }
     PyNumberMethods *n = array_type->tp_as_number;
     TAKE_BINARY(add, "add")

@@ -28,4 +28,8 @@ typedef PyObject *NewResult(PyObject *known);
 /* Whether a cheap function on so many elements is NumPy's at once. */
 typedef int Lone(npy_intp size);
 
+/* NumPy's operation on one or two operands (the second: NULL) where another way than NumPy's is quicker, into `out`
+ * where that is not NULL; NULL without an error: it is NumPy's. Given by `_fast`, for what is not recorded. */
+typedef PyObject *Sooner(PyObject *kernel, PyObject *a, PyObject *b, PyObject *out);
+
 #endif

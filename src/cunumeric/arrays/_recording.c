@@ -1121,6 +1121,8 @@ typedef struct {
     int how; /* 0: operator; 1: reflected operator; 2: getitem; 3: setitem; 4: in place */
 } Method;
 
+static Sooner *sooner; /* NULL where there is none */
+
 /* NumPy's operation on the inner arrays, where nothing is recorded on their memory. A large result is on warm memory:
  * what NumPy's own chains of operations spare by writing into their temporaries, ours must not pay in fresh pages. */
 static PyObject *at_once(Method *m, PyObject *const *args, Py_ssize_t n, PyObject *known)
@@ -1130,15 +1132,21 @@ static PyObject *at_once(Method *m, PyObject *const *args, Py_ssize_t n, PyObjec
     for (k = 0; k < n; k++) { /* NumPy lets other threads run meanwhile */
         inner[k] = Py_NewRef(Py_TYPE(args[k]) == array_type ? FIELD(args[k], array_a) : args[k]);
     }
-    if (m->how != 4 && known != NULL && warm(known)) {
-        PyObject *row = m->row == Py_None ? square : m->row, *out = new_result(known);
-        if (out != NULL) {
-            Py_XSETREF(inner[count], out);
-            r = PyObject_Vectorcall(FIELD(row, row_kernel), inner, count, out_name);
-        }
+    PyObject *kernel = FIELD(m->row == Py_None ? square : m->row, row_kernel);
+    if (sooner != NULL) {
+        r = sooner(kernel, inner[0], count > 1 ? inner[1] : NULL, m->how == 4 ? inner[0] : NULL);
     }
-    else {
-        r = PyObject_Vectorcall(m->numpys, inner, n, NULL);
+    if (r == NULL && !PyErr_Occurred()) {
+        if (m->how == 4 || known == NULL || !warm(known)) {
+            r = PyObject_Vectorcall(m->numpys, inner, n, NULL);
+        }
+        else {
+            PyObject *out = new_result(known);
+            if (out != NULL) {
+                Py_XSETREF(inner[count], out);
+                r = PyObject_Vectorcall(kernel, inner, count, out_name);
+            }
+        }
     }
     for (k = 0; k < 3; k++) {
         Py_XDECREF(inner[k]);
@@ -1384,7 +1392,7 @@ PyMODINIT_FUNC PyInit__recording(void)
     s_sequence = PyUnicode_InternFromString("_sequence");
     PyObject *m = PyModule_Create(&definition);
     static void *ways[] = {(void *)elementwise, (void *)into, (void *)warm, (void *)new_result, (void *)&copying,
-                           (void *)lone};
+                           (void *)lone,      (void *)&sooner};
     PyObject *way = PyCapsule_New(ways, "cunumeric.recorded", NULL);
     if (m != NULL && (way == NULL || PyModule_AddObjectRef(m, "Gate", (PyObject *)&gate_type) < 0 ||
                       PyModule_AddObjectRef(m, "recorded", way) < 0)) {

@@ -33,6 +33,7 @@ static int find_rowwise(PyObject *numpy)
 }
 
 #define AXES_MOST 8
+#define UNLOCKED 16 /* times NumPy's 500 elements: from so many on other threads may run meanwhile */
 #define ROW_LEAST 12 /* elements of a row: below, buffers cost less than calls */
 
 /* One operand, or the result: where it lies, and its steps along the axes of the result. */
@@ -236,6 +237,8 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
         steps[k] = r[k].strides[axes - 1];
     }
     PyUFunc_clearfperr();
+    NPY_BEGIN_THREADS_DEF;
+    NPY_BEGIN_THREADS_THRESHOLDED(size / UNLOCKED);
     for (int k = 0; k >= 0;) {
         char *rows[3] = {r[0].data, r[1].data, r[2].data};
         f->functions[found](rows, &n, steps, f->data == NULL ? NULL : f->data[found]);
@@ -251,10 +254,24 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
         }
     }
     int flags = PyUFunc_getfperr();
+    NPY_END_THREADS;
     if (PyErr_Occurred() || (flags && PyUFunc_GiveFloatingpointErrors(f->name, flags) < 0)) {
         Py_CLEAR(result);
     }
     return result;
+}
+
+/* `by_rows` of any ufunc, where it may be. */
+static PyObject *sooner(PyObject *kernel, PyObject *a, PyObject *b, PyObject *out)
+{
+    if (scattered(a) || scattered(b)) {
+        for (int k = 0; k < ROWWISE_COUNT; k++) {
+            if (kernel == (PyObject *)rowwise[k]) {
+                return by_rows(rowwise[k], a, b, (PyArrayObject *)out);
+            }
+        }
+    }
+    return NULL;
 }
 
 #endif
