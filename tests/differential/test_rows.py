@@ -1,0 +1,108 @@
+"""Operations on small arrays whose rows do not follow one another, which NumPy's loops do row by row (`_rows.h`)."""
+
+import operator
+import random
+import warnings
+
+import numpy
+import pytest
+
+import cunumeric
+
+from .compare import attempt, compared
+
+OPERATORS = "add sub mul truediv floordiv mod lt le eq ne gt ge".split()
+FUNCTIONS = "add subtract multiply divide floor_divide remainder maximum minimum less equal greater_equal".split()
+ALONE = "negative absolute square sqrt".split()
+NUMBERS = [2, 2.5, -1, 0, True, 1j, 1 << 60, 1 << 70, numpy.float64(1.5), numpy.float32(1.5), numpy.int64(3), float("nan")]
+
+
+def views(np, r, count):
+    """Arrays of one shape, or that broadcast to it, cut out of larger ones in all sorts of ways."""
+    shape = tuple(r.choice([1, 2, 5, 12, 13, 33]) for _ in range(r.choice([2, 2, 2, 3, 4])))
+    found = []
+    for _ in range(count):
+        dtype = r.choice(["float64"] * 4 + ["float32", "int64", "int64", "int32", "complex128", "bool"])
+        cut = tuple(1 if r.random() < 0.1 else n for n in shape[r.choice([0, 0, 0, 0, 1]) :])
+        margins = [r.choice([0, 0, 1, 2, 3]) for _ in cut]
+        steps = [r.choice([1] * 9 + [2, -1]) for _ in cut]
+        whole = [n * abs(s) + m for n, m, s in zip(cut, margins, steps, strict=True)]
+        size = int(numpy.prod(whole))
+        base = ((np.arange(size) * r.randint(1, 7) % r.randint(2, 9)) - 2).astype(dtype).reshape(whole)
+        if r.random() < 0.15:
+            base = base.copy(order="F")
+        index = [slice(m, m + n * s, s) if s > 0 else slice(n - 1, None, -1) for n, m, s in zip(cut, margins, steps, strict=True)]
+        found.append((base, base[tuple(index)]))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+@compared
+def test_operations_on_parts(np, seed):
+    r = random.Random(seed)
+    results = []
+    with numpy.errstate(all="ignore"):
+        for _ in range(12):
+            (xs, x), (ys, y) = views(np, r, 2)
+            other = r.choice([y, y, y, r.choice(NUMBERS)])
+            f, g, h = r.choice(OPERATORS), r.choice(FUNCTIONS), r.choice(ALONE)
+            results += [
+                attempt(getattr(operator, f), x, other), attempt(getattr(operator, f), other, x),
+                attempt(getattr(np, g), x, other), attempt(getattr(numpy, g), x, other), attempt(getattr(np, h), x),
+                attempt(operator.neg, x), attempt(abs, x), attempt(operator.pow, x, 2), x, y,
+            ]  # fmt: skip
+            results += [attempt(getattr(operator, "i" + r.choice(["add", "sub", "mul", "truediv"])), x, other), xs]
+            results += [attempt(lambda a=x, b=other, c=y, g=g: getattr(np, g)(a, b, out=c)), ys]
+    return results
+
+
+@pytest.mark.parametrize("seed", range(20))
+@compared
+def test_parts_of_one_array(np, seed):
+    """What is read and what is written meet."""
+    r = random.Random(seed)
+    results = []
+    for _ in range(10):
+        n, m = r.randint(14, 40), r.randint(14, 40)
+        x = (np.arange(n * m) * 3 % 7).astype(r.choice(["float64", "int64", "float32"])).reshape(n, m)
+
+        def part(x=x, n=n, m=m):
+            i, j = r.randint(0, 2), r.randint(0, 2)
+            return x[i : n - 2 + i, j : m - 2 + j]
+
+        a, b, c = part(), part(), part()
+        f = r.choice(["add", "subtract", "multiply", "maximum"])
+        getattr(np, f)(a, b, out=c)
+        results.append(x.copy())
+        a += b
+        results.append(x.copy())
+        b -= r.choice([1, 2])
+        np.negative(c, out=a)
+        results.append(x.copy())
+        broadcast = np.broadcast_to(x[0], (n, m))
+        y = (x[:12, None, 1:13] + x[None, :14, 1:13]).transpose(1, 0, 2)[1:]
+        results += [y * 2, y + y[:, ::-1], y - x[1:14, None, 1:13], np.add(y, 1, out=y[::-1]), np.sqrt(abs(y))]
+        results += [broadcast[:, 1:] + x[:, 1:], x[:, :1] * x[:, 1:], x[1:, None, :-1] - x[:-1, None, 1:]]
+        if f == "add":
+            windows = np.lib.stride_tricks.sliding_window_view(x.ravel(), 14, writeable=True)
+            windows += 1
+            results += [windows[:5, 1:] * 2, x]
+    return results
+
+
+@pytest.mark.parametrize("state", ["warn", "ignore", "raise", "call"])
+@pytest.mark.parametrize("code", ["x / y", "x * 1e300 * x", "x % y", "n // m", "x.__itruediv__(y)", "np.sqrt(x - 9)", "x < y"])
+def test_flags_are_heard(code, state):
+    told = []
+    for np in (numpy, cunumeric):
+        n = (np.arange(400).reshape(20, 20) % 5)[1:-1, 1:-1]
+        x, y = n * 1e10, np.zeros((20, 20))[1:-1, 1:-1]
+        m = np.zeros((20, 20), int)[1:-1, 1:-1]
+        y[3, 3] = numpy.inf
+        heard = []
+        with warnings.catch_warnings(record=True) as caught, numpy.errstate(all=state, call=lambda *a, h=heard: h.append(a)):
+            warnings.simplefilter("always")
+            value = attempt(eval, code, {"np": np, "n": n, "m": m, "x": x, "y": y})
+            value = numpy.asarray(value).tolist() if isinstance(value, np.ndarray) else value
+        told.append((repr(value), heard, [(str(w.message), w.category, w.filename, w.lineno) for w in caught]))
+    assert told[0] == told[1]
