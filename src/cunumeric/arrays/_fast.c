@@ -31,7 +31,7 @@ static PyObject *in_python(const Methods *m, PyObject *l, PyObject *r)
 
 /* By rows where that is quicker, else as NumPy does. */
 #define SOONEST(NAME, A, B, OUT, CALL)                                                                        \
-    PyObject *done = scattered(A) || scattered(B) ? by_rows(rowwise[ROWS_##NAME], A, B, (PyArrayObject *)(OUT)) : NULL; \
+    PyObject *done = by_rows(rowwise[ROWS_##NAME], A, B, (PyArrayObject *)(OUT)); \
     if (done == NULL && !PyErr_Occurred()) {                                                                  \
         done = CALL;                                                                                          \
     }
@@ -56,9 +56,9 @@ BINARY(multiply, PyNumber_Multiply(a, b))
 BINARY(true_divide, PyNumber_TrueDivide(a, b))
 BINARY(floor_divide, PyNumber_FloorDivide(a, b))
 BINARY(remainder, PyNumber_Remainder(a, b))
-PLAIN_BINARY(and, PyObject *done = PyNumber_And(a, b))
-PLAIN_BINARY(or, PyObject *done = PyNumber_Or(a, b))
-PLAIN_BINARY(xor, PyObject *done = PyNumber_Xor(a, b))
+PLAIN_BINARY(and, SOONEST(bitwise_and, a, b, NULL, PyNumber_And(a, b)))
+PLAIN_BINARY(or, SOONEST(bitwise_or, a, b, NULL, PyNumber_Or(a, b)))
+PLAIN_BINARY(xor, SOONEST(bitwise_xor, a, b, NULL, PyNumber_Xor(a, b)))
 PLAIN_BINARY(lshift, PyObject *done = PyNumber_Lshift(a, b))
 PLAIN_BINARY(rshift, PyObject *done = PyNumber_Rshift(a, b))
 
@@ -110,7 +110,7 @@ static PyObject *fast_power(PyObject *l, PyObject *r, PyObject *m)
     }
     PyObject *a = operand(l), *b = a ? operand(r) : NULL;
     if (b != NULL && !grow(a, b)) {
-        int squares = scattered(a) && PyLong_CheckExact(b) && PyLong_AsLong(b) == 2;
+        int squares = PyLong_CheckExact(b) && PyLong_AsLong(b) == 2;
         PyErr_Clear();
         HOLD(PyObject *done = squares ? by_rows(rowwise[ROWS_square], a, NULL, NULL) : NULL;
              if (done == NULL && !PyErr_Occurred()) { done = PyNumber_Power(a, b, Py_None); })
@@ -160,7 +160,7 @@ INPLACE(true_divide, PyNumber_InPlaceTrueDivide(a, b))
 
 UNARY(negative, PyNumber_Negative(a))
 UNARY(absolute, PyNumber_Absolute(a))
-PLAIN_UNARY(invert, PyObject *done = PyNumber_Invert(a))
+UNARY(invert, PyNumber_Invert(a))
 
 static richcmpfunc before_compare;
 static PyObject *fast_compare(PyObject *l, PyObject *r, int op)
@@ -170,7 +170,7 @@ static PyObject *fast_compare(PyObject *l, PyObject *r, int op)
         if (b != NULL && !grow(a, b)) {
             static const int names[] = {ROWS_less, ROWS_less_equal, ROWS_equal, ROWS_not_equal, ROWS_greater,
                                         ROWS_greater_equal}; /* Py_LT, ... */
-            HOLD(PyObject *done = scattered(a) || scattered(b) ? by_rows(rowwise[names[op]], a, b, NULL) : NULL;
+            HOLD(PyObject *done = by_rows(rowwise[names[op]], a, b, NULL);
                  if (done == NULL && !PyErr_Occurred()) { done = PyObject_RichCompare(a, b, op); })
             return wrap(done, Py_None);
         }

@@ -1,8 +1,10 @@
-/* Ufuncs over small arrays whose rows do not follow one another, such as the inside of a grid: NumPy (as of 2.4) copies
- * those through buffers, which takes four times as long as its loop over a row. Here the loop runs on each row. Part of
- * `_fast.c`, which includes it. */
+/* Ufuncs over small arrays, by NumPy's loops without what NumPy asks first, which takes as long as the loop over 1,000
+ * elements. Where rows do not follow one another, as inside a grid, or are repeated, NumPy (as of 2.4) copies them through
+ * buffers; here the loop runs on each row. Part of `_fast.c`, which includes it. */
 #ifndef CUNUMERIC_ROWS_H
 #define CUNUMERIC_ROWS_H
+
+#include <float.h>
 
 #include "_fast.h"
 
@@ -10,7 +12,7 @@
 #define ROWWISE(ONE)                                                                                                    \
     ONE(add) ONE(subtract) ONE(multiply) ONE(true_divide) ONE(floor_divide) ONE(remainder) ONE(negative) ONE(absolute)  \
     ONE(square) ONE(sqrt) ONE(maximum) ONE(minimum) ONE(less) ONE(less_equal) ONE(equal) ONE(not_equal) ONE(greater)    \
-    ONE(greater_equal)
+    ONE(greater_equal) ONE(bitwise_and) ONE(bitwise_or) ONE(bitwise_xor) ONE(invert)
 #define ONE(NAME) ROWS_##NAME,
 enum { ROWWISE(ONE) ROWWISE_COUNT };
 #undef ONE
@@ -34,24 +36,15 @@ static int find_rowwise(PyObject *numpy)
 
 #define AXES_MOST 8
 #define UNLOCKED 16 /* times NumPy's 500 elements: from so many on other threads may run meanwhile */
-#define ROW_LEAST 12 /* elements of a row: below, buffers cost less than calls */
+/* More rows than so many, of fewer elements: buffers cost less than calls. */
+#define ROWS_MOST 64
+#define ROW_LEAST 12
 
 /* One operand, or the result: where it lies, and its steps along the axes of the result. */
 typedef struct {
     char *data;
     npy_intp strides[AXES_MOST];
 } Rows;
-
-/* Whether an operand's rows do not follow one another, or a result as large as it is had better live on warm memory. */
-static inline int scattered(PyObject *v)
-{
-    if (v == NULL || !PyArray_CheckExact(v)) {
-        return 0;
-    }
-    PyArrayObject *a = (PyArrayObject *)v;
-    return PyArray_FLAGS(a) & (NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_F_CONTIGUOUS) ? PyArray_NBYTES(a) >= SHELVED_FROM
-                                                                               : PyArray_NDIM(a) > 1;
-}
 
 /* The steps of `a` along `ndim` axes of these lengths; 0 where they are not NumPy's plainest: descending, one element
  * after the other within its memory, broadcast or whole. */
@@ -104,32 +97,68 @@ static int rows_apart(const Rows *to, npy_intp width, int ndim, const npy_intp *
 /* A number beside arrays of this type, as one of them; 0 where NumPy has to say what it is. */
 static int number_as(PyObject *v, int type, char *to)
 {
-    if (type == NPY_DOUBLE && (PyFloat_CheckExact(v) || Py_TYPE(v) == &PyDoubleArrType_Type)) {
-        *(double *)to = PyFloat_AS_DOUBLE(v);
-        return 1;
+    double x;
+    if (PyFloat_CheckExact(v)) {
+        x = PyFloat_AS_DOUBLE(v);
     }
-    int over;
-    long number = PyLong_CheckExact(v) ? PyLong_AsLongAndOverflow(v, &over) : (over = 1);
-    if (over || !(type == NPY_LONG || (type == NPY_DOUBLE && number <= 1L << 53 && number >= -(1L << 53)))) {
-        return 0;
-    }
-    if (type == NPY_LONG) {
-        *(long *)to = number;
+    else if (type == NPY_DOUBLE && Py_TYPE(v) == &PyDoubleArrType_Type) {
+        x = PyFloat_AS_DOUBLE(v);
     }
     else {
-        *(double *)to = (double)number;
+        int over = 1;
+        long n = PyLong_CheckExact(v) ? PyLong_AsLongAndOverflow(v, &over) : 0;
+        switch (over ? NPY_VOID : type) {
+            case NPY_LONG:
+                *(long *)to = n;
+                return 1;
+            case NPY_INT:
+                *(int *)to = (int)n;
+                return n == (int)n;
+            case NPY_UBYTE:
+                *(unsigned char *)to = (unsigned char)n;
+                return n == (unsigned char)n;
+            case NPY_DOUBLE:
+            case NPY_FLOAT:
+            case NPY_CDOUBLE:
+                x = (double)n;
+                break;
+            default:
+                return 0;
+        }
+        if (n > 1L << 24 || n < -(1L << 24)) {
+            return 0;
+        }
     }
-    return 1;
+    switch (type) {
+        case NPY_DOUBLE:
+            *(double *)to = x;
+            return 1;
+        case NPY_CDOUBLE:
+            ((double *)to)[0] = x;
+            ((double *)to)[1] = 0;
+            return 1;
+        case NPY_FLOAT:
+            *(float *)to = (float)x;
+            return !(x > FLT_MAX || x < -FLT_MAX); /* of an overflow NumPy warns */
+    }
+    return 0;
 }
 
-/* NumPy's ufunc on one or two operands, arrays or numbers, of which one is scattered, into the array `out` where that is
+/* The types of operands that are met here. */
+static inline int is_met(int type)
+{
+    return type == NPY_DOUBLE || type == NPY_FLOAT || type == NPY_LONG || type == NPY_INT || type == NPY_BOOL ||
+           type == NPY_UBYTE || type == NPY_CDOUBLE;
+}
+
+/* NumPy's ufunc on one or two operands, arrays or numbers, into the array `out` where that is
  * not NULL. A new reference to the result; NULL without an error: NumPy has to do it. */
 static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObject *out)
 {
     PyObject *given[2] = {a, b};
     Rows r[3] = {{NULL}};
     npy_intp dims[AXES_MOST], at[AXES_MOST] = {0}, sizes[3];
-    char numbers[2][8];
+    char numbers[2][16];
     int count = b == NULL ? 1 : 2, ndim = 0, type = -1;
     for (int k = 0; k < count; k++) {
         if (!PyArray_CheckExact(given[k])) {
@@ -137,7 +166,7 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
         }
         PyArrayObject *v = (PyArrayObject *)given[k];
         int n = PyArray_NDIM(v), t = PyArray_TYPE(v);
-        if (n == 0 || n > AXES_MOST || (type >= 0 && t != type) || !(t == NPY_DOUBLE || t == NPY_FLOAT || t == NPY_LONG)) {
+        if (n > AXES_MOST || (type >= 0 && t != type) || !is_met(t)) {
             return NULL;
         }
         type = t;
@@ -152,7 +181,7 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
         dims[k] = at[ndim - 1 - k];
         size *= dims[k];
     }
-    if (f == NULL || f->nin != count || f->nout != 1 || f->core_enabled || size == 0) {
+    if (ndim == 0 || size == 0 || f->nin != count) {
         return NULL;
     }
     int found = 0;
@@ -208,11 +237,12 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
         }
         dims[--axes - 1] *= n;
     }
-    for (int k = 0; k <= count; k++) { /* NumPy has other loops for elements that lie apart */
+    for (int k = 0; k <= count && dims[axes - 1] != 1; k++) { /* NumPy has other loops for elements that lie apart */
         fine &= r[k].strides[axes - 1] == sizes[k] || (k < count && r[k].strides[axes - 1] == 0);
     }
+    fine &= axes == 1 || type != NPY_CDOUBLE; /* whose products depend on where a row ends */
     int warm_memory = out == NULL && new_array != NULL && size * sizes[count] >= SHELVED_FROM;
-    if (!fine || (axes < 2 && !warm_memory) || dims[axes - 1] < ROW_LEAST) {
+    if (!fine || (dims[axes - 1] < ROW_LEAST && size > ROWS_MOST * dims[axes - 1])) {
         Py_DECREF(dtype);
         return NULL;
     }
@@ -264,11 +294,9 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
 /* `by_rows` of any ufunc, where it may be. */
 static PyObject *sooner(PyObject *kernel, PyObject *a, PyObject *b, PyObject *out)
 {
-    if (scattered(a) || scattered(b)) {
-        for (int k = 0; k < ROWWISE_COUNT; k++) {
-            if (kernel == (PyObject *)rowwise[k]) {
-                return by_rows(rowwise[k], a, b, (PyArrayObject *)out);
-            }
+    for (int k = 0; k < ROWWISE_COUNT; k++) {
+        if (kernel == (PyObject *)rowwise[k]) {
+            return by_rows(rowwise[k], a, b, (PyArrayObject *)out);
         }
     }
     return NULL;
