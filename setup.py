@@ -27,6 +27,7 @@ setup(
             "arrays/_functions.h",
             "arrays/_rows.h",
             "arrays/_view.h",
+            "arrays/_whole.h",
             "arrays/_recorded.h",
             "runtime/_slots.h",
         ),

@@ -9,6 +9,7 @@
 #include <Python.h>
 #include <structmember.h>
 #include <numpy/arrayobject.h>
+#include <numpy/arrayscalars.h>
 #include <numpy/ufuncobject.h>
 #include "../runtime/_slots.h"
 #include "_recorded.h"

@@ -5,6 +5,7 @@
 #define CUNUMERIC_FUNCTIONS_H
 
 #include "_view.h"
+#include "_whole.h"
 
 /* Which calls are NumPy's at once. */
 enum {
@@ -297,6 +298,20 @@ static const struct {
     {"moveaxis", shortcut_moveaxis},
     {"expand_dims", shortcut_expand_dims},
     {"split", shortcut_split},
+    {"sum", shortcut_sum},
+    {"ndarray.sum", shortcut_sum},
+    {"mean", shortcut_mean},
+    {"ndarray.mean", shortcut_mean},
+    {"max", shortcut_max},
+    {"amax", shortcut_max},
+    {"ndarray.max", shortcut_max},
+    {"min", shortcut_min},
+    {"amin", shortcut_min},
+    {"ndarray.min", shortcut_min},
+    {"any", shortcut_any},
+    {"ndarray.any", shortcut_any},
+    {"all", shortcut_all},
+    {"ndarray.all", shortcut_all},
     {"ndarray.copy", shortcut_copy_method},
     {"ndarray.tolist", shortcut_tolist},
     {"array", shortcut_array},

@@ -151,6 +151,17 @@ static inline int is_met(int type)
            type == NPY_UBYTE || type == NPY_CDOUBLE;
 }
 
+/* The number of the ufunc's loop over so many operands of one type; -1: there is none. */
+static int loop_of(PyUFuncObject *f, int count, int type)
+{
+    for (int k = 0; k < f->ntypes; k++) {
+        if (f->types[k * f->nargs] == type && f->types[k * f->nargs + count - 1] == type) {
+            return f->functions[k] == NULL ? -1 : k;
+        }
+    }
+    return -1;
+}
+
 /* NumPy's ufunc on one or two operands, arrays or numbers, into the array `out` where that is
  * not NULL. A new reference to the result; NULL without an error: NumPy has to do it. */
 static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObject *out)
@@ -184,12 +195,8 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
     if (ndim == 0 || size == 0 || f->nin != count) {
         return NULL;
     }
-    int found = 0;
-    while (found < f->ntypes && (f->types[found * f->nargs] != type || f->types[found * f->nargs + count - 1] != type)) {
-        found++;
-    }
-    PyArray_Descr *dtype = found < f->ntypes && f->functions[found] != NULL
-                               ? PyArray_DescrFromType(f->types[found * f->nargs + count]) : NULL;
+    int found = loop_of(f, count, type);
+    PyArray_Descr *dtype = found < 0 ? NULL : PyArray_DescrFromType(f->types[found * f->nargs + count]);
     if (dtype == NULL || !(PyTypeNum_ISNUMBER(dtype->type_num) || PyTypeNum_ISBOOL(dtype->type_num))) {
         PyErr_Clear();
         Py_XDECREF(dtype);

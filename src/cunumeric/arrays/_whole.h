@@ -1,0 +1,112 @@
+/* Reductions of all of a small array to one number, by one call of NumPy's loop: what NumPy asks first takes ten times as
+ * long. Part of `_fast.c`, which includes it. */
+#ifndef CUNUMERIC_WHOLE_H
+#define CUNUMERIC_WHOLE_H
+
+#include "_rows.h"
+
+/* The inner array of `x` where its elements follow one another, and it is too small for threads; borrowed, or NULL. */
+static PyArrayObject *in_one_run(PyObject *x)
+{
+    PyArrayObject *a = (PyArrayObject *)plain(x);
+    return a == NULL || PyArray_SIZE(a) == 0 || PyArray_SIZE(a) >= reduced_limit || !PyArray_ISBEHAVED_RO(a) ||
+                   !(PyArray_FLAGS(a) & (NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_F_CONTIGUOUS))
+               ? NULL
+               : a;
+}
+
+/* All of `a` by a ufunc of one type, begun with `first`, or with its first element; 0 where NumPy has to do it, as where
+ * a floating-point flag was raised: its warning names a line of its own. */
+static int reduce_whole(PyUFuncObject *f, PyArrayObject *a, const void *first, char *to)
+{
+    int type = PyArray_TYPE(a), found = loop_of(f, 2, type);
+    npy_intp step = PyArray_ITEMSIZE(a), n = PyArray_SIZE(a), steps[3] = {0, step, 0};
+    char *rest = PyArray_BYTES(a), *args[3] = {to, rest, to};
+    if (found < 0 || f->types[found * f->nargs + 2] != type) {
+        return 0;
+    }
+    if (first == NULL) {
+        args[1] += step;
+        n--;
+    }
+    memcpy(to, first == NULL ? rest : first, step);
+    PyUFunc_clearfperr();
+    if (n > 0) {
+        f->functions[found](args, &n, steps, f->data == NULL ? NULL : f->data[found]);
+    }
+    return !PyUFunc_getfperr();
+}
+
+/* The sum of floats and of `long`; those of smaller integers NumPy casts first. */
+static int sum_whole(PyArrayObject *a, char *to)
+{
+    static const char zero[8];
+    int type = PyArray_TYPE(a);
+    return (type == NPY_DOUBLE || type == NPY_FLOAT || type == NPY_LONG) && reduce_whole(rowwise[ROWS_add], a, zero, to);
+}
+
+static PyObject *shortcut_sum(PyObject *const *args, Py_ssize_t n)
+{
+    PyArrayObject *a = n == 1 ? in_one_run(args[0]) : NULL;
+    char sum[16];
+    return a != NULL && sum_whole(a, sum) ? PyArray_Scalar(sum, PyArray_DESCR(a), NULL) : NULL;
+}
+
+static PyObject *shortcut_mean(PyObject *const *args, Py_ssize_t n)
+{
+    PyArrayObject *a = n == 1 ? in_one_run(args[0]) : NULL;
+    double sum;
+    if (a == NULL || PyArray_TYPE(a) != NPY_DOUBLE || !sum_whole(a, (char *)&sum)) {
+        return NULL;
+    }
+    sum /= (double)PyArray_SIZE(a);
+    return PyArray_Scalar(&sum, PyArray_DESCR(a), NULL);
+}
+
+/* The largest, or smallest, element. */
+static PyObject *extreme_whole(PyObject *x, PyUFuncObject *f)
+{
+    PyArrayObject *a = in_one_run(x);
+    char found[16];
+    return a != NULL && is_met(PyArray_TYPE(a)) && PyArray_TYPE(a) != NPY_CDOUBLE && reduce_whole(f, a, NULL, found)
+               ? PyArray_Scalar(found, PyArray_DESCR(a), NULL) : NULL;
+}
+
+static PyObject *shortcut_max(PyObject *const *args, Py_ssize_t n)
+{
+    return n == 1 ? extreme_whole(args[0], rowwise[ROWS_maximum]) : NULL;
+}
+
+static PyObject *shortcut_min(PyObject *const *args, Py_ssize_t n)
+{
+    return n == 1 ? extreme_whole(args[0], rowwise[ROWS_minimum]) : NULL;
+}
+
+/* Whether one truth is `wanted`: 1, 0; -1 where these are no truths, or not here. */
+static int truth_whole(PyObject *x, int wanted)
+{
+    PyArrayObject *a = in_one_run(x);
+    if (a == NULL || PyArray_TYPE(a) != NPY_BOOL) {
+        return -1;
+    }
+    const npy_bool *v = PyArray_DATA(a);
+    npy_intp n = PyArray_SIZE(a), k = 0;
+    while (k < n && (v[k] != 0) != wanted) {
+        k++;
+    }
+    return k < n;
+}
+
+static PyObject *shortcut_any(PyObject *const *args, Py_ssize_t n)
+{
+    int found = n == 1 ? truth_whole(args[0], 1) : -1;
+    return found < 0 ? NULL : Py_NewRef(found ? PyArrayScalar_True : PyArrayScalar_False);
+}
+
+static PyObject *shortcut_all(PyObject *const *args, Py_ssize_t n)
+{
+    int found = n == 1 ? truth_whole(args[0], 0) : -1;
+    return found < 0 ? NULL : Py_NewRef(found ? PyArrayScalar_False : PyArrayScalar_True);
+}
+
+#endif
