@@ -68,7 +68,9 @@ LEFT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("left", LEFT, ids=[f"{type(v).__name__}-{numpy.asarray(v).dtype}-{k}" for k, v in enumerate(LEFT)])
+@pytest.mark.parametrize(
+    "left", LEFT, ids=[f"{type(v).__name__}-{numpy.asarray(v).dtype}-{k}" for k, v in enumerate(LEFT)]
+)
 @for_dtypes("float64", "float32", "int64", "uint8", "bool", "complex128")
 @for_sizes
 @compared

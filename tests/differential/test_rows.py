@@ -14,7 +14,20 @@ from .compare import attempt, compared
 OPERATORS = "add sub mul truediv floordiv mod lt le eq ne gt ge".split()
 FUNCTIONS = "add subtract multiply divide floor_divide remainder maximum minimum less equal greater_equal".split()
 ALONE = "negative absolute square sqrt".split()
-NUMBERS = [2, 2.5, -1, 0, True, 1j, 1 << 60, 1 << 70, numpy.float64(1.5), numpy.float32(1.5), numpy.int64(3), float("nan")]
+NUMBERS = [
+    2,
+    2.5,
+    -1,
+    0,
+    True,
+    1j,
+    1 << 60,
+    1 << 70,
+    numpy.float64(1.5),
+    numpy.float32(1.5),
+    numpy.int64(3),
+    float("nan"),
+]
 
 
 def views(np, r, count):
@@ -31,7 +44,10 @@ def views(np, r, count):
         base = ((np.arange(size) * r.randint(1, 7) % r.randint(2, 9)) - 2).astype(dtype).reshape(whole)
         if r.random() < 0.15:
             base = base.copy(order="F")
-        index = [slice(m, m + n * s, s) if s > 0 else slice(n - 1, None, -1) for n, m, s in zip(cut, margins, steps, strict=True)]
+        index = [
+            slice(m, m + n * s, s) if s > 0 else slice(n - 1, None, -1)
+            for n, m, s in zip(cut, margins, steps, strict=True)
+        ]
         found.append((base, base[tuple(index)]))
     return found
 
@@ -91,7 +107,9 @@ def test_parts_of_one_array(np, seed):
 
 
 @pytest.mark.parametrize("state", ["warn", "ignore", "raise", "call"])
-@pytest.mark.parametrize("code", ["x / y", "x * 1e300 * x", "x % y", "n // m", "x.__itruediv__(y)", "np.sqrt(x - 9)", "x < y"])
+@pytest.mark.parametrize(
+    "code", ["x / y", "x * 1e300 * x", "x % y", "n // m", "x.__itruediv__(y)", "np.sqrt(x - 9)", "x < y"]
+)
 def test_flags_are_heard(code, state):
     told = []
     for np in (numpy, cunumeric):
@@ -100,9 +118,100 @@ def test_flags_are_heard(code, state):
         m = np.zeros((20, 20), int)[1:-1, 1:-1]
         y[3, 3] = numpy.inf
         heard = []
-        with warnings.catch_warnings(record=True) as caught, numpy.errstate(all=state, call=lambda *a, h=heard: h.append(a)):
+        with (
+            warnings.catch_warnings(record=True) as caught,
+            numpy.errstate(all=state, call=lambda *a, h=heard: h.append(a)),
+        ):
             warnings.simplefilter("always")
             value = attempt(eval, code, {"np": np, "n": n, "m": m, "x": x, "y": y})
             value = numpy.asarray(value).tolist() if isinstance(value, np.ndarray) else value
         told.append((repr(value), heard, [(str(w.message), w.category, w.filename, w.lineno) for w in caught]))
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int32", "uint8", "bool", "complex128", "float16"])
+@compared
+def test_reductions_of_all(np, dtype):
+    r = random.Random(dtype)
+    results = []
+    for shape in [(1,), (2,), (7,), (129,), (8, 8), (7, 31), (3, 1, 50), (8193,), (100, 100), (0,), ()]:
+        size = int(numpy.prod(shape))
+        x = ((np.arange(size) * r.randint(1, 7) % r.randint(2, 9)) - r.randint(0, 3)).astype(dtype).reshape(shape)
+        if x.dtype.kind == "f":
+            x = x / 8  # sums are exact in any order
+            x = np.where(x == 0, -x, x)
+        wholes = [x, x.T, x[::-1] if x.ndim else x, x.copy(order="F"), x[..., None], x[1:] if x.ndim else x]
+        for v in wholes:
+            for f in "sum mean max min any all amax amin".split() + ["prod"] * (size < 5 and dtype != "complex128"):
+                results.append(attempt(getattr(np, f), v))
+                results += [attempt(getattr(v, f))] if hasattr(v, f) else []
+    return results
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_sums_have_numpys_bits(dtype):
+    r = numpy.random.default_rng(3)
+    for shape in [(n,) for n in range(1, 300, 7)] + [(8192,), (20000,), (100, 100), (7, 13), (3, 5, 7), (90, 91)]:
+        x = (r.standard_normal(shape) * 10.0 ** r.integers(-3, 6, shape)).astype(dtype)
+        y = cunumeric.array(x)
+        for a, b in ((x, y), (x.T, y.T), (x[1:], y[1:]), (x[::-1], y[::-1])):
+            if a.size:
+                assert (a.sum(), a.mean()) == (b.sum(), b.mean())
+
+
+@compared
+def test_reductions_of_what_is_special(np):
+    results = []
+    with numpy.errstate(all="ignore"):
+        for values in (
+            [-0.0],
+            [-0.0, -0.0],
+            [0.0, -0.0],
+            [numpy.nan, 1],
+            [numpy.inf, -numpy.inf],
+            [1e308, 1e308],
+            [-numpy.inf],
+        ):
+            for n in (1, 5, 20):
+                x = np.array(values * n)
+                results += [x.sum(), x.mean(), x.max(), x.min(), np.sum(x.astype("f4")), (x > 0).any(), (x > 0).all()]
+        truths = np.zeros(9, bool)
+        truths[3] = True
+        results += [truths.any(), truths.all(), truths.max(), truths.sum(), truths[4:].any(), truths[3:4].all()]
+        x = np.arange(5.0)
+        x.flags.writeable = False
+        results += [
+            x.sum(),
+            x.max(axis=0),
+            x.sum(0),
+            x.sum(dtype="f4"),
+            np.max(x, initial=9),
+            attempt(np.max, np.zeros(0)),
+        ]
+    return results
+
+
+@compared
+def test_clip(np):
+    results = []
+    for dtype in ("float64", "float32", "int64", "uint8", "complex128"):
+        x = (np.arange(12) * 5 % 7).astype(dtype)
+        for low, high in (
+            (1, 3),
+            (1.5, 4.5),
+            (None, 3),
+            (2, None),
+            (None, None),
+            (-1, 300),
+            (3, 1),
+            (numpy.float64(2.5), 4),
+            (x, 3),
+        ):
+            results += [attempt(np.clip, x, low, high), attempt(x.clip, low, high), attempt(x[::2].clip, low, high)]
+        results += [
+            attempt(np.clip, x, 2),
+            attempt(x.clip, 2),
+            attempt(np.clip, x, a_max=2),
+            attempt(np.clip, x, 1, x[:5]),
+        ]
+    return results

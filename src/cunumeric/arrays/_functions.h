@@ -280,6 +280,29 @@ static PyObject *shortcut_full(PyObject *const *args, Py_ssize_t n)
     return NULL;
 }
 
+/* clip(x, low, high) of floats; where integers do not fit, and where both limits are None, NumPy has more to say. */
+static PyObject *shortcut_clip(PyObject *const *args, Py_ssize_t n)
+{
+    PyObject *a = n == 3 ? small(args[0]) : NULL, *limits[2] = {NULL, NULL}, *r;
+    for (int k = 0; a != NULL && k < 2; k++) {
+        limits[k] = args[k + 1] == Py_None ? Py_None : operand(args[k + 1]);
+        if (limits[k] == NULL) {
+            return NULL;
+        }
+    }
+    if (a == NULL || !PyArray_ISFLOAT((PyArrayObject *)a) || limits[0] == limits[1]) {
+        return NULL;
+    }
+    Py_INCREF(a);
+    Py_INCREF(limits[0]);
+    Py_INCREF(limits[1]);
+    r = PyArray_Clip((PyArrayObject *)a, limits[0], limits[1], NULL);
+    Py_DECREF(a);
+    Py_DECREF(limits[0]);
+    Py_DECREF(limits[1]);
+    return r == NULL ? NULL : finish(r, args, n, NULL);
+}
+
 static const struct {
     const char *name;
     Shortcut shortcut;
@@ -298,6 +321,8 @@ static const struct {
     {"moveaxis", shortcut_moveaxis},
     {"expand_dims", shortcut_expand_dims},
     {"split", shortcut_split},
+    {"clip", shortcut_clip},
+    {"ndarray.clip", shortcut_clip},
     {"sum", shortcut_sum},
     {"ndarray.sum", shortcut_sum},
     {"mean", shortcut_mean},
@@ -502,7 +527,11 @@ static PyObject *call_function(PyObject *self, PyObject *const *args, size_t nar
             r = PyObject_Vectorcall(numpys, inner + 1, n | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
         }
         if (r == NULL) {
-            r = once_more(f->numpys, args, n, names);
+            PyObject *again[MOST];
+            for (Py_ssize_t j = 0; j < all; j++) {
+                again[j] = j == 0 && f->bound == UFUNCS ? inner[1] : args[j]; /* NumPy's ufunc */
+            }
+            r = once_more(f->numpys, again, n, names);
         }
     }
     while (k > 0) {

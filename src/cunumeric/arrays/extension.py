@@ -40,9 +40,10 @@ def kernel_rule(name: str) -> str:
 # Python functions of ours that C may stand before.
 quick: dict[Callable, Quick] = {}
 
-# Functions of NumPy that are methods with the same order of arguments: a method spares NumPy's dispatch.
+# Functions of NumPy that are methods with the same arguments: a method spares NumPy's dispatch. (That of clip can do
+# without an upper limit, the function cannot.)
 _METHODS = frozenset(
-    "all any argmax argmin argsort clip cumprod cumsum diagonal max mean min nonzero prod put ravel repeat round "
+    "all any argmax argmin argsort cumprod cumsum diagonal max mean min nonzero prod put ravel repeat round "
     "searchsorted squeeze std sum swapaxes take trace var".split()
 )
 _METHOD_OF = {getattr(np, name): getattr(np.ndarray, name) for name in _METHODS}
