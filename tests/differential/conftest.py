@@ -9,12 +9,27 @@ import pytest
 from .compare import SETUPS, XLA, configured
 
 KNOWN = Path(__file__).with_name("known_failures_xla.txt")
+ON_GPU = Path(__file__).with_name("known_failures_gpu.txt")
+
+
+def listed(path):
+    """Reason by the test's id below this folder."""
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return {test.strip(): reason.strip() for test, _, reason in (line.rpartition(" # ") for line in lines)}
 
 
 def known_failures():
-    """Reason by the test's id below this folder."""
-    lines = [line for line in KNOWN.read_text().splitlines() if line and not line.startswith("#")]
-    return {test.strip(): reason.strip() for test, _, reason in (line.rpartition(" # ") for line in lines)}
+    """What fails with the accelerator's engine where the tests run: on a processor, or on a GPU."""
+    from cunumeric.engines.xla import backend
+
+    known = listed(KNOWN)
+    if backend.modules().jax.default_backend() == "gpu":
+        for test, reason in listed(ON_GPU).items():
+            if test.startswith("- "):
+                del known[test[2:]]
+            else:
+                known[test] = reason
+    return known
 
 
 def pytest_collection_modifyitems(config, items):
