@@ -162,8 +162,8 @@ static int loop_of(PyUFuncObject *f, int count, int type)
     return -1;
 }
 
-/* NumPy's ufunc on one or two operands, arrays or numbers, into the array `out` where that is
- * not NULL. A new reference to the result; NULL without an error: NumPy has to do it. */
+/* NumPy's ufunc on one or two operands, arrays or numbers, into the array `out` where that is not NULL. A new reference to
+ * the result; NULL without an error: NumPy has to do it. */
 static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObject *out)
 {
     PyObject *given[2] = {a, b};

@@ -145,7 +145,8 @@ static PyObject *show_part(PyObject *x, PyObject *key)
     return NULL;
 }
 
-/* Put a number of Python's, or a double, where the element lies; 0 where NumPy has to: another dtype, a number that does not fit. */
+/* Put a number of Python's, or a double, where the element lies; 0 where NumPy has to: another dtype, a number that does
+ * not fit. */
 static int put(PyArrayObject *a, char *to, PyObject *value)
 {
     if (PyFloat_CheckExact(value) || Py_TYPE(value) == &PyDoubleArrType_Type) {
