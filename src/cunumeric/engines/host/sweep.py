@@ -31,8 +31,7 @@ from .program import Program, Simple, Template
 
 # Below this cost of a sweep, in additions of elements, waking another thread costs more than it brings.
 _PARALLEL_FROM = 1 << 18
-# A window of so few operations may save less than it costs: where all that they do is this many additions of elements;
-# twice as many where it ends in a reduction, which costs more and waits.
+# A window of so few operations may save less than it costs: where all that they do is this many additions of elements.
 _FEW, _THIN = 32, 3 << 17
 _ALIGN = 64
 _TEMPLATES_MOST = 512
@@ -42,7 +41,7 @@ _templates: OrderedDict[Any, Template] = OrderedDict()
 def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     """Run a window: the engine's entry."""
     one = _statement(pending) if reduction is None else None
-    window.company.alone = window.company.alone + 1 if one is not None or _thin(pending, reduction) else 0
+    window.company.alone = window.company.alone + 1 if one is not None or _thin(pending) else 0
     if one is not None and not _shared(one[0]) and _run_one(*one):
         return
     form = Form(pending, reduction)
@@ -79,7 +78,7 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
             errors.hear(flag, name)
 
 
-def _thin(pending: list[Node | Store], reduction: Reduction | None) -> bool:
+def _thin(pending: list[Node | Store]) -> bool:
     """Whether running the window saves less than it costs."""
     if len(pending) > _FEW:
         return False
@@ -89,7 +88,7 @@ def _thin(pending: list[Node | Store], reduction: Reduction | None) -> bool:
             work += p.size * p.row.cost
         elif type(p.source) is not Node:  # otherwise the node is computed where it is stored
             work += p.destination.a.size
-    return work < (_THIN if reduction is None else 2 * _THIN)
+    return work < _THIN
 
 
 def _planned(pending: list[Node | Store], reduction: Reduction | None, form: Form) -> list[Sweep | Skewed]:
