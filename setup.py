@@ -31,13 +31,21 @@ setup(
             "arrays/_recorded.h",
             "runtime/_slots.h",
         ),
-        extension("arrays/_recording", "arrays/_gate.h", "arrays/_recorded.h", "runtime/_slots.h"),
+        extension(
+            "arrays/_recording",
+            "arrays/_gate.h",
+            "arrays/_recorded.h",
+            "runtime/_gate.h",
+            "runtime/_pool.h",
+            "runtime/_slots.h",
+        ),
         extension(
             "engines/host/_tiles",
             *[
                 f"engines/host/_{part}.h"
-                for part in ("along", "deal", "form", "gather", "loops", "program", "team", "work")
+                for part in ("along", "deal", "form", "gather", "loops", "program", "replay", "team", "work")
             ],
+            "runtime/_gate.h",
             "runtime/_slots.h",
         ),
         extension("engines/xla/_recipe", "runtime/_slots.h"),

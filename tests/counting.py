@@ -26,7 +26,7 @@ def counted(synchronize: bool = True) -> Iterator[Count]:
     """Count what a block does. What was recorded before does not count; what the block leaves recorded does
     (`synchronize`)."""
     cunumeric.synchronize()
-    before = dict(vars(window.counters))
+    before = window.counters.values()
     count = Count()
     given: list[int] = []
     plain = memory.empty
@@ -44,7 +44,7 @@ def counted(synchronize: bool = True) -> Iterator[Count]:
     finally:
         memory.empty = plain
     count.given = tuple(given)
-    for name, value in vars(window.counters).items():
+    for name, value in window.counters.values().items():
         setattr(count, name, value - before[name])
 
 

@@ -118,13 +118,14 @@ def test_it_waits_until_a_sweep_has_cost_more_than_compiling_it(always, count, m
         y = x * x + 3 * x
         cunumeric.synchronize()
     assert count.sweeps == 0
-    (program,) = [s for t in sweep._templates.values() for s in t.steps if getattr(s, "runs", 0) == 3]
+    (program,) = [s for t in sweep._templates.values() for s in t.steps if getattr(s, "runs", 0) == 2]
     monkeypatch.setattr(program, "work", program.worth)
-    y = x * x + 3 * x
-    cunumeric.synchronize()
+    for _ in range(20):  # of the runs that C does by itself, Python hears now and then
+        y = x * x + 3 * x
+        cunumeric.synchronize()
     tier.wait()
     assert count.sweeps == 1
-    assert program.record.runs == 4
+    assert 4 <= program.record.runs <= 20
     assert program.ready
     y = x * x + 3 * x
     a = numpy.arange(4096.0)

@@ -322,7 +322,7 @@ def test_what_another_thread_recorded_is_not_forgotten(monkeypatch):
     a = numpy.linspace(1.0, 2.0, LARGE)
     x = np.array(a)
     (x * 2).sum()
-    assert window._lingering is not None
+    assert window.state.lingering is not None
     with monkeypatch.context() as patch:
         patch.setattr(window, "_drop_lingering", lambda: None)
         y = x + 1

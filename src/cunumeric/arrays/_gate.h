@@ -1,65 +1,28 @@
-/* A lock that a thread may take again, as threading.RLock is, which C takes without a call. */
-#ifndef CUNUMERIC_GATE_H
-#define CUNUMERIC_GATE_H
+/* The class of the window's lock, for Python: see `runtime/_gate.h`. Part of `_recording.c`, which includes it. */
+#ifndef CUNUMERIC_GATE_TYPE_H
+#define CUNUMERIC_GATE_TYPE_H
 
-#include <Python.h>
-
-typedef struct {
-    PyObject_HEAD
-    PyThread_type_lock lock;
-    unsigned long owner;
-    int count;
-} Gate;
-
-/* 1: taken; 0: another thread has it, and `wait` is not wanted; -1: an error, raised by a signal's handler. */
-static int take(Gate *g, int wait)
-{
-    unsigned long me = PyThread_get_thread_ident();
-    if (g->count && g->owner == me) {
-        g->count++;
-        return 1;
-    }
-    if (!PyThread_acquire_lock(g->lock, NOWAIT_LOCK)) {
-        PyLockStatus status = PY_LOCK_INTR;
-        while (wait && status == PY_LOCK_INTR) {
-            Py_BEGIN_ALLOW_THREADS
-            status = PyThread_acquire_lock_timed(g->lock, -1, 1);
-            Py_END_ALLOW_THREADS
-            if (status == PY_LOCK_INTR && Py_MakePendingCalls() < 0) {
-                return -1;
-            }
-        }
-        if (status != PY_LOCK_ACQUIRED) {
-            return 0;
-        }
-    }
-    g->owner = me;
-    g->count = 1;
-    return 1;
-}
-
-static void give(Gate *g)
-{
-    if (--g->count == 0) {
-        g->owner = 0;
-        PyThread_release_lock(g->lock);
-    }
-}
+#include "../runtime/_gate.h"
 
 static PyObject *gate_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     Gate *g = (Gate *)type->tp_alloc(type, 0);
-    if (g != NULL && (g->lock = PyThread_allocate_lock()) == NULL) {
+    if (g != NULL && (g->wake = PyThread_allocate_lock()) == NULL) {
         Py_DECREF(g);
         return PyErr_NoMemory();
+    }
+    if (g != NULL) {
+        PyThread_acquire_lock(g->wake, WAIT_LOCK);
     }
     return (PyObject *)g;
 }
 
 static void gate_end(PyObject *g)
 {
-    if (((Gate *)g)->lock != NULL && ((Gate *)g)->count == 0) {
-        PyThread_free_lock(((Gate *)g)->lock);
+    PyThread_type_lock wake = ((Gate *)g)->wake;
+    if (wake != NULL) {
+        PyThread_release_lock(wake);
+        PyThread_free_lock(wake);
     }
     Py_TYPE(g)->tp_free(g);
 }

@@ -11,6 +11,7 @@
 #include <structmember.h>
 #include <numpy/arrayobject.h>
 #include <numpy/arrayscalars.h>
+#include "../runtime/_pool.h"
 #include "../runtime/_slots.h"
 #include "_gate.h"
 #include "_recorded.h"
@@ -18,20 +19,23 @@
 static PyTypeObject *array_type, *node_type, *leaf_type, *store_type, *remote_type, *deferred_type, *lease_type, *ear_type,
     *traffic_type;
 static PyObject *pending, *memory, *leaves, *exposed, *signatures; /* of the window */
-static PyObject *window;                                           /* the window module's dictionary */
+static PyObject *window;                                           /* what it keeps in slots */
+static Gate *gate;                                                 /* its lock, on the host */
+static Pool *nodes_pool, *leaves_pool, *stores_pool, *ears_pool;
 static PyObject *loops_saw, *flush, *kinds_heard, *loops;
 static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
 static PyObject *out_name; /* ("out",) */
-static PyObject *s_lingering, *s_drop, *s_running, *s_sequence, *s_filters, *s_show;
+static PyObject *drop_lingering, *s_filters, *s_show;
 static PyObject *square, *company, *period, *crowd, *taking, *copying;
-static PyObject *s_name, *s_lock, *s_empty;
+static PyObject *s_name, *s_empty;
 static npy_intp limit, window_limit, kept_from; /* bytes from which a node keeps the line that recorded it */
 static PyObject *house, *cut_window;
 static int eager, host;
 
 static Py_ssize_t array_a, array_b, deferred_x, remote_home;
 static Py_ssize_t loops_busy, loops_due, loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
-static Py_ssize_t leaf_offset, leaf_a, leaf_origin, leaf_owner;
+static Py_ssize_t window_lingering, window_running, window_sequence;
+static Py_ssize_t leaf_met, leaf_offset, leaf_a, leaf_origin, leaf_owner;
 static Py_ssize_t ear_code, ear_kinds, ear_at, ear_namespace, row_cost, row_kernel, row_aliases, company_alone, company_passed, period_cut, crowd_entered,
     crowd_checked;
 static Py_ssize_t store_destination, store_fresh, store_seq, store_source, traffic_stores, traffic_owner;
@@ -58,14 +62,10 @@ static inline void set(PyObject *x, Py_ssize_t at, PyObject *v) /* takes the ref
 #define STEP (1 << 18)
 #define WEIGHT 16
 
-/* An object of one of the window's classes. The collector need not look at it: it dies with the window. */
-static PyObject *make(PyTypeObject *type)
+/* An object of one of the window's classes. The collector need not look at the host's: they die with the window. */
+static inline PyObject *make(Pool *pool)
 {
-    PyObject *x = type->tp_alloc(type, 0);
-    if (x != NULL && host) {
-        PyObject_GC_UnTrack(x);
-    }
-    return x;
+    return pooled(pool, !host);
 }
 
 static int lock(void);
@@ -74,14 +74,14 @@ static void unlock(void);
 /* Whether something may be recorded now. What a reduction has read, and nobody needed, is forgotten before. */
 static int open_gate(void)
 {
-    if (eager || PyDict_GetItem(window, s_running) != Py_False) {
+    if (eager || FIELD(window, window_running) != Py_False) {
         return 0;
     }
-    if (PyDict_GetItem(window, s_lingering) != Py_None) {
+    if (FIELD(window, window_lingering) != Py_None) {
         if (!lock()) {
             return 0;
         }
-        PyObject *drop = PyDict_GetItem(window, s_drop), *r = drop == NULL ? NULL : PyObject_CallNoArgs(drop);
+        PyObject *r = PyObject_CallNoArgs(drop_lingering);
         unlock();
         Py_XDECREF(r);
         PyErr_Clear();
@@ -168,18 +168,42 @@ static PyObject *dims(PyArrayObject *a)
     return found;
 }
 
+/* The recorded traffic on `owner`'s memory, made where there is none, borrowed; NULL with an error. */
+static PyObject *met(PyArrayObject *owner)
+{
+    PyObject *id = PyLong_FromVoidPtr(owner), *traffic = id == NULL ? NULL : PyDict_GetItemWithError(memory, id);
+    if (traffic == NULL && id != NULL && !PyErr_Occurred()) {
+        traffic = traffic_type->tp_alloc(traffic_type, 0);
+        PyObject *stores = traffic == NULL ? NULL : PyList_New(0);
+        if (stores != NULL) {
+            if (host) {
+                PyObject_GC_UnTrack(traffic);
+            }
+            set(traffic, traffic_owner, Py_NewRef((PyObject *)owner));
+            set(traffic, traffic_stores, stores);
+            set(crowd, crowd_entered, PyLong_FromSsize_t(PyLong_AsSsize_t(FIELD(crowd, crowd_entered)) +
+                                                         PyArray_NBYTES(owner)));
+        }
+        int failed = stores == NULL || PyDict_SetItem(memory, id, traffic) < 0;
+        Py_XDECREF(traffic); /* the window has it */
+        traffic = failed ? NULL : traffic;
+    }
+    Py_XDECREF(id);
+    return traffic;
+}
+
 /* The window's leaf for `a`, whose memory is that of `owner`; the owner counts as touched. A new reference. */
 static PyObject *leaf_of(PyObject *a, PyArrayObject *owner)
 {
-    PyObject *key = PyLong_FromVoidPtr(a), *id = PyLong_FromVoidPtr(owner), *leaf = NULL;
-    if (key == NULL || id == NULL) {
-        goto end;
+    PyObject *key = PyLong_FromVoidPtr(a), *leaf = key == NULL ? NULL : PyDict_GetItemWithError(leaves, key);
+    if (leaf != NULL && FIELD(leaf, leaf_met) == Py_True) {
+        Py_DECREF(key);
+        return Py_NewRef(leaf);
     }
-    leaf = PyDict_GetItemWithError(leaves, key);
     if (leaf != NULL) {
         Py_INCREF(leaf);
     }
-    else if (!PyErr_Occurred() && (leaf = make(leaf_type)) != NULL) {
+    else if (key != NULL && !PyErr_Occurred() && (leaf = make(leaves_pool)) != NULL) {
         set(leaf, leaf_offset, PyLong_FromSsize_t(PyArray_BYTES((PyArrayObject *)a) - PyArray_BYTES(owner)));
         set(leaf, leaf_a, Py_NewRef(a));
         set(leaf, leaf_origin, Py_NewRef(Py_None));
@@ -188,22 +212,13 @@ static PyObject *leaf_of(PyObject *a, PyArrayObject *owner)
             Py_CLEAR(leaf);
         }
     }
-    if (leaf != NULL && !PyDict_Contains(memory, id)) {
-        PyObject *traffic = make(traffic_type), *stores = traffic == NULL ? NULL : PyList_New(0);
-        if (stores != NULL) {
-            set(traffic, traffic_owner, Py_NewRef((PyObject *)owner));
-            set(traffic, traffic_stores, stores);
-            set(crowd, crowd_entered, PyLong_FromSsize_t(PyLong_AsSsize_t(FIELD(crowd, crowd_entered)) +
-                                                         PyArray_NBYTES(owner)));
-        }
-        if (stores == NULL || PyDict_SetItem(memory, id, traffic) < 0) {
-            Py_CLEAR(leaf);
-        }
-        Py_XDECREF(traffic);
-    }
-end:
     Py_XDECREF(key);
-    Py_XDECREF(id);
+    if (leaf != NULL && met(owner) == NULL) {
+        Py_CLEAR(leaf);
+    }
+    if (leaf != NULL) {
+        set(leaf, leaf_met, Py_NewRef(Py_True));
+    }
     return leaf;
 }
 
@@ -227,10 +242,9 @@ static int written(PyArrayObject *owner)
 
 static PyObject *next_sequence(void)
 {
-    long long n = PyLong_AsLongLong(PyDict_GetItem(window, s_sequence)) + 1;
-    PyObject *found = PyLong_FromLongLong(n);
-    if (found != NULL && PyDict_SetItem(window, s_sequence, found) < 0) {
-        Py_CLEAR(found);
+    PyObject *found = PyLong_FromLongLong(PyLong_AsLongLong(FIELD(window, window_sequence)) + 1);
+    if (found != NULL) {
+        set(window, window_sequence, Py_NewRef(found));
     }
     return found;
 }
@@ -350,15 +364,13 @@ static int marked(PyObject *item, PyObject *mark)
 /* Take the lock of the window: 1; 0: another thread has it. With an accelerator the interpreter's own lock does. */
 static int lock(void)
 {
-    PyObject *g = host ? PyDict_GetItem(window, s_lock) : NULL; /* another one after a fork */
-    return g == NULL || take((Gate *)g, 0) > 0;
+    return gate == NULL || take(gate, 0) > 0;
 }
 
 static void unlock(void)
 {
-    PyObject *g = host ? PyDict_GetItem(window, s_lock) : NULL;
-    if (g != NULL) {
-        give((Gate *)g);
+    if (gate != NULL) {
+        give(gate);
     }
 }
 
@@ -471,22 +483,40 @@ static PyObject *here(void)
     return found == NULL ? Py_NewRef(Py_None) : found;
 }
 
+/* Whether a frame runs a line of this package. Whose a file is, is asked of the module's name once: a file's name is one
+ * object in all of its code. */
+static int in_house(PyFrameObject *frame)
+{
+    static PyObject *theirs[8];
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    PyObject **known = theirs + ((size_t)code->co_filename >> 4) % 8;
+    int found = 0;
+    if (*known != code->co_filename) {
+        PyObject *globals = PyFrame_GetGlobals(frame), *name = PyDict_GetItem(globals, s_name);
+        const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+        found = text != NULL && strncmp(text, "cunumeric.", 10) == 0;
+        if (!found) {
+            Py_XSETREF(*known, Py_NewRef(code->co_filename));
+        }
+        Py_DECREF(globals);
+    }
+    Py_DECREF(code);
+    return found;
+}
+
 /* Who hears of the flags of an operation: the user's line that records it (`warning.Ear`). */
 static PyObject *ear_of(PyObject *kinds)
 {
     PyFrameObject *frame = PyEval_GetFrame();
     Py_XINCREF(frame);
-    while (frame != NULL) {
-        PyObject *globals = PyFrame_GetGlobals(frame), *name = PyDict_GetItem(globals, s_name);
-        const char *text = name != NULL && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
-        PyFrameObject *back = text != NULL && strncmp(text, "cunumeric.", 10) == 0 ? PyFrame_GetBack(frame) : NULL;
-        Py_DECREF(globals);
+    while (frame != NULL && in_house(frame)) {
+        PyFrameObject *back = PyFrame_GetBack(frame);
         if (back == NULL) {
             break;
         }
         Py_SETREF(frame, back);
     }
-    PyObject *ear = frame == NULL ? NULL : make(ear_type);
+    PyObject *ear = frame == NULL ? NULL : make(ears_pool);
     if (ear != NULL) {
         set(ear, ear_kinds, Py_NewRef(kinds));
         set(ear, ear_code, (PyObject *)PyFrame_GetCode(frame));
@@ -497,10 +527,15 @@ static PyObject *ear_of(PyObject *kinds)
     return ear;
 }
 
+static int has_been_alone(void)
+{
+    return PyLong_AsLong(FIELD(company, company_alone)) >= ALONE;
+}
+
 /* `window.company.expected`; `wait`: the one that is to show whether chains have come is not told, but left. */
 static int expected(npy_intp size, int wait)
 {
-    if (PyLong_AsLong(FIELD(company, company_alone)) < ALONE) {
+    if (!has_been_alone()) {
         return 1;
     }
     npy_intp passed = PyLong_AsSsize_t(FIELD(company, company_passed)) + 1 + WEIGHT * (size / STEP);
@@ -624,6 +659,16 @@ static PyObject *constant(PyObject *v, PyArray_Descr *d)
     return a;
 }
 
+/* Whether something recorded has to do with the memory of one of these owners, some of which may be NULL. */
+static int touched(PyArrayObject **owners, int n)
+{
+    int found = 0;
+    for (int k = 0; k < n && !found; k++) {
+        found = owners[k] != NULL && traffic_on(owners[k]) != NULL;
+    }
+    return found;
+}
+
 /* `row` on the arguments as a node that is not in the window yet; `scalars`: also where the result has no dimensions.
  * `verdict` is set where it is not worth recording, and NumPy may run it at once. */
 static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict)
@@ -631,7 +676,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
     PyObject *given = NULL, *node = NULL, *inner[3], *types[3];
     PyArrayObject *owners[3];
     npy_intp size = -1; /* of all operands; -2: they differ */
-    int worth = 0, touched = 0;
+    int worth = 0;
     if (n > 3 || !open_gate()) {
         return NULL;
     }
@@ -660,7 +705,6 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
                     goto slow;
                 }
                 if (host) {
-                    touched |= traffic_on(owners[k]) != NULL;
                     size = size == -1 || size == PyArray_SIZE(view) ? PyArray_SIZE(view) : -2;
                 }
                 else {
@@ -681,15 +725,14 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
         }
         inner[k] = a;
     }
-    /* (shape, dtype, size, dtypes of the operands, whether floating-point flags may be heard) */
+    /* (shape, dtype, size, dtypes of the operands, whether floating-point flags may be heard, ndim, itemsize, nbytes) */
     PyObject *known = worth || host ? known_of(row, n, inner, types) : NULL;
     if (host && !worth) {
         size = known != NULL ? PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2)) : size;
-        int alone = size >= 0 && size < limit;
-        if (!touched && !alone && limit && known != NULL && size >= 0 && size * PyLong_AsLong(FIELD(row, row_cost)) < MIDDLING) {
-            alone = !expected(size, 0);
-        }
-        if (!touched && alone) {
+        int small = size >= 0 && size < limit;
+        int middling = !small && limit && known != NULL && size >= 0 &&
+                       size * PyLong_AsLong(FIELD(row, row_cost)) < MIDDLING && has_been_alone();
+        if ((small || middling) && !touched(owners, n) && (small || !expected(size, 0))) {
             *verdict = (Verdict){1, known};
             goto slow;
         }
@@ -698,13 +741,12 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
         goto slow;
     }
     PyObject *shape = PyTuple_GET_ITEM(known, 0), *dtype = PyTuple_GET_ITEM(known, 1), *kinds = NULL;
-    npy_intp itemsize = PyDataType_ELSIZE((PyArray_Descr *)dtype);
-    npy_intp nbytes = itemsize * PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2));
+    npy_intp nbytes = PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 7));
     if (!scalars && PyTuple_GET_SIZE(shape) == 0) {
         goto slow;
     }
     if (PyTuple_GET_ITEM(known, 4) == Py_True && (kinds = may_flag()) == NULL) {
-        *verdict = (Verdict){host && !worth && !touched, known};
+        *verdict = (Verdict){host && !worth && !touched(owners, n), known};
         goto slow;
     }
     if (host && nbytes >= ASK_FROM) {
@@ -734,7 +776,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
         }
         PyTuple_SET_ITEM(given, k, v);
     }
-    node = make(node_type);
+    node = make(nodes_pool);
     PyObject *errors = node == NULL ? NULL
                        : host && kinds != NULL && PySet_GET_SIZE(kinds) ? ear_of(kinds) : Py_NewRef(Py_None);
     if (errors == NULL) {
@@ -749,9 +791,9 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
     set(node, node_at[N_SHAPE], Py_NewRef(shape));
     set(node, node_at[N_DTYPE], Py_NewRef(dtype));
     set(node, node_at[N_SIZE], Py_NewRef(PyTuple_GET_ITEM(known, 2)));
-    set(node, node_at[N_NDIM], PyLong_FromSsize_t(PyTuple_GET_SIZE(shape)));
-    set(node, node_at[N_ITEMSIZE], PyLong_FromSsize_t(itemsize));
-    set(node, node_at[N_NBYTES], PyLong_FromSsize_t(nbytes));
+    set(node, node_at[N_NDIM], Py_NewRef(PyTuple_GET_ITEM(known, 5)));
+    set(node, node_at[N_ITEMSIZE], Py_NewRef(PyTuple_GET_ITEM(known, 6)));
+    set(node, node_at[N_NBYTES], Py_NewRef(PyTuple_GET_ITEM(known, 7)));
     set(node, node_at[N_SEQ], next_sequence());
     set(node, node_at[N_ERRORS], errors);
     set(node, node_at[N_LINE], host || nbytes < kept_from ? Py_NewRef(Py_None) : here());
@@ -849,7 +891,7 @@ static PyObject *getitem(PyObject *x, PyObject *key)
 /* `destination[...] = source` enters the window; takes the reference of `source`. 1; 0: not here; -1: an error. */
 static int enter_store(PyObject *view, PyArrayObject *owner, PyObject *source, int fresh)
 {
-    PyObject *destination = leaf_of(view, owner), *store = destination ? make(store_type) : NULL;
+    PyObject *destination = leaf_of(view, owner), *store = destination ? make(stores_pool) : NULL;
     PyObject *traffic = store == NULL ? NULL : traffic_on(owner);
     int done = 0;
     if (traffic == NULL) {
@@ -1102,8 +1144,7 @@ static int into(PyObject *row, PyObject *const *args, int n, PyObject *x, Verdic
 /* Whether memory for a result with this signature comes from the shelf, and that memory. */
 static int warm(PyObject *known)
 {
-    return PyDataType_ELSIZE((PyArray_Descr *)PyTuple_GET_ITEM(known, 1)) *
-               PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2)) >= SHELVED_FROM;
+    return PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 7)) >= SHELVED_FROM;
 }
 
 static PyObject *new_result(PyObject *known)
@@ -1334,12 +1375,20 @@ static PyObject *start(PyObject *self, PyObject *parts)
     TAKE(array_type, "ndarray") TAKE(node_type, "Node") TAKE(leaf_type, "Leaf") TAKE(store_type, "Store")
     TAKE(remote_type, "Remote") TAKE(deferred_type, "Deferred") TAKE(traffic_type, "Traffic")
     TAKE(pending, "pending") TAKE(memory, "memory") TAKE(leaves, "leaves") TAKE(exposed, "exposed")
-    TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(loops_saw, "saw")
+    TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(drop_lingering, "drop_lingering") TAKE(loops_saw, "saw")
     TAKE(flush, "flush") TAKE(cut_window, "cut") TAKE(house, "house") TAKE(kinds_heard, "kinds_heard")
     TAKE(state, "state") TAKE(filters, "filters")
     TAKE(square, "square") TAKE(row_type, "Row") TAKE(company, "company") TAKE(period, "period")
     TAKE(taking, "taking") TAKE(crowd, "crowd") TAKE(copying, "copying") TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
     kept_from = PyLong_AsSsize_t(PyDict_GetItemString(parts, "kept_from"));
+    PyObject *lock = PyDict_GetItemString(parts, "gate");
+    gate = lock == NULL || Py_TYPE(lock) != &gate_type ? NULL : (Gate *)Py_NewRef(lock);
+    if ((nodes_pool = make_pool(node_type)) == NULL || (leaves_pool = make_pool(leaf_type)) == NULL ||
+        (stores_pool = make_pool(store_type)) == NULL || (ears_pool = make_pool(ear_type)) == NULL) {
+        return NULL;
+    }
+    PLACE(window_lingering, Py_TYPE(window), "lingering") PLACE(window_running, Py_TYPE(window), "running")
+    PLACE(window_sequence, Py_TYPE(window), "sequence") PLACE(leaf_met, leaf_type, "met")
     PLACE(array_a, array_type, "_a") PLACE(array_b, array_type, "_b") PLACE(deferred_x, deferred_type, "_x")
     PLACE(ear_code, ear_type, "code") PLACE(ear_kinds, ear_type, "kinds") PLACE(ear_at, ear_type, "at")
     PLACE(ear_namespace, ear_type, "namespace") PLACE(row_cost, row_type, "cost") PLACE(row_kernel, row_type, "kernel") PLACE(row_aliases, row_type, "aliases") PLACE(period_cut, Py_TYPE(period), "cut")
@@ -1381,15 +1430,10 @@ PyMODINIT_FUNC PyInit__recording(void)
         return NULL;
     }
     out_name = Py_BuildValue("(N)", PyUnicode_InternFromString("out"));
-    s_lingering = PyUnicode_InternFromString("_lingering");
-    s_drop = PyUnicode_InternFromString("_drop_lingering");
-    s_running = PyUnicode_InternFromString("_running");
     s_filters = PyUnicode_InternFromString("filters");
     s_show = PyUnicode_InternFromString("_showwarnmsg_impl");
     s_empty = PyUnicode_InternFromString("empty");
-    s_lock = PyUnicode_InternFromString("lock");
     s_name = PyUnicode_InternFromString("__name__");
-    s_sequence = PyUnicode_InternFromString("_sequence");
     PyObject *m = PyModule_Create(&definition);
     static void *ways[] = {(void *)elementwise, (void *)into, (void *)warm, (void *)new_result, (void *)&copying,
                            (void *)lone,      (void *)&sooner};

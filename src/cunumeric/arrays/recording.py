@@ -27,18 +27,18 @@ def _start() -> Any:
         from . import _recording  # type: ignore[attr-defined]
     except ImportError:
         return None
+    gate = None if residence.accelerated else _recording.Gate()
     _recording.start(
         {
             "ndarray": ndarray, "Node": Node, "Leaf": Leaf, "Store": Store, "Remote": residence.Remote,
-            "Deferred": Deferred, "Traffic": window.Traffic, "pending": window.pending, "memory": window.memory,
-            "leaves": window._leaves, "exposed": window._exposed, "signatures": record.signatures,
-            "window": vars(window), "loops": window._loops, "saw": window._loops.saw, "flush": window.flush,
-            "cut": window.cut, "house": lines.HOUSE, "kept_from": lines.KEPT_FROM,
-            "kinds_heard": warning.kinds_heard, "state": warning._state,
-            "filters": vars(warnings), "square": elementwise.row(np.square), "Row": elementwise.Row,
-            "company": window.company, "period": window._period,
-            "Lease": memory.Lease, "Ear": warning.Ear, "taking": vars(memory),
-            "crowd": window._crowd, "copying": elementwise.COPY,
+            "Deferred": Deferred, "Traffic": window.Traffic, "Lease": memory.Lease, "Ear": warning.Ear,
+            "Row": elementwise.Row, "square": elementwise.row(np.square), "copying": elementwise.COPY,
+            "pending": window.pending, "memory": window.memory, "leaves": window._leaves, "exposed": window._exposed,
+            "window": window.state, "gate": gate, "drop_lingering": window._drop_lingering, "flush": window.flush,
+            "cut": window.cut, "loops": window._loops, "saw": window._loops.saw, "period": window._period,
+            "company": window.company, "crowd": window._crowd, "signatures": record.signatures,
+            "house": lines.HOUSE, "kept_from": lines.KEPT_FROM, "kinds_heard": warning.kinds_heard,
+            "state": warning._state, "filters": vars(warnings), "taking": vars(memory),
         }
     )  # fmt: skip
 
@@ -55,8 +55,8 @@ def _start() -> Any:
     heard("record_min", settings.record_min)
     heard("eager", settings.eager)
     heard("window", settings.window)
-    if not residence.accelerated:
-        window.lock = _recording.Gate()
+    if gate is not None:
+        window.lock = window.gate = gate
         _recording.set_host(True)
     listen(heard)
     record.at_once = _recording.elementwise

@@ -37,13 +37,14 @@ def address(a: np.ndarray) -> int:
 class Leaf:
     """A view of memory, as one object a window for each NumPy array."""
 
-    __slots__ = ("_offset", "a", "origin", "owner")
+    __slots__ = ("_offset", "a", "met", "origin", "owner")
 
     def __init__(self, a: np.ndarray, owner: np.ndarray, origin: Any = None) -> None:
         self.a = a
         self.owner = owner
         self.origin = origin  # (leaf, index) where the plan made this view of another leaf
         self._offset = -1
+        self.met = False  # whether the window is known to have its owner in `memory`
 
     @property
     def offset(self) -> int:

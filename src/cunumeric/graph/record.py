@@ -186,7 +186,8 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
     if ordered:
         node.strides = _result_strides(values, out)
     elif at_once is not None and not (row.name == "power" and out.kind in "iu") and len(signatures) < _SIGNATURES_MOST:
-        signatures[_signature(row, values)] = (shape, out, size, dtypes, flagged)
+        described = (len(shape), out.itemsize, size * out.itemsize)
+        signatures[_signature(row, values)] = (shape, out, size, dtypes, flagged, *described)
     if kinds and not accelerated:  # a device tells of no flags
         node.errors = warning.Ear(kinds)
     return node, exposed
@@ -251,7 +252,7 @@ def _finish(exposed: bool) -> None:
 
 
 def _ready() -> bool:
-    if window._lingering is not None:
+    if window.state.lingering is not None:
         window._drop_lingering()
     window.cut()
     return not settings.eager and not window.busy()

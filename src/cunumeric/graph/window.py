@@ -38,22 +38,37 @@ class Traffic:
 class Counters:
     """What was done, for tests and for the curious: never read by the engine."""
 
+    __slots__ = ("flushes", "plans", "recorded", "sweeps")
+
     def __init__(self) -> None:
         self.flushes = 0
         self.sweeps = 0
         self.plans = 0
         self.recorded = 0
 
+    def values(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}
 
-lock: Any = threading.RLock()  # recording in C puts one in its place that C takes without a call
+
+class _State:
+    """What every recording asks for, or changes: slots, which C finds without looking a name up."""
+
+    __slots__ = ("lingering", "running", "sequence")
+
+    def __init__(self) -> None:
+        self.lingering: Node | None = None  # see `_linger`
+        self.running: bool | int = False  # or the thread that runs a window
+        self.sequence = 0  # the last number given in the program's order
+
+
+state = _State()
+lock: Any = threading.RLock()
+gate: Any = None  # recording in C puts one in the lock's place that C takes without a call: it is here, too
 pending: list[Node | Store] = []
 memory: dict[int, Traffic] = {}
 counters = Counters()
 _leaves: dict[int, Leaf] = {}
 _exposed: dict[int, weakref.ref] = {}
-_lingering: Node | None = None
-_sequence = 0
-_running: bool | int = False  # or the thread that runs a window
 # Set by the engine: runs the recorded work and gives every live node its memory.
 run: Callable[[list[Node | Store], Reduction | None], None] = None  # type: ignore[assignment]
 
@@ -66,6 +81,8 @@ def _living(items: list[Node | Store]) -> int:
 living: Callable[[list[Node | Store]], int] = _living
 # Set by an engine that does so in C: `collect(pending, memory, leaves)` forgets nodes that have died and nothing needs.
 collect: Callable[..., int] | None = None
+# Set by an engine that does so in C: `again(reduction)` runs a window that has come round again, and empties it: True.
+again: Callable[[Reduction | None], bool] | None = None
 # Set by an engine that runs windows beside the program: returns when all of them are done.
 wait: Callable[[], None] | None = None
 # Set by an engine that shares windows out: over how many devices.
@@ -77,16 +94,15 @@ infer: Callable[..., Any] = None  # type: ignore[assignment]
 
 def sequence() -> int:
     """The next number in the program's order."""
-    global _sequence
-    _sequence += 1
-    return _sequence
+    state.sequence += 1
+    return state.sequence
 
 
 def busy() -> bool:
     """Whether a flush is running (a finaliser or a signal handler that computes meanwhile must not record). Another
     thread's is waited for with an accelerator: what is not recorded works on the host's bytes, which the window may be
     sending. Without one that thread computes meanwhile."""
-    return _running is not False and (not residence.accelerated or _running == get_ident())
+    return state.running is not False and (not residence.accelerated or state.running == get_ident())
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -391,7 +407,7 @@ company = _Company()
 def cut() -> None:
     """Run the window if it has come to its end. That is seen at the next recording, not at the last: by then what the
     turn of a loop computed on its way has died."""
-    if not pending or _running:
+    if not pending or state.running:
         return
     with lock:
         if _loops.ended() if residence.accelerated else _crowd.ends() or _period.ends():
@@ -454,14 +470,15 @@ def _overwritten_since(node: Node) -> bool:
 def flush(reduction: Reduction | None = None) -> None:
     """Run everything recorded, and then `reduction`. When memory runs out nothing has been run, and the error names
     what was asked for; what is recorded stays, to run when memory has been given back."""
-    global _running
     if not pending and reduction is None:
         return
+    if again is not None and again(reduction):
+        return
     with lock:
-        if _running:
+        if state.running:
             raise RuntimeError("an array was read by a signal handler or finaliser while its value was being computed")
         counters.flushes += 1
-        _running = get_ident()
+        state.running = get_ident()
         try:
             with threads.held_interrupts():
                 run(pending, reduction)
@@ -478,13 +495,12 @@ def flush(reduction: Reduction | None = None) -> None:
                 for node in dying_of(reduction) or [reduction.source]:
                     _linger(node)
         finally:
-            _running = False
+            state.running = False
 
 
 def _linger(node: Node) -> None:
     """The source of a reduction was taken for a temporary and given no memory. Should its array live on after all, the
     node waits in the next window like any other; `note` drops it when the array has died."""
-    global _lingering
     if node.place is not None or not node.alive():
         return
     chain: dict[int, Node] = {}
@@ -497,15 +513,14 @@ def _linger(node: Node) -> None:
             stack.extend(n.args)
     for seq in sorted(chain):
         _enter(chain[seq])
-    _lingering = node
+    state.lingering = node
 
 
 def _drop_lingering() -> None:
     """Forget what lingers and nobody asks for, where nothing was recorded since: another thread may have waited for the
     window with what it records."""
-    global _lingering
     with lock:
-        node, _lingering = _lingering, None
+        node, state.lingering = state.lingering, None
         last = node is not None and bool(pending) and pending[-1] is node
         if last and not any(p.alive() for p in pending if type(p) is Node):
             forget()
@@ -514,7 +529,7 @@ def _drop_lingering() -> None:
 def relieve() -> None:
     """Let go of what was recorded and has died since, and of the memory that only it would have read: large memory is
     about to be taken."""
-    if collect is not None and pending and not _running and not residence.accelerated and lock.acquire(False):
+    if collect is not None and pending and not state.running and not residence.accelerated and lock.acquire(False):
         try:
             collect(pending, memory, _leaves)
         finally:
@@ -527,7 +542,8 @@ _memory.relieve_by(relieve)
 def forget() -> None:
     """Empty the window."""
     counters.recorded += len(pending)
-    _loops.flushed()
+    if residence.accelerated:
+        _loops.flushed()
     _crowd.entered, _crowd.checked = 0, _crowd.LEAST
     del pending[:]
     memory.clear()
@@ -535,9 +551,8 @@ def forget() -> None:
 
 
 def _after_fork() -> None:
-    global lock, _running
-    lock = type(lock)()
-    _running = False
+    state.running = False
+    lock.release()  # the thread that forked took it, and is the only one here
 
 
 if hasattr(os, "register_at_fork"):

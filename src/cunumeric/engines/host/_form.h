@@ -33,6 +33,19 @@ static Entry *map_find(const Map *m, const void *key)
     return m->entries + at;
 }
 
+/* Forget everything, and keep the room where it is not much. */
+static void map_empty(Map *m)
+{
+    if (m->mask > 4095) {
+        free(m->entries);
+        *m = (Map){NULL, 0, 0};
+    }
+    else if (m->used) {
+        memset(m->entries, 0, (m->mask + 1) * sizeof(Entry));
+        m->used = 0;
+    }
+}
+
 static int map_put(Map *m, const void *key, npy_intp value)
 {
     if (2 * (m->used + 1) > m->mask) {
@@ -69,8 +82,11 @@ typedef struct {
     npy_int64 *words;
     size_t n, room;
     Map numbers, owners, dead, idle;
-    PyObject *nodes, *leaves, *arrays, *constants;
-    int failed;
+    PyObject *nodes, *leaves, *arrays, *constants; /* lists */
+    npy_uint64 hash;
+    int failed, fresh; /* fresh: read for whoever asks next, if nothing is recorded before */
+    long long sequence;
+    Py_ssize_t size, exposed;
 } Form;
 
 static inline void word(Form *f, npy_int64 v)
@@ -225,11 +241,10 @@ static PyObject *idle(PyObject *self, PyObject *args)
 }
 
 /* The owners of memory that only the window refers to, told by reference counts: see `canonical.dead_owners` and
- * `plan.is_dead`. The ids of those that are written here enter `ids`, of large ones that are only read `idle_ids`. */
-static int find_dead(Form *f, PyObject *pending, PyObject *window_leaves, PyObject *exposed, PyObject *ids,
-                     PyObject *idle_ids)
+ * `plan.is_dead`. Those that are written here enter `dead`, large ones that are only read `idle`. */
+static int find_dead(Form *f, PyObject *pending, PyObject *window_leaves, PyObject *exposed)
 {
-    Map wanted = {NULL, 0, 0}; /* owner: how many references the window has; -1: it lives */
+    static Map wanted, read; /* owner: how many references the window has; -1: it lives */
     PyObject *key, *leaf;
     Py_ssize_t at = 0;
     int failed = 0;
@@ -240,7 +255,6 @@ static int find_dead(Form *f, PyObject *pending, PyObject *window_leaves, PyObje
         }
     }
     size_t stored = wanted.used;
-    Map read = {NULL, 0, 0};
     while (!failed && PyDict_Next(window_leaves, &at, &key, &leaf)) {
         PyObject *owner = FIELD(leaf, leaf_owner);
         if (map_get(&wanted, owner) == NULL && inheritable((PyArrayObject *)owner)) {
@@ -264,14 +278,13 @@ static int find_dead(Form *f, PyObject *pending, PyObject *window_leaves, PyObje
         PyObject *base = PyArray_BASE((PyArrayObject *)e->key), *id = PyLong_FromVoidPtr((void *)e->key);
         int out = id == NULL ? -1 : PyDict_Contains(exposed, id);
         if (out == 0 && (base == NULL || Py_TYPE(base) == lease_type)) {
-            int reads = map_get(&read, e->key) != NULL;
-            failed |= PySet_Add(reads ? idle_ids : ids, id) < 0 || map_put(reads ? &f->idle : &f->dead, e->key, 1) < 0;
+            failed |= map_put(map_get(&read, e->key) != NULL ? &f->idle : &f->dead, e->key, 1) < 0;
         }
         failed |= out < 0;
         Py_XDECREF(id);
     }
-    free(wanted.entries);
-    free(read.entries);
+    map_empty(&wanted);
+    map_empty(&read);
     return failed ? -1 : 0;
 }
 
@@ -333,61 +346,111 @@ static PyObject *collect(PyObject *self, PyObject *args)
     return failed ? (PyErr_Occurred() ? NULL : PyErr_NoMemory()) : PyLong_FromSsize_t(dropped);
 }
 
+/* What a form is read into: one for all, because who reads has the window's lock. */
+static Form read_form;
+static PyObject *window_state; /* `window.state`, once windows are replayed */
+static Py_ssize_t state_sequence;
+
+static void form_keep(Form *f, PyObject *pending, PyObject *exposed)
+{
+    f->size = PyList_GET_SIZE(pending);
+    f->fresh = 1;
+    f->sequence = PyLong_AsLongLong(FIELD(window_state, state_sequence));
+    f->exposed = PyDict_GET_SIZE(exposed);
+}
+
+/* Whether what was read is still so: a finaliser may have come between. */
+static int form_kept(const Form *f, PyObject *pending, PyObject *exposed)
+{
+    return f->fresh && f->size == PyList_GET_SIZE(pending) && f->sequence == PyLong_AsLongLong(FIELD(window_state, state_sequence)) &&
+           f->exposed == PyDict_GET_SIZE(exposed);
+}
+
+/* Read the form of a window off; -1 with an error. Nothing of the one before is left. */
+static int form_read(Form *f, PyObject *pending, PyObject *r, PyObject *window_leaves, PyObject *exposed)
+{
+    PyObject **lists[] = {&f->nodes, &f->leaves, &f->arrays, &f->constants};
+    f->n = f->failed = f->fresh = 0;
+    for (int k = 0; k < 4; k++) {
+        Py_XSETREF(*lists[k], PyList_New(0));
+        if (*lists[k] == NULL) {
+            return -1;
+        }
+    }
+    map_empty(&f->numbers);
+    map_empty(&f->owners);
+    map_empty(&f->dead);
+    map_empty(&f->idle);
+    if (find_dead(f, pending, window_leaves, exposed) < 0) {
+        return PyErr_Occurred() ? -1 : (PyErr_NoMemory(), -1);
+    }
+    for (Py_ssize_t k = 0; k < PyList_GET_SIZE(pending); k++) {
+        describe(f, PyList_GET_ITEM(pending, k));
+    }
+    if (r != Py_None) {
+        npy_intp source = number_of(f, FIELD(r, reduction_source));
+        word(f, 3);
+        word(f, (npy_intp)FIELD(r, reduction_ufunc));
+        word(f, source);
+        word_tuple(f, FIELD(r, reduction_axes));
+        word(f, (npy_intp)FIELD(r, reduction_dtype));
+        word(f, PyLong_AsLong(FIELD(r, reduction_temporary)));
+        word(f, FIELD(r, reduction_moments) == Py_True);
+        word_kinds(f, FIELD(r, reduction_errors));
+    }
+    if (f->failed || PyErr_Occurred()) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_ValueError, "a window that cannot be described");
+        }
+        return -1;
+    }
+    f->hash = f->n;
+    for (size_t k = 0; k < f->n; k++) {
+        f->hash = (f->hash ^ (npy_uint64)f->words[k]) * 0x9E3779B97F4A7C15ULL;
+        f->hash ^= f->hash >> 32;
+    }
+    return 0;
+}
+
+static void form_forget(Form *f)
+{
+    f->fresh = 0;
+    Py_CLEAR(f->nodes);
+    Py_CLEAR(f->leaves);
+    Py_CLEAR(f->arrays);
+    Py_CLEAR(f->constants);
+}
+
+/* The keys of a map as a set of ids. */
+static PyObject *ids_of(const Map *m)
+{
+    PyObject *found = PySet_New(NULL);
+    for (size_t k = 0; found != NULL && m->used && k <= m->mask; k++) {
+        PyObject *id = m->entries[k].key == NULL ? NULL : PyLong_FromVoidPtr((void *)m->entries[k].key);
+        if (m->entries[k].key != NULL && (id == NULL || PySet_Add(found, id) < 0)) {
+            Py_CLEAR(found);
+        }
+        Py_XDECREF(id);
+    }
+    return found;
+}
+
 /* form(pending, reduction or None, leaves of the window, exposed owners): (hash, bytes, nodes, leaves, arrays of the
  * leaves, constants, ids of owners of dead memory, and of idle memory). */
 static PyObject *form(PyObject *self, PyObject *args)
 {
     PyObject *pending, *r, *window_leaves, *exposed, *found = NULL;
+    Form *f = &read_form;
     if (!PyArg_ParseTuple(args, "O!OO!O!", &PyList_Type, &pending, &r, &PyDict_Type, &window_leaves, &PyDict_Type,
                           &exposed)) {
         return NULL;
     }
-    Form f = {.nodes = PyList_New(0), .leaves = PyList_New(0), .arrays = PyList_New(0), .constants = PyList_New(0)};
-    PyObject *ids = PySet_New(NULL), *idle_ids = PySet_New(NULL);
-    if (idle_ids == NULL || f.nodes == NULL || f.leaves == NULL || f.arrays == NULL || f.constants == NULL || ids == NULL ||
-        find_dead(&f, pending, window_leaves, exposed, ids, idle_ids) < 0) {
-        goto end;
+    if (form_kept(f, pending, exposed) || form_read(f, pending, r, window_leaves, exposed) == 0) {
+        found = Py_BuildValue("LNOOOONN", (long long)(f->hash >> 2),
+                              PyBytes_FromStringAndSize((char *)f->words, f->n * sizeof(npy_int64)), f->nodes, f->leaves,
+                              f->arrays, f->constants, ids_of(&f->dead), ids_of(&f->idle));
     }
-    for (Py_ssize_t k = 0; k < PyList_GET_SIZE(pending); k++) {
-        describe(&f, PyList_GET_ITEM(pending, k));
-    }
-    if (r != Py_None) {
-        npy_intp source = number_of(&f, FIELD(r, reduction_source));
-        word(&f, 3);
-        word(&f, (npy_intp)FIELD(r, reduction_ufunc));
-        word(&f, source);
-        word_tuple(&f, FIELD(r, reduction_axes));
-        word(&f, (npy_intp)FIELD(r, reduction_dtype));
-        word(&f, PyLong_AsLong(FIELD(r, reduction_temporary)));
-        word(&f, FIELD(r, reduction_moments) == Py_True);
-        word_kinds(&f, FIELD(r, reduction_errors));
-    }
-    if (f.failed || PyErr_Occurred()) {
-        if (!PyErr_Occurred()) {
-            PyErr_SetString(PyExc_ValueError, "a window that cannot be described");
-        }
-        goto end;
-    }
-    npy_uint64 hash = f.n;
-    for (size_t k = 0; k < f.n; k++) {
-        hash = (hash ^ (npy_uint64)f.words[k]) * 0x9E3779B97F4A7C15ULL;
-        hash ^= hash >> 32;
-    }
-    found = Py_BuildValue("LNOOOOOO", (long long)(hash >> 2),
-                          PyBytes_FromStringAndSize((char *)f.words, f.n * sizeof(npy_int64)), f.nodes, f.leaves,
-                          f.arrays, f.constants, ids, idle_ids);
-end:
-    free(f.words);
-    free(f.numbers.entries);
-    free(f.owners.entries);
-    free(f.dead.entries);
-    free(f.idle.entries);
-    Py_XDECREF(f.nodes);
-    Py_XDECREF(f.leaves);
-    Py_XDECREF(f.arrays);
-    Py_XDECREF(f.constants);
-    Py_XDECREF(ids);
-    Py_XDECREF(idle_ids);
+    form_forget(f);
     return found;
 }
 

@@ -8,7 +8,8 @@
  * A run binds the program to arrays; work() does its parts.
  *
  * `_loops.h`: instructions that NumPy has no loop for; `_program.h`: programs; `_work.h`: what a thread does; `_along.h`:
- * the same for reductions along axes; `_team.h`: the threads. This file: runs, and the types that Python sees. `_form.h` is apart from these: the canonical form of a window.
+ * the same for reductions along axes; `_team.h`: the threads. This file: runs, and the types that Python sees. Apart from
+ * these, `_form.h`: the canonical form of a window; `_replay.h`: windows that come round again.
  */
 #define PY_SSIZE_T_CLEAN
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
@@ -256,24 +257,30 @@ static PyObject *run_work(Run *r, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* After every part is done: write what was held back. Gives (flags of each instruction and of the reduction, bands
- * that have a partial result). */
+/* After every part is done: write what was held back. */
+static void run_close(Run *r)
+{
+    Program *p = r->program;
+    const Block *b = p->blocks;
+    npy_intp d = p->delayed;
+    for (int part = 0; d && part < r->nheld; part++) {
+        size_t size = (size_t)b->shape[1] * p->size_of[b->result];
+        Held *h = r->held + part;
+        for (npy_intp k = 0; k < h->rows; k++) {
+            if (k < d || k >= h->rows - d) {
+                write_row(r, b, h->first_row + k, h->memory + (k < d ? k : d + k % (d + 1)) * size);
+            }
+        }
+        free(h->memory);
+        *h = (Held){0, 0, NULL};
+    }
+}
+
+/* Gives (flags of each instruction and of the reduction, bands that have a partial result). */
 static PyObject *run_finish(Run *r, PyObject *unused)
 {
     Program *p = r->program;
-    if (p->delayed) {
-        const Block *b = p->blocks;
-        size_t size = (size_t)b->shape[1] * p->size_of[b->result];
-        npy_intp d = p->delayed;
-        for (int part = 0; part < r->nheld; part++) {
-            Held *h = r->held + part;
-            for (npy_intp k = 0; k < h->rows; k++) {
-                if (k < d || k >= h->rows - d) {
-                    write_row(r, b, h->first_row + k, h->memory + (k < d ? k : d + k % (d + 1)) * size);
-                }
-            }
-        }
-    }
+    run_close(r);
     PyObject *flags = PyList_New(p->ninstructions + 1), *seen = PyBytes_FromStringAndSize(r->seen, r->partials == Py_None ? 0 : PyArray_SIZE((PyArrayObject *)r->partials));
     for (int k = 0; flags != NULL && k <= p->ninstructions; k++) {
         PyList_SET_ITEM(flags, k, PyLong_FromLong(r->flags[k]));
@@ -339,6 +346,8 @@ static PyTypeObject run_type = {
     .tp_methods = run_methods,
 };
 
+#include "_replay.h"
+
 static PyMethodDef functions[] = {
     {"form", form, METH_VARARGS, "form(pending, reduction or None, leaves, exposed): the canonical form of a window"},
     {"idle", idle, METH_VARARGS, "idle(leaf, exposed): whether only the window refers to the leaf's memory"},
@@ -348,6 +357,12 @@ static PyMethodDef functions[] = {
     {"deal", deal, METH_VARARGS, "deal(x, ids, places, out): elements to their buckets"},
     {"gather", gather, METH_VARARGS, "gather(x, positions, out): whether all are within bounds"},
     {"select", select_arrays, METH_VARARGS, "select(condition, x, y, out): where, of vectors"},
+    {"again", again, METH_O, "again(reduction or None): whether the window has come round, and was run"},
+    {"replay", make_replay, METH_VARARGS,
+     "replay(form, leaves, thin, steps, makers, inherited, arrays): how to run a window of this form again"},
+    {"tally", tally, METH_O, "tally(replay): [(program, runs, fastest in seconds)] since the last time"},
+    {"replays_of", replays_of, METH_O, "replays_of(parts): what `again` uses, by name"},
+    {"set_settings", set_settings, METH_O, "set_settings(number): stands for the settings that a replay is made for"},
     {"living", living, METH_O, "living(pending): bytes of the nodes that have an array"},
     {"form_of", form_of, METH_VARARGS, "form_of(Node, Leaf, Store, Reduction, Ear, Lease): the classes that it reads"},
     {NULL, NULL, 0, NULL},
@@ -360,7 +375,7 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC PyInit__tiles(void)
 {
     import_array();
-    if (PyType_Ready(&program_type) < 0 || PyType_Ready(&run_type) < 0) {
+    if (PyType_Ready(&program_type) < 0 || PyType_Ready(&run_type) < 0 || PyType_Ready(&replay_type) < 0) {
         return NULL;
     }
     PyObject *m = PyModule_Create(&module);

@@ -8,6 +8,7 @@ that needs the interpreter, another layout of NumPy's capsule) stays with NumPy 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from ...graph import canonical, warning, window
 from ...graph.node import Leaf, Node, Reduction, Store, owner_of
 from ...ops.elementwise import CAST, COPY, WHERE
-from ...runtime import memory
+from ...runtime import memory, residence
 from ...runtime.settings import listen, settings
 from . import along
 from .along import CHUNK, Along
@@ -60,6 +61,38 @@ if _tiles is not None and settings.accelerate:
 
     _heard("record_min", settings.record_min)
     listen(_heard)
+
+
+def start_replays(heard: Callable[..., None], joined: Callable[..., None]) -> None:
+    """Let C run windows that come round again; the functions that Python does in the end: see `_replay.h`."""
+    if _tiles is None or not settings.accelerate or residence.accelerated:
+        return
+    if window.gate is None or isinstance(memory.empty, type(available)):
+        return  # recording, or memory, is not in C
+    _tiles.replays_of({
+        "state": window.state, "pending": window.pending, "memory": window.memory, "leaves": window._leaves,
+        "exposed": window._exposed, "counters": window.counters, "company": window.company, "crowd": window._crowd,
+        "taking": vars(memory), "heard": heard, "joined": joined, "gate": window.gate, "Traffic": window.Traffic,
+        "Reduction": Reduction, "least": window._crowd.LEAST,
+    })  # fmt: skip
+
+    def settled(name: str, value: Any) -> None:
+        chosen = (settings.tile, settings.accelerate, settings.compile, settings.threads, settings.eager)
+        _tiles.set_settings(hash(chosen))
+
+    settled("", None)
+    listen(settled)
+    window.again = _tiles.again
+
+
+def replay(*parts: Any) -> Any:
+    """How to run windows of one form again; None where they would keep too much memory for it."""
+    return _tiles.replay(*parts) if window.again is not None else None
+
+
+def tally(found: Any) -> list[tuple[Any, int, float]]:
+    """The programs of a replay that were run since the last time, how often, and in how many seconds at best."""
+    return _tiles.tally(found)
 
 
 def available() -> bool:

@@ -110,6 +110,8 @@ class Template:
                     continue
             for one in sweep.sweeps if isinstance(sweep, Skewed) else (sweep,):
                 self.steps.append(Simple.of(one, table) or Program(one, table))
+        self.runs = 0
+        self.replay: Any = None  # how C runs windows of this form
         self.makers = table.makers
         self.inherited = table.inherited
 
@@ -257,7 +259,7 @@ class Program:
                 build.statement(statement, block, unit.held)
         build.allocate()
         self.low, self.high = sweep.bounds()
-        self.axis, self.rows = 0, _even(sweep.rows(), self.high - self.low, 1)
+        self.axis, self.rows = 0, _even(min(sweep.rows(), -(-(self.high - self.low) // 8)), self.high - self.low, 1)
         self.capacity = self.rows * max(math.prod(u.shape[1:]) for u in sweep.units)
         self.tiles: list[tuple[tuple[int, ...], int, int]]
         for key, span in sweep.rings.items():

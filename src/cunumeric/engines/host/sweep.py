@@ -11,7 +11,7 @@ import math
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,12 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
             _templates.popitem(last=False)
     else:
         _templates.move_to_end(key)
+    template.runs += 1
     arrays = template.arrays(form)
+    if template.runs == 2:
+        _let_replay(template, form, arrays, pending, reduction)
+    elif template.replay is not None:
+        _hear(template)
     heard: list[tuple[Any, str, str]] = []
     for step in template.steps:
         window.counters.sweeps += 1
@@ -71,11 +76,53 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
             x = node.handle()
             if x is not None:
                 x._a = node.place.a
+    _tell(heard)
+
+
+def _tell(heard: list[tuple[Any, str, str]]) -> None:
     told = set()
     for errors, flag, name in heard:
         if (id(errors), flag) not in told:
             told.add((id(errors), flag))
             errors.hear(flag, name)
+
+
+def _hear(template: Template) -> None:
+    """Count what C has run by itself."""
+    for program, runs, fastest in native.tally(template.replay):
+        tier.ran(program, fastest, runs)
+
+
+def _hear_all() -> None:
+    for template in list(_templates.values()):
+        if template.replay is not None:
+            _hear(template)
+
+
+tier.hear = _hear_all
+
+
+def _let_replay(
+    template: Template, form: Form, arrays: list[Any], pending: list[Node | Store], reduction: Reduction | None
+) -> None:
+    """Let C run windows of this form from now on, where it has what they need (`_replay.h`)."""
+    if window.again is None:
+        native.start_replays(_heard_again, _join)
+    leaves = len(form.leaves)
+    steps: list[tuple] = []
+    for step in template.steps:
+        if isinstance(step, Simple):
+            constant, number = step.source
+            if step.destination >= leaves or not (constant or number < leaves):
+                return
+            steps.append((None, step.destination, number, constant))
+        elif step.native is None or step.along is not None:
+            return
+        else:
+            steps.append((step.native, step, _parts_of(step), form.constants, _partials(step, reduction)))
+    template.replay = native.replay(
+        template.key, leaves, _thin(pending), steps, template.makers, template.inherited, arrays
+    )
 
 
 def _thin(pending: list[Node | Store]) -> bool:
@@ -322,6 +369,22 @@ def _listening(
     return lambda: np.errstate(call=hear, **state)  # type: ignore[arg-type]
 
 
+def _parts_of(program: Program) -> int:
+    """How many threads share the sweep."""
+    n = len(program.tiles)
+    worth = program.capacity * n * (program.cost or 1) >= _PARALLEL_FROM or settings.tile < 1024
+    if program.along is not None:
+        n = -(-program.along.shape[program.along.axis] // program.along.rows)
+    return min(threads.count(), n) if worth else 1
+
+
+def _partials(program: Program, reduction: Reduction | None) -> np.ndarray | None:
+    """Memory for the partial results of a reduction of everything to one value."""
+    if reduction is None or program.partial is None:
+        return None
+    return np.empty(program.partials, native.MOMENTS if reduction.moments else reduction.dtype)
+
+
 def _run_sweep(
     program: Program,
     arrays: list[np.ndarray],
@@ -329,15 +392,11 @@ def _run_sweep(
     reduction: Reduction | None,
     heard: list[tuple[Any, str, str]],
 ) -> None:
-    tiles = program.tiles
-    n = len(tiles)
-    worth = program.capacity * n * (program.cost or 1) >= _PARALLEL_FROM or settings.tile < 1024
-    if program.along is not None:
-        n = -(-program.along.shape[program.along.axis] // program.along.rows)
-    parts = min(threads.count(), n) if worth else 1
+    tiles, parts = program.tiles, _parts_of(program)
     if program.native is not None:
         _run_native(program, arrays, form, reduction, heard, parts)
         return
+    n = len(tiles)
     state = _listening(program, form, reduction, heard)
     while len(program.runners) < parts:
         program.runners[len(program.runners)] = _Runner(program, len(program.runners))
@@ -386,33 +445,50 @@ def _run_native(
     if reduction is not None and how is not None:
         joined = along.accumulators(how, reduction, program.dtype)
         arrays = [*arrays[: how.number], *joined]
-    elif reduction is not None and program.partial is not None:
-        partials = np.empty(program.partials, native.MOMENTS if reduction.moments else reduction.dtype)
+    else:
+        partials = _partials(program, reduction)
     start = time.perf_counter()
     run = program.native.run(arrays, form.constants, partials, parts)
     run.work()
     flags, seen = run.finish()
     tier.ran(program, time.perf_counter() - start)
     if partials is not None and reduction is not None:
-        there = np.frombuffer(seen, bool)
-        reduction.value = _joined(reduction, partials[there])
+        _join(reduction, partials, seen)
     elif reduction is not None and how is not None:
         with _hearing(reduction, heard):
             reduction.value = along.result(how, reduction, joined)
-    if not any(flags):
-        return
+    if any(flags):
+        heard.extend(_raised(program, flags, form.nodes, reduction))
+
+
+def _raised(
+    program: Program, flags: list[int], nodes: list[Node], reduction: Reduction | None
+) -> Iterator[tuple[Any, str, str]]:
+    """Who is to hear of which floating-point flags, where the program's instructions have raised these."""
     numbers = program.native_numbers
     for k, raised in enumerate(flags):
         if raised:
             errors, name = None, ""
             if k < len(numbers) and numbers[k] != native.REDUCES:
                 if numbers[k] >= 0:
-                    node = form.nodes[numbers[k]]
+                    node = nodes[numbers[k]]
                     errors, name = node.errors, node.row.name
             elif reduction is not None:
                 errors, name = reduction.errors, "reduce"
             if errors is not None:
-                heard.extend((errors, flag, name) for bit, flag in native.FLAGS if raised & bit)
+                for bit, flag in native.FLAGS:
+                    if raised & bit:
+                        yield errors, flag, name
+
+
+def _heard_again(raised: list[tuple[Program, list[int]]], nodes: list[Node], reduction: Reduction | None) -> None:
+    """Flags were raised in a window that C has run."""
+    _tell([one for program, flags in raised for one in _raised(program, flags, nodes, reduction)])
+
+
+def _join(reduction: Reduction, partials: np.ndarray, seen: bytes) -> None:
+    """The reduction's value from partial results, of which those that are `seen` are there."""
+    reduction.value = _joined(reduction, partials[np.frombuffer(seen, bool)])
 
 
 def _hearing(reduction: Reduction, heard: list[tuple[Any, str, str]]) -> Any:

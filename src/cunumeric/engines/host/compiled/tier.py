@@ -13,6 +13,7 @@ import threading
 import time
 from _queue import SimpleQueue
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from ....runtime.settings import settings
@@ -67,10 +68,14 @@ _total = 0
 _compiler: Any = None
 _unavailable = ""
 _lock = threading.Lock()
+# Set by the engine: calls `ran` for runs of which nothing was heard yet, because C did them by itself.
+hear: Callable[[], None] | None = None
 
 
 def report() -> str:
     """Which sweeps were compiled, why not, how long it took, what it gained: a line each, the newest last."""
+    if hear is not None:
+        hear()
     lines = [
         f"{counters.sweeps} sweeps compiled ({counters.loops} loops, {counters.from_disk} from disk) in "
         f"{counters.milliseconds:.0f} ms; {counters.refused} with nothing to compile, {counters.failed} failed"
@@ -86,17 +91,17 @@ def made(program: Any) -> None:
         _compile(program)
 
 
-def ran(program: Any, seconds: float) -> None:
-    """A program has run; `program.load` is what that cost."""
+def ran(program: Any, seconds: float, times: int = 1) -> None:
+    """A program has run, `times` and once in so many `seconds` at best; `program.load` is what that cost each time."""
     global _total
     record = program.record
     if record is None:
         if program.described is None:
             return
-        _total += program.load
-        program.work += program.load
+        _total += times * program.load
+        program.work += times * program.load
         program.fastest = min(program.fastest, seconds)
-        program.runs += 1
+        program.runs += times
         if (
             program.runs > 1
             and program.work > program.worth
