@@ -35,6 +35,7 @@ setup(
             "arrays/_recording",
             "arrays/_gate.h",
             "arrays/_recorded.h",
+            "arrays/_reduced.h",
             "runtime/_gate.h",
             "runtime/_pool.h",
             "runtime/_slots.h",

@@ -201,12 +201,12 @@ def test_few_units_do_not_wait_for_each_other(monkeypatch, threads):
     monkeypatch.setattr(settings, "threads", threads)
     group = skew.Skewed()
     group.sweeps = [None, None]
-    group.units = [SimpleNamespace(shape=(10000, 100), rows=10000, held=0)] * 2
+    group.units = [SimpleNamespace(shape=(10000, 100), rows=10000, held=0, base=0, lag=0)] * 2
     monkeypatch.setattr(skew, "_cost", lambda unit: 10)
     assert group.pays() is (threads == 1)
-    group.units = [SimpleNamespace(shape=(10000, 100), rows=10000, held=-1)] * 2
+    group.units = [SimpleNamespace(shape=(10000, 100), rows=10000, held=-1, base=0, lag=0)] * 2
     assert group.pays()
-    group.units = [SimpleNamespace(shape=(1, 10000), rows=1, held=-1)] * 2
+    group.units = [SimpleNamespace(shape=(1, 10000), rows=1, held=-1, base=0, lag=0)] * 2
     assert group.pays() is (threads == 1)
 
 

@@ -533,7 +533,7 @@ static PyObject *array_ufunc(PyObject *self, PyObject *const *args, Py_ssize_t n
                PyUnicode_Compare(args[2], s_call) == 0;
     for (; ours && k < count; k++) {
         PyObject *v = inputs[k], *a = operand(v);
-        if (a == NULL && PyArray_CheckExact(v) && PyArray_SIZE((PyArrayObject *)v) < limit && !waiting()) {
+        if (a == NULL && PyArray_CheckExact(v) && !waiting() && is_small(PyArray_SIZE((PyArrayObject *)v))) {
             a = v;
         }
         if (a == NULL) {
@@ -709,6 +709,7 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
         new_result = (NewResult *)ways[3];
         copy_row = ways[4];
         lone = (Lone *)ways[5];
+        reduced = (Reduced *)ways[7];
         *(Sooner **)ways[6] = sooner;
     }
     PyNumberMethods *n = array_type->tp_as_number;
@@ -755,14 +756,15 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
 
 static PyObject *set_limits(PyObject *self, PyObject *args)
 {
-    Py_ssize_t record, kernel, function, reduced;
-    if (!PyArg_ParseTuple(args, "nnnn", &record, &kernel, &function, &reduced)) {
+    Py_ssize_t record, alone, kernel, function, reduced;
+    if (!PyArg_ParseTuple(args, "nnnnn", &record, &alone, &kernel, &function, &reduced)) {
         return NULL;
     }
     reduced_limit = reduced;
     limit = record;
     function_limit = function;
-    kernel_limit = kernel < record ? kernel : record;  /* some functions are recorded, or have a kernel */
+    alone_limit = alone;
+    kernel_limit = kernel;
     Py_RETURN_NONE;
 }
 
@@ -771,7 +773,8 @@ static PyMethodDef methods[] = {
     {"function", make_function, METH_VARARGS,
      "function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None, least)"},
     {"set_limits", set_limits, METH_VARARGS,
-     "set_limits(elements of what is not small, of what a parallel kernel is asked for, of what functions of Python record, "
+     "set_limits(elements of what is not small, of what is not even where nothing keeps it company, of what a parallel "
+     "kernel is asked for, of what functions of Python record, "
      "of what threads reduce)"},
     {NULL, NULL, 0, NULL},
 };

@@ -24,6 +24,8 @@ static Py_ssize_t at_a, at_b;      /* offsets of its slots _a and _b */
 static PyObject *pending;          /* the list of recorded work */
 static PyObject *handed;           /* memory that was handed out, and may come back as a result: base._handed */
 static npy_intp limit;             /* results of this many elements are not small */
+static npy_intp alone_limit;       /* nor of this many, where recording has found no company lately */
+static Lone *lone;                 /* whether it has not; NULL where recording is not in C, or not the host's */
 static npy_intp function_limit;    /* from this many elements on functions other than ufuncs ask to be recorded */
 static npy_intp reduced_limit;     /* from this many elements on threads reduce an array faster than NumPy */
 static npy_intp kernel_limit;      /* from this many elements on a parallel kernel is asked */
@@ -56,11 +58,16 @@ static inline PyObject *plain(PyObject *x)
     return a;
 }
 
+static inline int is_small(npy_intp size)
+{
+    return size < limit || (size < alone_limit && lone != NULL && lone(size));
+}
+
 /* `plain`, and small. Borrowed. */
 static inline PyObject *small(PyObject *x)
 {
     PyObject *a = plain(x);
-    return a == NULL || PyArray_SIZE((PyArrayObject *)a) >= limit ? NULL : a;
+    return a == NULL || !is_small(PyArray_SIZE((PyArrayObject *)a)) ? NULL : a;
 }
 
 /* The inner array of one of ours, for what reads no data; NULL without an error where there is only a node. Borrowed. */
@@ -103,7 +110,7 @@ static inline int grow(PyObject *l, PyObject *r)
         npy_intp i = k <= m ? PyArray_DIM(a, m - k) : 1, j = k <= n ? PyArray_DIM(b, n - k) : 1;
         size *= i > j ? i : j;
     }
-    return size >= limit;
+    return !is_small(size);
 }
 
 /* Our array over `r`, whose reference is taken, if it is NumPy's exact array; `r` itself otherwise. */
@@ -204,7 +211,7 @@ static Recorded *recorded;
 static Into *into;
 static Warm *warm;
 static NewResult *new_result;
-static Lone *lone;
+static Reduced *reduced;
 static PyObject **copy_row; /* the operation that copies */
 
 /* -- arguments ---------------------------------------------------------------------------------------------------- */

@@ -32,4 +32,8 @@ typedef int Lone(npy_intp size);
  * where that is not NULL; NULL without an error: it is NumPy's. Given by `_fast`, for what is not recorded. */
 typedef PyObject *Sooner(PyObject *kernel, PyObject *a, PyObject *b, PyObject *out);
 
+/* A reduction of all of a recorded array to one value; NULL without an error: not here. */
+enum { REDUCING_SUM, REDUCING_MAX, REDUCING_MIN, N_REDUCING };
+typedef PyObject *Reduced(PyObject *x, int which);
+
 #endif

@@ -25,7 +25,7 @@ static Pool *nodes_pool, *leaves_pool, *stores_pool, *ears_pool;
 static PyObject *loops_saw, *flush, *kinds_heard, *loops;
 static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
 static PyObject *out_name; /* ("out",) */
-static PyObject *drop_lingering, *s_filters, *s_show;
+static PyObject *s_filters, *s_show;
 static PyObject *square, *company, *period, *crowd, *taking, *copying;
 static PyObject *s_name, *s_empty;
 static npy_intp limit, window_limit, kept_from; /* bytes from which a node keeps the line that recorded it */
@@ -70,6 +70,7 @@ static inline PyObject *make(Pool *pool)
 
 static int lock(void);
 static void unlock(void);
+static int drop(void);
 
 /* Whether something may be recorded now. What a reduction has read, and nobody needed, is forgotten before. */
 static int open_gate(void)
@@ -81,11 +82,10 @@ static int open_gate(void)
         if (!lock()) {
             return 0;
         }
-        PyObject *r = PyObject_CallNoArgs(drop_lingering);
+        int done = drop() == 0;
         unlock();
-        Py_XDECREF(r);
         PyErr_Clear();
-        return r != NULL;
+        return done;
     }
     return 1;
 }
@@ -1153,6 +1153,8 @@ static PyObject *new_result(PyObject *known)
     return PyObject_Vectorcall(PyDict_GetItem(taking, s_empty), both, 2, NULL);
 }
 
+#include "_reduced.h"
+
 /* -- methods: a fast way, and the Python method for everything else ------------------------------------------------- */
 
 typedef struct {
@@ -1375,7 +1377,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     TAKE(array_type, "ndarray") TAKE(node_type, "Node") TAKE(leaf_type, "Leaf") TAKE(store_type, "Store")
     TAKE(remote_type, "Remote") TAKE(deferred_type, "Deferred") TAKE(traffic_type, "Traffic")
     TAKE(pending, "pending") TAKE(memory, "memory") TAKE(leaves, "leaves") TAKE(exposed, "exposed")
-    TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(drop_lingering, "drop_lingering") TAKE(loops_saw, "saw")
+    TAKE(signatures, "signatures") TAKE(window, "window") TAKE(loops, "loops") TAKE(loops_saw, "saw")
     TAKE(flush, "flush") TAKE(cut_window, "cut") TAKE(house, "house") TAKE(kinds_heard, "kinds_heard")
     TAKE(state, "state") TAKE(filters, "filters")
     TAKE(square, "square") TAKE(row_type, "Row") TAKE(company, "company") TAKE(period, "period")
@@ -1385,6 +1387,12 @@ static PyObject *start(PyObject *self, PyObject *parts)
     gate = lock == NULL || Py_TYPE(lock) != &gate_type ? NULL : (Gate *)Py_NewRef(lock);
     if ((nodes_pool = make_pool(node_type)) == NULL || (leaves_pool = make_pool(leaf_type)) == NULL ||
         (stores_pool = make_pool(store_type)) == NULL || (ears_pool = make_pool(ear_type)) == NULL) {
+        return NULL;
+    }
+    PyObject *reduction;
+    TAKE(reduction, "Reduction") TAKE(reduction_counters, "counters") TAKE(least_bytes, "least")
+    TAKE(window_names, "names")
+    if (reduced_of(parts, reduction) < 0) {
         return NULL;
     }
     PLACE(window_lingering, Py_TYPE(window), "lingering") PLACE(window_running, Py_TYPE(window), "running")
@@ -1436,7 +1444,7 @@ PyMODINIT_FUNC PyInit__recording(void)
     s_name = PyUnicode_InternFromString("__name__");
     PyObject *m = PyModule_Create(&definition);
     static void *ways[] = {(void *)elementwise, (void *)into, (void *)warm, (void *)new_result, (void *)&copying,
-                           (void *)lone,      (void *)&sooner};
+                           (void *)lone,      (void *)&sooner, (void *)reduced};
     PyObject *way = PyCapsule_New(ways, "cunumeric.recorded", NULL);
     if (m != NULL && (way == NULL || PyModule_AddObjectRef(m, "Gate", (PyObject *)&gate_type) < 0 ||
                       PyModule_AddObjectRef(m, "recorded", way) < 0)) {

@@ -45,11 +45,20 @@ static int sum_whole(PyArrayObject *a, char *to)
     return (type == NPY_DOUBLE || type == NPY_FLOAT || type == NPY_LONG) && reduce_whole(rowwise[ROWS_add], a, zero, to);
 }
 
+/* The same of what is recorded. */
+static PyObject *recorded_whole(PyObject *const *args, Py_ssize_t n, int which)
+{
+    return n == 1 && reduced != NULL && Py_TYPE(args[0]) == array_type ? reduced(args[0], which) : NULL;
+}
+
 static PyObject *shortcut_sum(PyObject *const *args, Py_ssize_t n)
 {
     PyArrayObject *a = n == 1 ? in_one_run(args[0]) : NULL;
     char sum[16];
-    return a != NULL && sum_whole(a, sum) ? PyArray_Scalar(sum, PyArray_DESCR(a), NULL) : NULL;
+    if (a == NULL) {
+        return recorded_whole(args, n, REDUCING_SUM);
+    }
+    return sum_whole(a, sum) ? PyArray_Scalar(sum, PyArray_DESCR(a), NULL) : NULL;
 }
 
 static PyObject *shortcut_mean(PyObject *const *args, Py_ssize_t n)
@@ -74,12 +83,14 @@ static PyObject *extreme_whole(PyObject *x, PyUFuncObject *f)
 
 static PyObject *shortcut_max(PyObject *const *args, Py_ssize_t n)
 {
-    return n == 1 ? extreme_whole(args[0], rowwise[ROWS_maximum]) : NULL;
+    PyObject *r = n == 1 ? extreme_whole(args[0], rowwise[ROWS_maximum]) : NULL;
+    return r != NULL || PyErr_Occurred() ? r : recorded_whole(args, n, REDUCING_MAX);
 }
 
 static PyObject *shortcut_min(PyObject *const *args, Py_ssize_t n)
 {
-    return n == 1 ? extreme_whole(args[0], rowwise[ROWS_minimum]) : NULL;
+    PyObject *r = n == 1 ? extreme_whole(args[0], rowwise[ROWS_minimum]) : NULL;
+    return r != NULL || PyErr_Occurred() ? r : recorded_whole(args, n, REDUCING_MIN);
 }
 
 /* Whether one truth is `wanted`: 1, 0; -1 where these are no truths, or not here. */

@@ -14,8 +14,9 @@ from .extension import ARRAYS, UFUNCS, fast, in_c
 from .recording import CAPSULE
 from .ufunc import of, ufunc
 
-# How many times more elements it takes for a function that records in Python than for one that does in C.
-_FUNCTIONS = 1 if residence.accelerated else 4
+# How many times more elements it takes than for an operation in company: for one without, which is NumPy's up to there;
+# for a function that records in Python, or has a kernel as well; for one that only records, in Python.
+_ALONE, _KERNELS, _FUNCTIONS = (0, 1, 1) if residence.accelerated else (4, 2, 16)
 
 
 def _start() -> bool:
@@ -27,7 +28,8 @@ def _start() -> bool:
         if name in ("record_min", "kernel_min"):
             least = settings.record_min
             reduced = least if residence.accelerated or not least else max(least, record._REDUCED_FROM)
-            fast.set_limits(least, settings.kernel_min, least * _FUNCTIONS, reduced)
+            kernel = min(settings.kernel_min, least * _KERNELS)
+            fast.set_limits(least, least * _ALONE, kernel, least * _FUNCTIONS, reduced)
 
     heard("record_min", None)
     listen(heard)

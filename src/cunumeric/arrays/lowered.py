@@ -52,8 +52,10 @@ def concerns(v: Any) -> bool:
 
 
 def worth_recording(v: Any) -> bool:
-    """Whether operations on `v` are worth recording: it is large or on the device, or others wait already."""
-    return type(v) is ndarray and (bool(window.pending) or concerns(v))
+    """Whether operations on `v` are worth recording from Python: it is large or on the device, or others wait."""
+    if type(v) is not ndarray:
+        return False
+    return bool(window.pending) or (concerns(v) and (residence.accelerated or v._a.size >= 4 * settings.record_min))
 
 
 def _fixed(v: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import record, warning, window
-from ..graph.node import Leaf, Node, Store
+from ..graph.node import Leaf, Node, Reduction, Store
 from ..ops import elementwise
 from ..runtime import lines, memory, residence
 from ..runtime.settings import listen, settings
@@ -34,7 +34,9 @@ def _start() -> Any:
             "Deferred": Deferred, "Traffic": window.Traffic, "Lease": memory.Lease, "Ear": warning.Ear,
             "Row": elementwise.Row, "square": elementwise.row(np.square), "copying": elementwise.COPY,
             "pending": window.pending, "memory": window.memory, "leaves": window._leaves, "exposed": window._exposed,
-            "window": window.state, "gate": gate, "drop_lingering": window._drop_lingering, "flush": window.flush,
+            "window": window.state, "gate": gate, "names": vars(window), "flush": window.flush,
+            "Reduction": Reduction, "counters": window.counters, "least": window._crowd.LEAST,
+            "add": np.add, "maximum": np.maximum, "minimum": np.minimum,
             "cut": window.cut, "loops": window._loops, "saw": window._loops.saw, "period": window._period,
             "company": window.company, "crowd": window._crowd, "signatures": record.signatures,
             "house": lines.HOUSE, "kept_from": lines.KEPT_FROM, "kinds_heard": warning.kinds_heard,

@@ -9,6 +9,7 @@
 #ifndef CUNUMERIC_REPLAY_H
 #define CUNUMERIC_REPLAY_H
 
+#include <math.h>
 #include "../../runtime/_gate.h"
 #include "_form.h"
 #include "_work.h"
@@ -274,21 +275,33 @@ static int linger(PyObject *source, PyObject *before)
 
 /* -- running --------------------------------------------------------------------------------------------------------- */
 
-/* The sum of partial results, as NumPy adds a vector up. */
-static double joined_sum(const Run *r)
+/* The sum of partial results by folding (`sweep._tree`). 0: not here, as where a sum is
+ * not finite, and floating-point flags are to be heard of. */
+static int joined_sum(const Run *r, double *sum)
 {
     PyArrayObject *partials = (PyArrayObject *)r->partials;
-    const Program *p = r->program;
-    npy_intp size = PyArray_SIZE(partials), n = 0, steps[3] = {0, sizeof(double), 0};
-    double total = 0, *values = PyArray_DATA(partials);
+    npy_intp size = PyArray_SIZE(partials), n = 0;
+    const double *values = PyArray_DATA(partials);
+    double *tree = r->program->pairwise == 1 && r->program->reduce_size == sizeof(double) ? malloc(size * sizeof(double))
+                                                                                          : NULL;
+    if (tree == NULL) {
+        return 0;
+    }
     for (npy_intp k = 0; k < size; k++) {
         if (r->seen[k]) {
-            values[n++] = values[k];
+            tree[n++] = values[k];
         }
     }
-    char *data[3] = {(char *)&total, (char *)values, (char *)&total};
-    p->reduce->loop(p->reduce->context, data, &n, steps, p->reduce->aux);
-    return total;
+    while (n > 1) {
+        npy_intp half = (n + 1) / 2;
+        for (npy_intp k = half; k < n; k++) {
+            tree[k - half] += tree[k];
+        }
+        n = half;
+    }
+    *sum = n ? 0.0 + tree[0] : INFINITY; /* begun with nought, as by NumPy: -0.0 alone is 0.0 */
+    free(tree);
+    return isfinite(*sum);
 }
 
 /* The flags of a run as Python has them (`run.finish`). */
@@ -450,8 +463,8 @@ static int replay(PyObject *reduction, PyObject *told)
         }
         if (s->reduces) {
             const Run *run = s->run;
-            if (run->program->pairwise == 1 && run->program->reduce_size == sizeof(double)) {
-                double sum = joined_sum(run);
+            double sum;
+            if (joined_sum(run, &sum)) {
                 PyArray_Descr *d = PyArray_DescrFromType(NPY_DOUBLE);
                 assign(reduction, ours.reduction_value, PyArray_Scalar(&sum, d, NULL));
                 Py_DECREF(d);

@@ -259,7 +259,7 @@ class Program:
                 build.statement(statement, block, unit.held)
         build.allocate()
         self.low, self.high = sweep.bounds()
-        self.axis, self.rows = 0, _even(min(sweep.rows(), -(-(self.high - self.low) // 8)), self.high - self.low, 1)
+        self.axis, self.rows = 0, _even(sweep.rows(), self.high - self.low, 1)
         self.capacity = self.rows * max(math.prod(u.shape[1:]) for u in sweep.units)
         self.tiles: list[tuple[tuple[int, ...], int, int]]
         for key, span in sweep.rings.items():

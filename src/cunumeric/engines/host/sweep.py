@@ -510,7 +510,23 @@ def _joined(reduction: Reduction, partials: np.ndarray) -> Any:
         wide = np.add.reduce(partials, dtype=np.float64)
         if abs(wide) <= np.finfo(np.float32).max:
             return np.float32(wide)
+    if reduction.ufunc is np.add and reduction.dtype.kind in "fc":
+        with np.errstate(all="ignore"):
+            total = _tree(partials) + 0  # begun with nought, as by NumPy: -0.0 alone is 0.0
+        if np.isfinite(total):
+            return total
     return reduction.ufunc.reduce(partials, axis=0, dtype=reduction.dtype)
+
+
+def _tree(parts: np.ndarray) -> Any:
+    """The sum of parts by folding: the second half is added to the first, until one is left. NumPy adds up 128 and
+    fewer in eight runs, and with larger errors. `joined_sum` of `_replay.h` does the same."""
+    parts = parts.copy()
+    while (n := len(parts)) > 1:
+        half = (n + 1) // 2
+        parts[: n - half] += parts[half:]
+        parts = parts[:half]
+    return parts[0]
 
 
 def _squares(parts: np.ndarray) -> np.float64:
