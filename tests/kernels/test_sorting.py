@@ -13,7 +13,7 @@ KINDS = [None, "quicksort", "heapsort", "mergesort", "stable", "wrong", 3]
 
 @pytest.fixture(autouse=True)
 def low_thresholds(monkeypatch):
-    for name in ("LONG_LEAST", "LANES_LEAST", "PARTED_LEAST", "SEARCH_LEAST", "UNIQUE_LEAST"):
+    for name in ("LONG_LEAST", "LANES_LEAST", "PARTED_LEAST", "SEARCH_LEAST", "UNIQUE_LEAST", "QUICK_LEAST"):
         monkeypatch.setattr(sorting, name, 4)
     monkeypatch.setattr(sorting, "BLOCK", 64)
     monkeypatch.setattr(sorting, "SAMPLES", 8)
@@ -187,6 +187,22 @@ def test_elements_are_dealt_to_buckets(monkeypatch, team, dtype):
     few = np.where(np.arange(5000) < 10, a, 3).astype(dtype)
     assert_same(sorting.sort(few, kind="stable"), np.sort(few, kind="stable"))
     assert sum(dealt) == 4 * 5000
+
+
+@in_c
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("dtype", ["i4", "u8", "f4", "f8"])
+def test_few_buckets_where_numpy_sorts_quickly(monkeypatch, team, dtype, quick):
+    monkeypatch.setattr(settings, "threads", team + 1)
+    monkeypatch.setattr(sorting, "_sorts_quickly", lambda dtype: quick)
+    many = []
+    monkeypatch.setattr(native, "classify", lambda *a, f=native.classify: many.append(len(a[1]) + 1) or f(*a))
+    a = np.random.default_rng(7).permutation(100_000).astype(dtype)
+    assert_same(sorting.sort(a), np.sort(a))
+    least = 1 << (4 * (team + 1) - 1).bit_length()
+    assert set(many) == {least if quick else 32}
+    assert_same(sorting.argsort(a, kind="stable"), np.argsort(a, kind="stable"))
+    assert many[-1] == 32  # stable sorts are not quick
 
 
 @in_c

@@ -6,7 +6,7 @@
 | `LEGATE_CONFIG` | Legate's flags; of them `--cpus N` sets the same number | |
 | `CUNUMERIC_TILE` | elements in a tile of a sweep | 32768 |
 | `CUNUMERIC_ENGINE` | `host`, or `xla` (an accelerator, or XLA on the processor) | `xla` where there is a GPU |
-| `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 32768 |
+| `CUNUMERIC_RECORD_MIN` | smallest result, in elements, that is recorded instead of run at once | 8192, or 32768 |
 | `CUNUMERIC_WINDOW` | recorded operations after which the window is run | 200, or 128 |
 | `CUNUMERIC_FBMEM` | memory of the device, in MiB, that arrays may take; 0: all that it has | 0 |
 | `CUNUMERIC_MESH` | how the devices stand: `1` (only one is used), `4`, `2x2` | all, in a line; from 16 on in a grid |
