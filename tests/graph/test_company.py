@@ -331,3 +331,19 @@ def test_what_another_thread_recorded_is_not_forgotten(monkeypatch):
     assert y._a in window.pending
     z = y * 2
     assert numpy.array_equal(z, (a + 1) * 2)
+
+
+@in_c
+@pytest.mark.parametrize("dtype, recorded", [("f8", True), ("f4", False), ("i4", False), ("u1", False), ("c16", False)])
+def test_narrow_and_complex_numbers_are_recorded_from_more_elements_on(dtype, recorded, monkeypatch):
+    """NumPy does several of the former in the time of one double; the latter are not compiled."""
+    monkeypatch.setattr(settings, "record_min", 64)
+    monkeypatch.setattr(window.company, "alone", 0)
+    np.synchronize()
+    for n, expected in ((100, recorded), (300, True)):
+        x = np.array(numpy.ones(n, dtype))
+        y = x + x  # the first time Python learns of it
+        np.synchronize()
+        y = x + x
+        assert is_recorded(y) == expected, n
+        assert (y == 2).all()

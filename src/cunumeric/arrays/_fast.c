@@ -533,7 +533,7 @@ static PyObject *array_ufunc(PyObject *self, PyObject *const *args, Py_ssize_t n
                PyUnicode_Compare(args[2], s_call) == 0;
     for (; ours && k < count; k++) {
         PyObject *v = inputs[k], *a = operand(v);
-        if (a == NULL && PyArray_CheckExact(v) && !waiting() && is_small(PyArray_SIZE((PyArrayObject *)v))) {
+        if (a == NULL && PyArray_CheckExact(v) && !waiting() && is_small(PyArray_SIZE((PyArrayObject *)v), PyArray_TYPE((PyArrayObject *)v))) {
             a = v;
         }
         if (a == NULL) {

@@ -58,16 +58,17 @@ static inline PyObject *plain(PyObject *x)
     return a;
 }
 
-static inline int is_small(npy_intp size)
+/* Whether so many elements of this type are small. */
+static inline int is_small(npy_intp size, int type)
 {
-    return size < limit || (size < alone_limit && lone != NULL && lone(size));
+    return size < limit || (size < alone_limit && lone != NULL && (type != NPY_DOUBLE || lone(size)));
 }
 
 /* `plain`, and small. Borrowed. */
 static inline PyObject *small(PyObject *x)
 {
     PyObject *a = plain(x);
-    return a == NULL || !is_small(PyArray_SIZE((PyArrayObject *)a)) ? NULL : a;
+    return a == NULL || !is_small(PyArray_SIZE((PyArrayObject *)a), PyArray_TYPE((PyArrayObject *)a)) ? NULL : a;
 }
 
 /* The inner array of one of ours, for what reads no data; NULL without an error where there is only a node. Borrowed. */
@@ -110,7 +111,7 @@ static inline int grow(PyObject *l, PyObject *r)
         npy_intp i = k <= m ? PyArray_DIM(a, m - k) : 1, j = k <= n ? PyArray_DIM(b, n - k) : 1;
         size *= i > j ? i : j;
     }
-    return !is_small(size);
+    return !is_small(size, PyArray_TYPE(a));
 }
 
 /* Our array over `r`, whose reference is taken, if it is NumPy's exact array; `r` itself otherwise. */

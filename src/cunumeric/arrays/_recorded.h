@@ -10,6 +10,9 @@
 /* Bytes from which on memory comes from the shelf (runtime/memory.py): glibc gives such back to the system. */
 #define SHELVED_FROM (128 * 1024)
 
+/* Other arrays than those of doubles are worth recording from so many times as many elements on. */
+#define OTHERS 4
+
 /* Of an operation that was not recorded: whether that was because it is not worth it, so that NumPy may run it at once;
  * and what is known of its result (record.signatures), or NULL. */
 typedef struct {

@@ -527,6 +527,14 @@ static PyObject *ear_of(PyObject *kinds)
     return ear;
 }
 
+/* Elements from which arrays of this type are worth recording. Doubles are from the least number; of narrower ones NumPy
+ * does several in the time of one (a byte's relaxation on 100^2, recorded, had half of NumPy's speed), and complex ones
+ * are not compiled. */
+static npy_intp least_of(int type)
+{
+    return !host || type == NPY_DOUBLE ? limit : OTHERS * limit;
+}
+
 static int has_been_alone(void)
 {
     return PyLong_AsLong(FIELD(company, company_alone)) >= ALONE;
@@ -676,7 +684,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
     PyObject *given = NULL, *node = NULL, *inner[3], *types[3];
     PyArrayObject *owners[3];
     npy_intp size = -1; /* of all operands; -2: they differ */
-    int worth = 0;
+    int worth = 0, type = NPY_DOUBLE;
     if (n > 3 || !open_gate()) {
         return NULL;
     }
@@ -715,6 +723,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
             if (host && !usual((PyArray_Descr *)types[k])) {
                 goto slow;
             }
+            type = ((PyArray_Descr *)types[k])->type_num == NPY_DOUBLE ? type : NPY_NOTYPE;
         }
         else if (is_word(v)) {
             a = v;
@@ -729,7 +738,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
     PyObject *known = worth || host ? known_of(row, n, inner, types) : NULL;
     if (host && !worth) {
         size = known != NULL ? PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 2)) : size;
-        int small = size >= 0 && size < limit;
+        int small = size >= 0 && size < least_of(type);
         int middling = !small && limit && known != NULL && size >= 0 &&
                        size * PyLong_AsLong(FIELD(row, row_cost)) < MIDDLING && has_been_alone();
         if ((small || middling) && !touched(owners, n) && (small || !expected(size, 0))) {
@@ -997,7 +1006,7 @@ static int worth_storing(PyArrayObject *view, PyArrayObject *owner, PyArrayObjec
     if (written(owner) || written(other)) {
         return 1;
     }
-    return PyArray_SIZE(view) >= limit && (!limit || PyArray_SIZE(view) >= MIDDLING || traffic_on(owner) != NULL ||
+    return PyArray_SIZE(view) >= least_of(PyArray_TYPE(view)) && (!limit || PyArray_SIZE(view) >= MIDDLING || traffic_on(owner) != NULL ||
                                            traffic_on(other) != NULL || expected(PyArray_SIZE(view), 0));
 }
 

@@ -14,8 +14,9 @@ from .extension import ARRAYS, UFUNCS, fast, in_c
 from .recording import CAPSULE
 from .ufunc import of, ufunc
 
-# How many times more elements it takes than for an operation in company: for one without, which is NumPy's up to there;
-# for a function that records in Python, or has a kernel as well; for one that only records, in Python.
+# How many times more elements it takes than for an operation on doubles in company: for one without, and on others
+# (OTHERS of `_recorded.h`), which are NumPy's up to there; for a function that records in Python, or has a kernel as
+# well; for one that only records, in Python.
 _ALONE, _KERNELS, _FUNCTIONS = (0, 1, 1) if residence.accelerated else (4, 2, 16)
 
 

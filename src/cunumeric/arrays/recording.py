@@ -14,9 +14,13 @@ from ..graph import record, warning, window
 from ..graph.node import Leaf, Node, Reduction, Store
 from ..ops import elementwise
 from ..runtime import lines, memory, residence
-from ..runtime.settings import listen, settings
+from ..runtime.settings import asked, listen, settings
 from .base import Deferred, ndarray
 from .operators import _ARITHMETIC, _COMPARISONS
+
+# Elements from which results are recorded on the host: windows of many operations on so many doubles pay, as long as
+# recording one takes a microsecond and not ten. Of others it takes more (OTHERS of `_recorded.h`).
+_LEAST = 8192
 
 
 def _start() -> Any:
@@ -54,12 +58,14 @@ def _start() -> Any:
         elif name == "engine":  # no device can be used: nothing is recorded here any more
             _recording.set_eager(value == "host")
 
-    heard("record_min", settings.record_min)
-    heard("eager", settings.eager)
-    heard("window", settings.window)
     if gate is not None:
         window.lock = window.gate = gate
         _recording.set_host(True)
+        if not asked("CUNUMERIC_RECORD_MIN"):
+            settings.record_min = _LEAST
+    heard("record_min", settings.record_min)
+    heard("eager", settings.eager)
+    heard("window", settings.window)
     listen(heard)
     record.at_once = _recording.elementwise
 

@@ -31,6 +31,11 @@ from dataclasses import dataclass, field
 from .cores import available_cores, gpu_ready
 
 
+def asked(name: str) -> bool:
+    """Whether the environment has something to say."""
+    return bool(os.environ.get(name, "").strip())
+
+
 def _integer(name: str, default: int, least: int) -> int:
     text = os.environ.get(name, "").strip()
     if not text:
@@ -103,8 +108,6 @@ def _engine() -> str:
 
 
 _ENGINE = _engine()
-# Elements from which results are recorded: on the host, windows of many operations on 8,192 elements pay.
-_RECORD_MIN = 8192 if _ENGINE == "host" else 32768
 
 
 @dataclass
@@ -112,7 +115,7 @@ class Settings:
     engine: str = _ENGINE
     threads: int = field(default_factory=_threads)
     tile: int = field(default_factory=lambda: _integer("CUNUMERIC_TILE", 32768, 1))
-    record_min: int = field(default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", _RECORD_MIN, 0))
+    record_min: int = field(default_factory=lambda: _integer("CUNUMERIC_RECORD_MIN", 32768, 0))
     kernel_min: int = 16384  # elements from which a parallel kernel is asked at all
     window: int = field(default_factory=lambda: _integer("CUNUMERIC_WINDOW", 200 if _ENGINE == "host" else 128, 1))
     eager: bool = field(default_factory=lambda: bool(_integer("CUNUMERIC_EAGER", 0, 0)))
