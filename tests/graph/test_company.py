@@ -317,17 +317,19 @@ def test_extremes_never_have_their_output_by_position(size):
             assert z[-1] == 2.0
 
 
-def test_what_another_thread_recorded_is_not_forgotten(monkeypatch):
+@pytest.mark.parametrize("drop", [lambda x: window._drop_lingering(), lambda x: x + 2])  # C drops it as it records
+def test_what_another_thread_recorded_is_not_forgotten(monkeypatch, drop):
     """It may have waited for the window while a reduction ran, and have looked for what lingers before."""
     a = numpy.linspace(1.0, 2.0, LARGE)
     x = np.array(a)
     (x * 2).sum()
     assert window.state.lingering is not None
     with monkeypatch.context() as patch:
-        patch.setattr(window, "_drop_lingering", lambda: None)
+        patch.setattr(window.state, "lingering", None)
         y = x + 1
         assert is_recorded(y)
-    window._drop_lingering()
+    drop(x)
+    assert window.state.lingering is None
     assert y._a in window.pending
     z = y * 2
     assert numpy.array_equal(z, (a + 1) * 2)

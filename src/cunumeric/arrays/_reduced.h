@@ -9,23 +9,6 @@ static Py_ssize_t reduction_alone, reduction_axes, reduction_dtype, reduction_er
     reduction_out_shape, reduction_places, reduction_seq, reduction_source, reduction_temporary, reduction_ufunc,
     reduction_value, counters_recorded;
 
-/* The array that stands for a node: whether it is alive. */
-static int stands(PyObject *node)
-{
-    PyObject *handle = NODE(node, N_HANDLE);
-    if (handle == NULL || handle == Py_None) {
-        return 0;
-    }
-#if PY_VERSION_HEX >= 0x030D0000
-    PyObject *x = NULL;
-    int there = PyWeakref_GetRef(handle, &x) > 0;
-    Py_XDECREF(x);
-    return there;
-#else
-    return PyWeakref_GetObject(handle) != Py_None;
-#endif
-}
-
 /* Forget what lingers and nobody asks for, where nothing was recorded since (`window._drop_lingering`). */
 static int drop(void)
 {
@@ -35,7 +18,7 @@ static int drop(void)
     set(window, window_lingering, Py_NewRef(Py_None));
     for (Py_ssize_t k = 0; last && k < n; k++) {
         PyObject *p = PyList_GET_ITEM(pending, k);
-        last = Py_TYPE(p) != node_type || !stands(p);
+        last = Py_TYPE(p) != node_type || !alive(NODE(p, N_HANDLE));
     }
     if (last) { /* `window.forget` */
         set(reduction_counters, counters_recorded,

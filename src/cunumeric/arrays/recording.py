@@ -38,7 +38,7 @@ def _start() -> Any:
             "Deferred": Deferred, "Traffic": window.Traffic, "Lease": memory.Lease, "Ear": warning.Ear,
             "Row": elementwise.Row, "square": elementwise.row(np.square), "copying": elementwise.COPY,
             "pending": window.pending, "memory": window.memory, "leaves": window._leaves, "exposed": window._exposed,
-            "window": window.state, "gate": gate, "names": vars(window), "flush": window.flush,
+            "window": window.state, "gate": gate, "names": vars(window), "flush": window._flush,
             "Reduction": Reduction, "counters": window.counters, "least": window._crowd.LEAST,
             "add": np.add, "maximum": np.maximum, "minimum": np.minimum,
             "cut": window.cut, "loops": window._loops, "saw": window._loops.saw, "period": window._period,

@@ -472,8 +472,12 @@ def flush(reduction: Reduction | None = None) -> None:
     what was asked for; what is recorded stays, to run when memory has been given back."""
     if not pending and reduction is None:
         return
-    if again is not None and again(reduction):
-        return
+    if again is None or not again(reduction):
+        _flush(reduction)
+
+
+def _flush(reduction: Reduction | None) -> None:
+    """`flush` in Python."""
     with lock:
         if state.running:
             raise RuntimeError("an array was read by a signal handler or finaliser while its value was being computed")

@@ -22,4 +22,26 @@ static Py_ssize_t offset_of(PyObject *type, const char *name)
     return offset;
 }
 
+/* What the weak reference, or None, or NULL, refers to: a new reference; NULL: nothing that is alive. */
+static inline PyObject *referent(PyObject *handle)
+{
+    PyObject *x = NULL;
+    if (handle == NULL || handle == Py_None) {
+        return NULL;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyWeakref_GetRef(handle, &x) > 0 ? x : NULL;
+#else
+    x = PyWeakref_GetObject(handle);
+    return x == Py_None ? NULL : Py_NewRef(x);
+#endif
+}
+
+static inline int alive(PyObject *handle)
+{
+    PyObject *x = referent(handle);
+    Py_XDECREF(x);
+    return x != NULL;
+}
+
 #endif

@@ -160,21 +160,6 @@ static npy_intp number_of(Form *f, PyObject *v)
     return number;
 }
 
-static int alive(PyObject *handle)
-{
-    if (handle == NULL || handle == Py_None) {
-        return 0;
-    }
-#if PY_VERSION_HEX >= 0x030D0000
-    PyObject *x = NULL;
-    int there = PyWeakref_GetRef(handle, &x) > 0;
-    Py_XDECREF(x);
-    return there;
-#else
-    return PyWeakref_GetObject(handle) != Py_None;
-#endif
-}
-
 static void describe(Form *f, PyObject *p)
 {
     if (Py_TYPE(p) != node_type) {
@@ -351,6 +336,16 @@ static Form read_form;
 static PyObject *window_state; /* `window.state`, once windows are replayed */
 static Py_ssize_t state_sequence;
 
+static npy_uint64 hash_of(const npy_int64 *words, size_t n)
+{
+    npy_uint64 hash = n;
+    for (size_t k = 0; k < n; k++) {
+        hash = (hash ^ (npy_uint64)words[k]) * 0x9E3779B97F4A7C15ULL;
+        hash ^= hash >> 32;
+    }
+    return hash;
+}
+
 static void form_keep(Form *f, PyObject *pending, PyObject *exposed)
 {
     f->size = PyList_GET_SIZE(pending);
@@ -362,8 +357,8 @@ static void form_keep(Form *f, PyObject *pending, PyObject *exposed)
 /* Whether what was read is still so: a finaliser may have come between. */
 static int form_kept(const Form *f, PyObject *pending, PyObject *exposed)
 {
-    return f->fresh && f->size == PyList_GET_SIZE(pending) && f->sequence == PyLong_AsLongLong(FIELD(window_state, state_sequence)) &&
-           f->exposed == PyDict_GET_SIZE(exposed);
+    return f->fresh && f->size == PyList_GET_SIZE(pending) && f->exposed == PyDict_GET_SIZE(exposed) &&
+           f->sequence == PyLong_AsLongLong(FIELD(window_state, state_sequence));
 }
 
 /* Read the form of a window off; -1 with an error. Nothing of the one before is left. */
@@ -404,11 +399,7 @@ static int form_read(Form *f, PyObject *pending, PyObject *r, PyObject *window_l
         }
         return -1;
     }
-    f->hash = f->n;
-    for (size_t k = 0; k < f->n; k++) {
-        f->hash = (f->hash ^ (npy_uint64)f->words[k]) * 0x9E3779B97F4A7C15ULL;
-        f->hash ^= f->hash >> 32;
-    }
+    f->hash = hash_of(f->words, f->n);
     return 0;
 }
 

@@ -168,21 +168,6 @@ static PyObject *leaf_for(PyObject *a)
     return leaf;
 }
 
-/* The user's array that stands for a node: a new reference, or NULL. */
-static PyObject *array_of(PyObject *node)
-{
-    PyObject *handle = FIELD(node, node_handle), *x = NULL;
-    if (handle == NULL || handle == Py_None) {
-        return NULL;
-    }
-#if PY_VERSION_HEX >= 0x030D0000
-    return PyWeakref_GetRef(handle, &x) > 0 ? x : NULL;
-#else
-    x = PyWeakref_GetObject(handle);
-    return x == Py_None ? NULL : Py_NewRef(x);
-#endif
-}
-
 /* -- what lingers (window._linger) ----------------------------------------------------------------------------------- */
 
 static int enter_traffic(PyObject *owner)
@@ -206,57 +191,41 @@ static int enter_traffic(PyObject *owner)
     return found < 0 ? -1 : 0;
 }
 
-/* Mark the nodes that `node` is computed from and that have no memory; their operands that have some are that. */
-static int chain_of(PyObject *node, Map *chain)
+/* Operands of `node` that were given memory are that from now on; the others are marked as wanted. */
+static int take_places(PyObject *node, Map *wanted)
 {
-    if (map_get(chain, node) != NULL) {
-        return 0;
+    PyObject *args = FIELD(node, node_args), *mine = PyTuple_New(PyTuple_GET_SIZE(args));
+    int failed = mine == NULL;
+    for (Py_ssize_t k = 0; !failed && k < PyTuple_GET_SIZE(args); k++) {
+        PyObject *arg = PyTuple_GET_ITEM(args, k), *place = NULL;
+        if (Py_TYPE(arg) == node_type) {
+            place = FIELD(arg, ours.node_place);
+            failed = place == Py_None && map_put(wanted, arg, 1) < 0;
+        }
+        PyTuple_SET_ITEM(mine, k, Py_NewRef(place == NULL || place == Py_None ? arg : place));
     }
-    PyObject *args = FIELD(node, node_args), *mine = NULL;
-    Py_ssize_t n = PyTuple_GET_SIZE(args);
-    if (map_put(chain, node, 1) < 0) {
+    if (failed) {
+        Py_XDECREF(mine);
         return -1;
     }
-    for (Py_ssize_t k = 0; k < n; k++) {
-        PyObject *arg = PyTuple_GET_ITEM(args, k), *place = Py_TYPE(arg) == node_type ? FIELD(arg, ours.node_place) : NULL;
-        if (place == NULL || place == Py_None) {
-            continue;
-        }
-        if (mine == NULL && (mine = PyTuple_GetSlice(args, 0, n)) == args) {
-            Py_DECREF(mine); /* a slice of all is the tuple itself */
-            mine = PyTuple_New(n);
-            for (Py_ssize_t i = 0; mine != NULL && i < n; i++) {
-                PyTuple_SET_ITEM(mine, i, Py_NewRef(PyTuple_GET_ITEM(args, i)));
-            }
-        }
-        if (mine == NULL) {
-            return -1;
-        }
-        PyObject *old = PyTuple_GET_ITEM(mine, k);
-        PyTuple_SET_ITEM(mine, k, Py_NewRef(place));
-        Py_DECREF(old);
-    }
-    if (mine != NULL) {
-        assign(node, node_args, mine);
-        args = mine;
-    }
-    for (Py_ssize_t k = 0; k < n; k++) {
-        PyObject *arg = PyTuple_GET_ITEM(args, k);
-        if (Py_TYPE(arg) == node_type && chain_of(arg, chain) < 0) {
-            return -1;
-        }
-    }
+    assign(node, node_args, mine);
     return 0;
 }
 
-/* The recordings that wait again: those of the reduction's source, should its array live. `before`: what was run. */
+/* The recordings that wait again: those of the reduction's source, should its array live. `before`: what was run, in
+ * which operands come before what is computed from them. */
 static int linger(PyObject *source, PyObject *before)
 {
-    Map chain = {NULL, 0, 0};
-    int failed = chain_of(source, &chain);
-    for (Py_ssize_t k = 0; !failed && k < PyList_GET_SIZE(before); k++) {
+    Map wanted = {NULL, 0, 0};
+    Py_ssize_t n = PyList_GET_SIZE(before);
+    int failed = map_put(&wanted, source, 1) < 0;
+    for (Py_ssize_t k = n - 1; !failed && k >= 0; k--) {
         PyObject *p = PyList_GET_ITEM(before, k);
-        if (Py_TYPE(p) != node_type || map_get(&chain, p) == NULL) {
+        failed = map_get(&wanted, p) != NULL && take_places(p, &wanted) < 0;
+    }
+    for (Py_ssize_t k = 0; !failed && k < n; k++) {
+        PyObject *p = PyList_GET_ITEM(before, k);
+        if (map_get(&wanted, p) == NULL) {
             continue;
         }
         PyObject *args = FIELD(p, node_args);
@@ -266,7 +235,7 @@ static int linger(PyObject *source, PyObject *before)
         }
         failed = failed || PyList_Append(ours.pending, p) < 0;
     }
-    free(chain.entries);
+    free(wanted.entries);
     if (!failed) {
         assign(ours.state, ours.lingering, Py_NewRef(source));
     }
@@ -369,7 +338,7 @@ static int show_values(const Replay *r, const Form *f, PyObject *made)
             return -1;
         }
         assign(node, ours.node_place, leaf);
-        if ((x = array_of(node)) != NULL) {
+        if ((x = referent(FIELD(node, node_handle))) != NULL) {
             failed = PyObject_SetAttr(x, name_a, FIELD(leaf, leaf_a)) < 0;
             Py_DECREF(x);
         }
@@ -500,12 +469,10 @@ static int replay(PyObject *reduction, PyObject *told)
         goto end;
     }
     if (reduction != Py_None) {
-        PyObject *source = FIELD(reduction, reduction_source), *x;
-        if (Py_TYPE(source) == node_type && FIELD(source, ours.node_place) == Py_None && (x = array_of(source)) != NULL) {
-            Py_DECREF(x);
-            if (linger(source, before) < 0) {
-                goto end;
-            }
+        PyObject *source = FIELD(reduction, reduction_source);
+        if (Py_TYPE(source) == node_type && FIELD(source, ours.node_place) == Py_None &&
+            alive(FIELD(source, node_handle)) && linger(source, before) < 0) {
+            goto end;
         }
     }
     done = 1;
@@ -685,11 +652,7 @@ static PyObject *make_replay(PyObject *self, PyObject *args)
         Py_DECREF(r);
         Py_RETURN_NONE;
     }
-    r->hash = r->nwords;
-    for (size_t k = 0; k < r->nwords; k++) {
-        r->hash = (r->hash ^ (npy_uint64)r->words[k]) * 0x9E3779B97F4A7C15ULL;
-        r->hash ^= r->hash >> 32;
-    }
+    r->hash = hash_of(r->words, r->nwords);
     r->next = replays[r->hash % REPLAYS];
     replays[r->hash % REPLAYS] = r;
     return (PyObject *)r;
