@@ -44,7 +44,7 @@ setup(
             "engines/host/_tiles",
             *[
                 f"engines/host/_{part}.h"
-                for part in ("along", "deal", "form", "gather", "loops", "program", "replay", "team", "work")
+                for part in ("along", "deal", "form", "gather", "loops", "program", "replay", "split", "team", "work")
             ],
             "runtime/_gate.h",
             "runtime/_slots.h",

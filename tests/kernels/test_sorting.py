@@ -168,6 +168,7 @@ in_c = pytest.mark.skipif(not native.available(), reason="elements are dealt in 
 def test_elements_are_dealt_to_buckets(monkeypatch, team, dtype):
     """Where values are distinct; few distinct ones would leave a thread with most of them."""
     monkeypatch.setattr(settings, "threads", team + 1)
+    monkeypatch.setattr(sorting, "_sorts_quickly", lambda dtype: False)
     dealt = []
     monkeypatch.setattr(native, "deal", lambda *args, deal=native.deal: dealt.append(len(args[0])) or deal(*args))
     rng = np.random.default_rng(7)
@@ -195,6 +196,7 @@ def test_elements_are_dealt_to_buckets(monkeypatch, team, dtype):
 def test_few_buckets_where_numpy_sorts_quickly(monkeypatch, team, dtype, quick):
     monkeypatch.setattr(settings, "threads", team + 1)
     monkeypatch.setattr(sorting, "_sorts_quickly", lambda dtype: quick)
+    monkeypatch.setattr(native, "split_most", lambda: 0)
     many = []
     monkeypatch.setattr(native, "classify", lambda *a, f=native.classify: many.append(len(a[1]) + 1) or f(*a))
     a = np.random.default_rng(7).permutation(100_000).astype(dtype)
@@ -203,6 +205,53 @@ def test_few_buckets_where_numpy_sorts_quickly(monkeypatch, team, dtype, quick):
     assert set(many) == {least if quick else 32}
     assert_same(sorting.argsort(a, kind="stable"), np.argsort(a, kind="stable"))
     assert many[-1] == 32  # stable sorts are not quick
+
+
+packs = pytest.mark.skipif(not native.split_most(), reason="the processor does not pack registers, or C is not there")
+
+
+@packs
+@pytest.mark.parametrize("dtype", ["i4", "u4", "i8", "u8", "f4", "f8"])
+def test_registers_are_split_among_threads(monkeypatch, team, dtype):
+    monkeypatch.setattr(settings, "threads", team + 1)
+    monkeypatch.setattr(sorting, "_sorts_quickly", lambda dtype: True)
+    done = []
+    monkeypatch.setattr(native, "sort_split", lambda *args, f=native.sort_split: done.append(f(*args)) or done[-1])
+    rng = np.random.default_rng(7)
+    limits = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else None
+    for n in (*range(40, 80), 5000, 5003):  # all remainders of a register
+        if limits is not None:
+            a = rng.integers(limits.min, limits.max, n, dtype=dtype, endpoint=True)
+        else:
+            a = rng.standard_normal(n).astype(dtype)
+            a[rng.integers(0, n, n // 20)] = np.nan
+            a[rng.integers(0, n, 2)] = np.inf
+            a[rng.integers(0, n, 2)] = -np.inf
+        before = a.copy()
+        assert_same(sorting.sort(a), np.sort(a))
+        assert_same(a, before)
+        b = a.copy()
+        assert sorting.sort_into(b) is None
+        assert_same(b, np.sort(a))
+    assert sum(done) > len(done) // 2  # a small sample leaves buckets uneven now and then
+    assert done[-2:] == [True, True]
+    few = np.where(np.arange(5000) < 10, np.arange(5000), 3).astype(dtype)
+    assert_same(sorting.sort(few), np.sort(few))
+    assert done[-1] is False
+
+
+@packs
+def test_splitting_takes_only_vectors_that_fit():
+    x, pivots = np.arange(8.0), np.array([4.0])
+    out = np.zeros(8)
+    for bad in (
+        (x[::2], pivots, out[:4], out[:4]), (x, pivots.astype("f4"), out, out), (x, pivots, out[:7], out[:7]),
+        (x, pivots, out.astype("f4"), out), (x, np.arange(16.0), out, out),
+        (x.astype("f2"), pivots.astype("f2"), out, out),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="vectors of one dtype"):
+            native.sort_split(*bad)
+    assert not out.any()
 
 
 @in_c

@@ -20,7 +20,7 @@
 #include "_team.h"
 #include "_work.h"
 #include "_along.h"
-#include "_deal.h"
+#include "_split.h"
 #include "_gather.h"
 
 static void run_dealloc(Run *r)
@@ -355,6 +355,8 @@ static PyMethodDef functions[] = {
     {"collect", collect, METH_VARARGS, "collect(pending, memory, leaves): forget what has died and nothing needs"},
     {"classify", classify, METH_VARARGS, "classify(x, pivots, ids, counts): the bucket of each element"},
     {"deal", deal, METH_VARARGS, "deal(x, ids, places, out): elements to their buckets"},
+    {"sort_split", sort_split, METH_VARARGS, "sort_split(x, pivots, dealt, out): by a thread for each bucket"},
+    {"split_most", split_most, METH_NOARGS, "How many buckets `sort_split` has at most; 0: the processor cannot"},
     {"gather", gather, METH_VARARGS, "gather(x, positions, out): whether all are within bounds"},
     {"select", select_arrays, METH_VARARGS, "select(condition, x, y, out): where, of vectors"},
     {"again", again, METH_O, "again(reduction or None): whether the window has come round, and was run"},

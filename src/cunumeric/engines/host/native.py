@@ -138,6 +138,17 @@ def deal(x: np.ndarray, ids: np.ndarray, places: np.ndarray, out: np.ndarray) ->
     _tiles.deal(x, ids, places, out)
 
 
+def sort_split(x: np.ndarray, pivots: np.ndarray, dealt: np.ndarray, out: np.ndarray) -> bool:
+    """Sort the vector `x` into `out` by a thread for each bucket between sorted pivots, of which `split_most()` are the
+    most; `dealt` is `out`, or memory beside where that is `x`. False, with nothing done, where buckets are uneven."""
+    return _tiles.sort_split(x, pivots, dealt, out)
+
+
+def split_most() -> int:
+    """The most buckets of `sort_split`; 0 where the processor, or C, is not made for it."""
+    return 0 if _tiles is None else _tiles.split_most()
+
+
 def gather(x: np.ndarray, positions: np.ndarray, out: np.ndarray) -> bool:
     """`out[...] = x[positions]` of vectors, in C alone; False where a position is out of bounds (`out` is then in part
     written)."""

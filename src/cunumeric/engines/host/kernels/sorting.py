@@ -4,8 +4,9 @@ A long 1-D sort into other memory is a sample sort (Frazer and McKellar, "Sample
 the values into buckets; elements are dealt to the buckets, which lie in the result one after another, and each is
 sorted in place. It needs a byte an element beside the result. The outcome of a comparison is a number there, not a
 branch: dealing to 256 buckets costs less than the eight rounds of a quicksort that it saves, where NumPy's takes 2 ns
-a round and an element; where it takes less than half of one, threads have four buckets each. Elements are dealt in
-their order, so that a stable sort stays stable.
+a round and an element; where it takes less than half of one, threads have four buckets each, or one, to which the
+processor deals a register at a time (`native.sort_split`: all of it in C). Elements are dealt in their order, so that a
+stable sort stays stable.
 
 Where the buckets would be uneven (few distinct values), for complex numbers and without C, sorted runs are merged (Shi
 and Schaeffer, "Parallel sorting by regular sampling", 1992): each thread sorts one run; cuts at equal ranks are found
@@ -46,7 +47,7 @@ BUCKET, SAMPLED, BUCKETS_MOST = 4096, 16, 256
 # Seconds an element in which NumPy sorts so many at best, where many buckets do not pay. Its vectors need compressed
 # stores, which AMD's Zen 4 does in microcode: 20 ns, and 53 of millions; on Intel's processors 4, and 10 of millions.
 QUICK, MEASURED = 10e-9, 4096
-QUICK_LEAST = 1 << 20  # elements of a lane for which threads are worth it there
+QUICK_LEAST = 1 << 20  # elements of a lane for which threads are worth it there, if not by `native.sort_split`
 
 _INTP = np.dtype(np.intp)
 _KINDS = (None, "quicksort", "heapsort", "mergesort", "stable")
@@ -133,27 +134,38 @@ def _sorts_quickly(dtype: np.dtype) -> bool:
     return min(times) < QUICK * x.size
 
 
-def _buckets(a: np.ndarray, parts: int, quick: bool) -> _Buckets | None:
-    """Buckets for so many threads, few if they are sorted quickly; None where they would be uneven, or not C's."""
+def _pivots(a: np.ndarray, count: int) -> np.ndarray | None:
+    """Values that cut `a` into so many parts about equal; None where there are none, or buckets are not C's."""
     if a.dtype.kind not in "fiu" or a.itemsize not in (4, 8) or not native.available():
         return None
+    sample = np.sort(a[:: max(1, a.size // (SAMPLED * max(count, SAMPLES)))])
+    if sample[-1] != sample[-1]:
+        sample = sample[sample == sample]
+    return sample[[sample.size * k // count for k in range(1, count)]] if sample.size else None
+
+
+def _buckets(a: np.ndarray, parts: int, quick: bool) -> _Buckets | None:
+    """Buckets for so many threads, few if they are sorted quickly; None where they would be uneven, or not C's."""
     least = 1 << (4 * parts - 1).bit_length()
     count = min(BUCKETS_MOST, least if quick else max(least, 1 << (a.size // BUCKET).bit_length()))
-    sample = np.sort(a[:: max(1, a.size // (SAMPLED * max(count, SAMPLES)))])
-    sample = sample[sample == sample]
-    if not sample.size:
+    pivots = _pivots(a, count)
+    if pivots is None:
         return None
-    found = _Buckets(a, sample[[sample.size * k // count for k in range(1, count)]], parts)
+    found = _Buckets(a, pivots, parts)
     return found if found.largest * parts <= 1.25 * a.size else None
 
 
 def _dealt(a: np.ndarray, out: np.ndarray, kind: str, parts: int) -> bool:
     """Sort the 1-D `a` into the contiguous `out`, which may be `a`; False, with nothing done, where that is not by
     buckets."""
-    buckets = _buckets(a, parts, kind != "stable" and _sorts_quickly(a.dtype))
+    quick = kind != "stable" and _sorts_quickly(a.dtype)
+    dealt = memory.empty(a.shape, a.dtype) if np.may_share_memory(a, out) else out
+    if quick and parts <= native.split_most():
+        pivots = _pivots(a, parts)
+        return pivots is not None and native.sort_split(a, pivots, dealt, out)
+    buckets = _buckets(a, parts, quick)
     if buckets is None:
         return False
-    dealt = memory.empty(a.shape, a.dtype) if np.may_share_memory(a, out) else out
     run(lambda part: buckets.deal(part, a[slice(*buckets.ranges[part])], dealt), parts)
 
     def sort_bucket(bucket: slice) -> None:
@@ -251,7 +263,8 @@ def _sort(a, axis, kind, out):
         if a.dtype.kind in "iu":
             # Equal integers are identical: the unstable sort is stable.
             kind = "quicksort"
-        if kind != "stable" and a.size < QUICK_LEAST and native.available() and _sorts_quickly(a.dtype):
+        few = native.available() and parts > native.split_most() and a.size < QUICK_LEAST
+        if kind != "stable" and few and _sorts_quickly(a.dtype):
             return NotImplemented
         if out is None:
             out = memory.empty(a.shape, a.dtype)
