@@ -273,3 +273,31 @@ def test_large_results_are_written_past_the_caches(always, monkeypatch, offset, 
 
     for expected, found in zip(run(numpy), run(cunumeric), strict=True):
         assert same(expected, found)
+
+
+@pytest.mark.parametrize("name", ["max", "sum", "min"])
+@pytest.mark.parametrize("n", [3, 9, 40])
+def test_rows_that_were_stored_are_reduced_where_they_lie(always, name, n):
+    """What is reduced is an operand of the compiled loop in memory, not a value of its own."""
+    rng = numpy.random.default_rng(n)
+    a, b = rng.standard_normal((2, 12, n))
+    x, y = cunumeric.array(a), cunumeric.array(b)
+    for _ in range(3):
+        a[1:-1, 1:] = a[1:-1, 1:] * 0.5 + b[1:-1, :-1] * b[2:, 1:]
+        x[1:-1, 1:] = x[1:-1, 1:] * 0.5 + y[1:-1, :-1] * y[2:, 1:]
+        assert getattr(x[1:-1, 1:], name)() == pytest.approx(getattr(a[1:-1, 1:], name)(), rel=1e-12)
+    assert numpy.array_equal(x, a)
+
+
+def test_rows_whose_flags_were_raised_are_done_over(always):
+    """By instructions, which say whose the flags are; what is computed in place still has its old values then."""
+    a = numpy.linspace(1.0, 2.0, 12 * 20).reshape(12, 20)
+    a[5, 7] = 1e200
+    x = cunumeric.array(a)
+    with pytest.warns(RuntimeWarning, match="overflow encountered in multiply"):
+        a *= a * a
+    with pytest.warns(RuntimeWarning, match="overflow encountered in multiply") as heard:
+        x[:, :] = x * (x * x)
+        cunumeric.synchronize()
+    assert len(heard) == 1
+    assert numpy.array_equal(x, a)

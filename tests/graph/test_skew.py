@@ -26,7 +26,9 @@ def skewing(monkeypatch):
     cunumeric.synchronize()
     for name, value in {"record_min": 0, "tile": 16, "window": 60, "kernel_min": 0}.items():
         monkeypatch.setattr(settings, name, value)
-    monkeypatch.setattr(skew.Skewed, "pays", lambda group: len(group.sweeps) > 1)
+    monkeypatch.setattr(skew, "_ROW_LEAST", 1)
+    many = skew.Skewed.pays
+    monkeypatch.setattr(skew.Skewed, "pays", lambda group: len(group.sweeps) > 1 or many(group))
     sweep._templates.clear()
     yield
     cunumeric.synchronize()
@@ -286,3 +288,24 @@ def test_an_operator_of_five_statements_is_one_loop_inside(skewing):
     assert inside.shape == (38, 22) and (inside.lag, inside.turn) == (1, False)
     assert (last.lag, last.turn) == (1, True) and [row.name for row, *_ in last.instructions] == ["multiply"]
     assert len(program.blocks) == 1 + 9 + 1
+
+
+@WITH_TILES
+def test_a_sweep_alone_is_cut_into_cells(skewing):
+    """Nothing follows it through other rows, and its statements change one array in turn all the same."""
+    results = []
+    for np in (numpy, cunumeric):
+        v = np.array(numpy.arange(40.0 * 24).reshape(40, 24) % 7)
+        if np is cunumeric:
+            np.synchronize()
+            sweep._templates.clear()
+        w = 4.0 * v
+        w[1:, :] -= v[:-1, :]
+        w[:, 1:] -= v[:, :-1]
+        results.append((float((v * w).sum()), numpy.array(w)))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-12)
+    assert numpy.array_equal(results[0][1], results[1][1])
+    (program, *_) = programs()
+    *_, inside, last = program.blocks
+    assert [row.name for row, *_ in inside.instructions] == ["multiply", *["subtract"] * 2]
+    assert inside.shape == (39, 23) and last.turn

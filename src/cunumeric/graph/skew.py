@@ -301,8 +301,10 @@ class Skewed:
     def pays(self) -> bool:
         """Whether there is more than one sweep, and enough to do beside each unit that one thread at a time works on,
         as it holds rows back or has rows for one band: no more threads work than units of its cost would fill."""
-        if len(self.sweeps) < 2 or max(math.prod(u.shape[1:]) for u in self.units) < _ROW_LEAST:
+        if not self.sweeps or max(math.prod(u.shape[1:]) for u in self.units) < _ROW_LEAST:
             return False
+        if len(self.sweeps) == 1:
+            return any(len(part) > 1 for part in self.parts())
         band = self.rows()
         ordered = max((_cost(u) for u in self.units if u.held >= 0 or u.rows <= band), default=0)
         return sum(map(_cost, self.units)) >= 1.4 * min(threads.count(), 8) * ordered or threads.count() == 1

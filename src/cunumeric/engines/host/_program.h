@@ -34,6 +34,8 @@ typedef struct {
     int sum;             /* it adds up its last output, as `leaves` says: number of the operand for these, or -1 */
     int streams[8];      /* operands that are written past the caches: their vectors must begin alike */
     int *regs, *aside;   /* per operand: its register; itemsize if it is written aside, else 0 */
+    int *loads;          /* per operand: the number of the block's load that it is, or -1 */
+    int whole, asides;   /* it has all the block's instructions; how many operands are written aside */
 } Group;
 
 typedef struct {
@@ -137,6 +139,7 @@ static void program_dealloc(Program *p)
         for (int i = 0; p->blocks[k].instructions != NULL && i < p->blocks[k].ninstructions; i++) {
             Group *g = p->blocks[k].instructions[i].group;
             if (g != NULL) {
+                free(g->loads);
                 free(g->regs);
                 free(g->aside);
                 free(g);
@@ -436,6 +439,7 @@ static Group *read_group(PyObject *t, int *first)
     }
     g->regs = calloc(g->noperands + 1, sizeof(int));
     g->aside = calloc(g->noperands + 1, sizeof(int));
+    g->loads = calloc(g->noperands + 1, sizeof(int));
     for (int k = 0; k < g->noperands; k++) {
         g->regs[k] = (int)PyLong_AsLong(PyTuple_GET_ITEM(regs, k));
         g->aside[k] = (int)PyLong_AsLong(PyTuple_GET_ITEM(aside, k));
@@ -443,12 +447,13 @@ static Group *read_group(PyObject *t, int *first)
     return g;
 }
 
-static Instruction *instruction(Program *p, int number)
+/* The block that has instruction `number`, or NULL. */
+static Block *block_of(Program *p, int number)
 {
     for (int k = 0; k < p->nblocks; k++) {
         Block *b = p->blocks + k;
         if (number >= b->first && number < b->first + b->ninstructions) {
-            return b->instructions + number - b->first;
+            return b;
         }
     }
     return NULL;
@@ -471,18 +476,25 @@ static PyObject *program_attach(Program *p, PyObject *args)
     for (Py_ssize_t k = 0; k < PyList_GET_SIZE(groups); k++) {
         int first;
         Group *g = read_group(PyList_GET_ITEM(groups, k), &first);
-        Instruction *i = g == NULL ? NULL : instruction(p, first);
+        Block *b = g == NULL ? NULL : block_of(p, first);
+        Instruction *i = b == NULL ? NULL : b->instructions + first - b->first;
         if (i == NULL || i->group != NULL) {
             if (!PyErr_Occurred()) {
                 PyErr_SetString(PyExc_ValueError, "no such instruction");
             }
             return NULL;
         }
-        int asides = 0;
         for (int o = 0; o < g->noperands; o++) {
-            asides += g->aside[o] != 0;
+            g->asides += g->aside[o] != 0;
+            g->loads[o] = -1;
+            for (int load = 0; load < b->nloads; load++) {
+                if (b->load_regs[load] == g->regs[o]) {
+                    g->loads[o] = load;
+                }
+            }
         }
-        p->asides = asides > p->asides ? asides : p->asides;
+        g->whole = g->count == b->ninstructions;
+        p->asides = g->asides > p->asides ? g->asides : p->asides;
         i->group = g;
     }
     __atomic_store_n(&p->compiled, 1, __ATOMIC_RELEASE);

@@ -22,6 +22,7 @@ typedef struct {
     int fruitless;
     int nleaves;        /* of the chunk at work, whose sums a compiled loop has found; 0: it has not */
     npy_intp leaves[1 + LEAVES_MOST];  /* how many at a time; their elements */
+    npy_intp leaves_of; /* elements that have these leaves; 0: none are known */
     double sums[LEAVES_MOST];
     /* Of a reduction along axes: */
     int ahead;          /* whether to ask for the next line's elements */
@@ -75,6 +76,16 @@ static float sum32(npy_intp n, const float **at)
     return first + sum32(n - half, at);
 }
 
+/* How many leaves so many elements have; a row's are as the row's before. */
+static int leaves_for(Worker *w, npy_intp n)
+{
+    if (w->leaves_of != n) {
+        w->leaves_of = n;
+        w->leaves[0] = cut(n, LEAF, w->leaves + 1);
+    }
+    return (int)w->leaves[0];
+}
+
 /* Run a chunk by the compiled loop; how many of its elements are done: all, or those before flags were raised, and its
  * instructions have to say whose they are. What is written aside is few elements at a time, which the first cache holds
  * beside the operands. */
@@ -84,7 +95,7 @@ static npy_intp run_group(const Group *g, Worker *w, npy_intp n)
     npy_intp step[GROUP_MOST];
     char *aside = w->aside;
     npy_intp part = n;
-    int sums = g->sum >= 0 && n >= 8, leaf = 0, nleaves = sums ? (int)cut(n, LEAF, w->leaves + 1) : 0;
+    int sums = g->sum >= 0 && n >= 8, leaf = 0, nleaves = sums ? leaves_for(w, n) : 0;
     int size = w->run->program->reduce_size;
     for (int k = 0; k < g->noperands; k++) {
         int r = g->regs[k];
@@ -350,6 +361,20 @@ static int run_chunk(Worker *w, const Block *b, npy_intp m)
     return 0;
 }
 
+/* What was computed of a row or a part of one, joined to the reduction. */
+static int join_chunk(Worker *w, npy_intp group, npy_intp n)
+{
+    raised();
+    if (reduce(w, group, n) < 0) {
+        return -1;
+    }
+    int f = raised();
+    if (f) {
+        w->flags[w->run->program->ninstructions] |= f;
+    }
+    return 0;
+}
+
 /* A run of elements on an axis; `row`: where the delayed row's memory begins, or NULL. */
 static int span(Worker *w, const Block *b, int last, int axis, npy_intp start, npy_intp n, npy_intp group, char *row)
 {
@@ -366,15 +391,8 @@ static int span(Worker *w, const Block *b, int last, int axis, npy_intp start, n
         if (run_chunk(w, b, m) < 0) {
             return -1;
         }
-        if (last && p->reduce != NULL) {
-            raised();
-            if (reduce(w, group, m) < 0) {
-                return -1;
-            }
-            int f = raised();
-            if (f) {
-                w->flags[p->ninstructions] |= f;
-            }
+        if (last && p->reduce != NULL && join_chunk(w, group, m) < 0) {
+            return -1;
         }
     }
     return 0;
@@ -407,10 +425,85 @@ static inline char *row_at(const Run *r, const Block *b, int k, npy_intp row, np
     return r->ring_memory[ring] + turned * r->program->rings[ring].pitch + b->ring_at[k];
 }
 
+/* The compiled loop that is all of a row of the block, or NULL. */
+static inline const Group *loop_of_row(const Worker *w, const Block *b)
+{
+    const Group *g = w->compiled && b->ninstructions && b->ndim == 2 ? b->instructions->group : NULL;
+    npy_intp most = g == NULL ? 0 : g->asides ? ASIDE : w->run->program->chunk;
+    return g != NULL && g->whole && b->along == NULL && b->shape[1] <= most ? g : NULL;
+}
+
+/* A row by its compiled loop, straight from where its operands lie: a short one takes longer to prepare for `run_chunk`
+ * than to compute. 0: flags were raised, and it is to be done over. */
+static int quick_row(Worker *w, const Block *b, const Group *g, npy_intp row, char *held)
+{
+    const Run *r = w->run;
+    const View *views = r->views[b - r->program->blocks];
+    npy_intp n = b->shape[1], step[GROUP_MOST], steps[GROUP_MOST], little[2] = {1, n};
+    char *at[GROUP_MOST], *to[GROUP_MOST], *aside = w->aside;
+    for (int k = 0; k < g->noperands; k++) {
+        int load = g->loads[k], reg = g->regs[k];
+        if (load >= 0) {
+            at[k] = row_at(r, b, load, row, NULL);
+            step[k] = views[load].strides[1];
+        }
+        else if (reg >= 0) {
+            at[k] = held != NULL && reg == b->result ? held : w->at[reg];
+            step[k] = reg == b->result ? r->program->size_of[reg] : w->step[reg];
+        }
+        if (g->aside[k]) {
+            to[k] = at[k];
+            steps[k] = step[k];
+            at[k] = aside;
+            step[k] = g->aside[k];
+            aside += ASIDE * g->aside[k];
+        }
+    }
+    for (int k = 1; k < g->nstreams; k++) {
+        if (((size_t)at[g->streams[k]] ^ (size_t)at[g->streams[0]]) & 63) {
+            return 0;
+        }
+    }
+    w->nleaves = 0;
+    if (g->sum >= 0) {
+        w->nleaves = n < 8 ? 0 : leaves_for(w, n);
+        at[g->sum] = (char *)(w->nleaves ? w->leaves : little);
+        at[g->sum + 1] = (char *)w->sums;
+    }
+    if (g->interest) {
+        raised();
+    }
+    g->kernel(at, step, n);
+    if (g->interest && (raised() & g->interest)) {
+        return 0;
+    }
+    for (int k = 0; g->asides && k < g->noperands; k++) {
+        if (g->aside[k]) {
+            copy(to[k], steps[k], at[k], g->aside[k], n, g->aside[k]);
+        }
+    }
+    return 1;
+}
+
 /* Row `row` of a block of at least two axes, line by line. */
 static int one_row(Worker *w, const Block *b, int last, npy_intp row, char *held)
 {
+    const Group *g = loop_of_row(w, b);
+    last = last && w->run->program->reduce != NULL;
     npy_intp group = last ? row / w->run->group : 0;
+    if (g != NULL) {
+        if (quick_row(w, b, g, row, held)) {
+            int partial = w->run->program->partial;
+            for (int k = 0; last && k < b->nloads; k++) {
+                if (b->load_regs[k] == partial) { /* memory itself is reduced */
+                    w->at[partial] = row_at(w->run, b, k, row, NULL);
+                    w->step[partial] = w->run->views[b - w->run->program->blocks][k].strides[1];
+                }
+            }
+            return last ? join_chunk(w, group, b->shape[1]) : 0;
+        }
+        begin_block(w, b, b->ndim - 1);
+    }
     const View *views = w->run->views[b - w->run->program->blocks];
     npy_intp index[DIMS] = {0}, lines = 1;
     for (int k = 1; k < b->ndim - 1; k++) {
@@ -471,7 +564,7 @@ static int work_bands(Worker *w)
                 if (row < 0 || row >= b->shape[0]) {
                     continue;
                 }
-                if (p->nblocks > 1) {
+                if (p->nblocks > 1 && loop_of_row(w, b) == NULL) {
                     begin_block(w, b, b->ndim - 1);
                 }
                 if (one_row(w, b, k == p->nblocks - 1, row, NULL) < 0) {
@@ -577,7 +670,7 @@ static int by_turns(Worker *w, int from, int to, npy_intp lo, npy_intp hi)
             if (row < 0 || row >= b->shape[0]) {
                 continue;
             }
-            if (to - from > 1) {
+            if (to - from > 1 && loop_of_row(w, b) == NULL) {
                 begin_block(w, b, b->ndim - 1);
             }
             if (one_row(w, b, k == p->nblocks - 1, row, NULL) < 0) {

@@ -29,10 +29,12 @@ from . import along, native
 from .compiled import tier
 from .program import Program, Simple, Template
 
-# Below this cost of a sweep, in additions of elements, waking another thread costs more than it brings.
+# Below this cost of an operation, in additions of elements, waking another thread costs more than it brings.
 _PARALLEL_FROM = 1 << 18
+# The same of a sweep, whose values are in the first thread's caches; and where they are too many for those.
+_SHARED_FROM, _WIDE, _SHARED_WIDE_FROM = 5 << 16, 9 << 12, 3 << 16
 # A window of so few operations may save less than it costs: where all that they do is this many additions of elements.
-_FEW, _THIN = 32, 3 << 17
+_FEW, _THIN = 32, 1 << 17
 _ALIGN = 64
 _TEMPLATES_MOST = 512
 _templates: OrderedDict[Any, Template] = OrderedDict()
@@ -372,7 +374,9 @@ def _listening(
 def _parts_of(program: Program) -> int:
     """How many threads share the sweep."""
     n = len(program.tiles)
-    worth = program.capacity * n * (program.cost or 1) >= _PARALLEL_FROM or settings.tile < 1024
+    elements = program.capacity * n
+    least = _SHARED_FROM if elements < _WIDE else _SHARED_WIDE_FROM
+    worth = elements * (program.cost or 1) >= least or settings.tile < 1024
     if program.along is not None:
         n = -(-program.along.shape[program.along.axis] // program.along.rows)
     return min(threads.count(), n) if worth else 1
