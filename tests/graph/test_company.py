@@ -48,6 +48,21 @@ def test_operations_alone_run_at_once(middling, f):
     assert numpy.array_equal(y, f(numpy.linspace(1.0, 2.0, MIDDLING)))
 
 
+def test_chains_are_found_wherever_the_probe_falls(middling):
+    """The operation that is recorded to see whether others follow it must not always be a chain's last."""
+    for length in (2, 3, 4):
+        left_alone(middling)
+        window.company.passed = 0
+        for _ in range(8 * window.company.PROBE):
+            y = middling
+            for _ in range(length):
+                y = y * 0.5
+            np.synchronize()
+            if not window.company.alone:
+                break
+        assert window.company.alone == 0, length
+
+
 @pytest.mark.parametrize(
     "f", [lambda x: x.astype("f4"), lambda x: x.copy(), lambda x: np.clip(x, 1.2, 1.7), lambda x: np.round(x), np.copy]
 )

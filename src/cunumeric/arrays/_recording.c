@@ -59,6 +59,7 @@ static inline void set(PyObject *x, Py_ssize_t at, PyObject *v) /* takes the ref
 #define ASK_FROM (1 << 30)
 #define ALONE 6
 #define PROBE 512
+#define TURNS 7
 #define STEP (1 << 18)
 #define WEIGHT 16
 
@@ -546,9 +547,11 @@ static int expected(npy_intp size, int wait)
     if (!has_been_alone()) {
         return 1;
     }
-    npy_intp passed = PyLong_AsSsize_t(FIELD(company, company_passed)) + 1 + WEIGHT * (size / STEP);
+    npy_intp weight = 1 + WEIGHT * (size / STEP);
+    npy_intp passed = PyLong_AsSsize_t(FIELD(company, company_passed)) + weight;
     if (passed < PROBE || !wait) {
-        set(company, company_passed, PyLong_FromSsize_t(passed < PROBE ? passed : 0));
+        npy_intp again = -(PyLong_AsLong(FIELD(company, company_alone)) % TURNS) * weight;
+        set(company, company_passed, PyLong_FromSsize_t(passed < PROBE ? passed : again));
     }
     return passed >= PROBE;
 }

@@ -380,11 +380,11 @@ class _Company:
     """Whether recorded operations of middling size come alone. Recording costs what a cheap operation on 10⁵ elements
     takes, and brings it back only when others join: after several windows of one operation such operations run at
     once, but for every now and then one, which shows whether chains have come: the sooner the larger they are, for the
-    less it costs to look."""
+    less it costs to look. Which one it is moves: were it always the second of two, nothing would be seen to follow it."""
 
     __slots__ = ("alone", "passed")
 
-    ALONE, PROBE, STEP, WEIGHT = 6, 512, 1 << 18, 16
+    ALONE, PROBE, STEP, WEIGHT, TURNS = 6, 512, 1 << 18, 16, 7
 
     def __init__(self) -> None:
         self.alone = 0  # windows of one operation, one after another
@@ -394,10 +394,11 @@ class _Company:
         """Whether to record an operation on so many elements that begins a chain, if there is one."""
         if self.alone < self.ALONE:
             return True
-        self.passed += 1 + self.WEIGHT * (size // self.STEP)
+        weight = 1 + self.WEIGHT * (size // self.STEP)
+        self.passed += weight
         if self.passed < self.PROBE:
             return False
-        self.passed = 0
+        self.passed = -(self.alone % self.TURNS) * weight
         return True
 
 
