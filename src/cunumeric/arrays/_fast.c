@@ -437,7 +437,7 @@ static PyObject *call_into(PyObject *f, PyObject *kernel, PyObject *const *args,
 {
     Verdict verdict = {0, NULL};
     PyObject *row = FIELD(f, at_row), *inner[5] = {NULL}, *r;
-    if (recorded == NULL || row == NULL || row == Py_None || n > 3 || Py_TYPE(out) != array_type) {
+    if (into == NULL || row == NULL || row == Py_None || n > 3 || Py_TYPE(out) != array_type) {
         return NULL;
     }
     int done = into(row, args, (int)n, out, &verdict);
@@ -704,6 +704,9 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     if (PyCapsule_IsValid(recording, "cunumeric.recorded")) {
         void **ways = PyCapsule_GetPointer(recording, "cunumeric.recorded");
         recorded = (Recorded *)ways[0];
+    }
+    if (recorded != NULL && remote_type == NULL) { /* what follows is the host's: nothing runs at once elsewhere */
+        void **ways = PyCapsule_GetPointer(recording, "cunumeric.recorded");
         into = (Into *)ways[1];
         warm = (Warm *)ways[2];
         new_result = (NewResult *)ways[3];

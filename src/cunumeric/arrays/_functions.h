@@ -141,7 +141,7 @@ static PyObject *shortcut_copy_method(PyObject *const *args, Py_ssize_t n)
     PyObject *a = n == 1 ? small(args[0]) : NULL, *r = NULL;
     Verdict verdict = {0, NULL};
     if (a == NULL) {
-        r = n == 1 && recorded != NULL ? recorded(*copy_row, args, 1, 0, &verdict) : NULL;
+        r = n == 1 && copy_row != NULL ? recorded(*copy_row, args, 1, 0, &verdict) : NULL;
         if (r != NULL || PyErr_Occurred() || !verdict.at_once) {
             return r;
         }

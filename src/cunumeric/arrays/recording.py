@@ -24,7 +24,7 @@ _LEAST = 8192
 
 
 def _start() -> Any:
-    """Put the extension in charge, where it is there; for the host's engine the capsule by which C records."""
+    """Put the extension in charge, where it is there; the capsule by which C records."""
     if not settings.native:
         return None
     try:
@@ -85,7 +85,7 @@ def _start() -> Any:
     replace("__abs__", elementwise.row(np.absolute), 0, operator.abs)
     replace("__getitem__", None, 2)
     replace("__setitem__", None, 3)
-    return None if residence.accelerated else _recording.recorded
+    return _recording.recorded
 
 
 CAPSULE = _start()

@@ -380,7 +380,7 @@ class _Company:
     """Whether recorded operations of middling size come alone. Recording costs what a cheap operation on 10⁵ elements
     takes, and brings it back only when others join: after several windows of one operation such operations run at
     once, but for every now and then one, which shows whether chains have come: the sooner the larger they are, for the
-    less it costs to look. Which one it is moves: were it always the second of two, nothing would be seen to follow it."""
+    less it costs to look. Which one it is moves: nothing would ever be seen to follow the second of two."""
 
     __slots__ = ("alone", "passed")
 
