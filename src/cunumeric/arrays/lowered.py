@@ -14,7 +14,6 @@ from ..graph import call as calls
 from ..graph import warning, window
 from ..graph.node import Node
 from ..ops import lowering
-from ..ops.lowering import comparisons
 from ..runtime import residence
 from ..runtime.settings import settings
 from . import fallback
@@ -114,7 +113,7 @@ _SILENT = frozenset({"sorting", "movement", "selection", "indexing"})
 def warns(spec: lowering.Spec) -> bool:
     """Whether NumPy may warn in this call. The device does not: where somebody waits for it, the call is NumPy's."""
     chapter = spec.lowering.__module__.rpartition(".")[2]
-    return chapter not in _SILENT and spec.function.__module__ != comparisons.__name__
+    return chapter not in _SILENT and spec.function.__module__ != f"{lowering.__name__}.comparisons"
 
 
 def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
