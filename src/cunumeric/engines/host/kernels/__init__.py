@@ -7,7 +7,7 @@ that NumPy itself has to report. The caller then calls NumPy.
 `random` is not imported here: it needs `numpy.random`, which NumPy itself imports only when it is used.
 """
 
-from . import count, gather
+from . import count, gather, transforms
 from .choose import where3
 from .count import bincount, digitize, histogram
 from .gather import compress, flatnonzero, getitem_index, getitem_mask, nonzero, put, setitem_index, setitem_mask, take
@@ -24,6 +24,8 @@ LEAST = {
     "histogram": 2 * count.LEAST,
     "nonzero": 2 * gather.NONZERO_LEAST,
     "take": 2 * gather.TAKE_LEAST,
+    **dict.fromkeys(("fft", "ifft", "rfft", "fft2", "ifft2", "rfft2", "fftn", "ifftn", "rfftn"), 2 * transforms.LEAST),
+    **dict.fromkeys(("irfft", "irfft2", "irfftn"), transforms.LEAST),  # twice as much comes of it
 }
 
 __all__ = [
