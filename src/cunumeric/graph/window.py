@@ -384,7 +384,7 @@ class _Company:
 
     __slots__ = ("alone", "passed")
 
-    ALONE, PROBE, STEP, WEIGHT, TURNS = 6, 512, 1 << 18, 16, 7
+    ALONE, PROBE, STEP, WEIGHT, TURNS = 6, 512, 1 << 16, 4, 7
 
     def __init__(self) -> None:
         self.alone = 0  # windows of one operation, one after another
