@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 
@@ -238,6 +240,29 @@ def test_registers_are_split_among_threads(monkeypatch, team, dtype):
     few = np.where(np.arange(5000) < 10, np.arange(5000), 3).astype(dtype)
     assert_same(sorting.sort(few), np.sort(few))
     assert done[-1] is False
+
+
+@packs
+def test_nothing_is_written_beyond_a_bucket_whose_elements_change(monkeypatch):
+    """Another thread writes to them between counting and dealing: no element leaves the array."""
+    around = np.full(3 << 18, 7.0)
+    x, out = np.random.default_rng(1).random(1 << 18), around[1 << 18 : 2 << 18]
+    done = threading.Event()
+
+    def write():
+        while not done.is_set():
+            x[:] = 1 - x
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = [native.sort_split(x, np.array([0.5]), out, out) for _ in range(50)]
+    done.set()
+    writer.join()
+    assert (around[: 1 << 18] == 7).all()
+    assert (around[2 << 18 :] == 7).all()
+    assert native.sort_split(x, np.array([0.5]), out, out)
+    assert_same(out, np.sort(x))
+    assert set(found) <= {True, False}
 
 
 @packs

@@ -1,5 +1,5 @@
-/* Sorting a vector by as many threads as it is cut into buckets for, where the processor packs the chosen elements of a register (AVX-512):
- * each bucket's are told by comparison, packed and stored, without a branch and without a byte for each; in their order. */
+/* Sorting a vector by a thread for each bucket, where the processor packs the chosen elements of a register (AVX-512): a
+ * bucket's are told by comparison, packed and stored, without a branch and without a byte for each; in their order. */
 #ifndef CUNUMERIC_SPLIT_H
 #define CUNUMERIC_SPLIT_H
 
@@ -9,14 +9,16 @@
 #define SPLIT_MOST 16 /* buckets: elements are compared with all pivots, and each register is stored once for each */
 
 typedef void Tally(const void *x, npy_intp n, const void *pivots, int buckets, npy_intp *counts);
-typedef void Split(const void *x, npy_intp n, const void *pivots, int buckets, npy_intp *places, void *out);
+typedef int Split(const void *x, npy_intp n, const void *pivots, int buckets, npy_intp *places, const npy_intp *ends,
+                  void *out);
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define CAN_SPLIT __builtin_cpu_supports("avx512f")
 #include <immintrin.h>
 #define PACKING __attribute__((target("avx512f,popcnt")))
 
-/* WIDTH elements of T a register; MASK: a bit for each of them. What is not less than a pivot is behind it. */
+/* WIDTH elements of T a register; MASK: a bit for each of them. What is not less than a pivot is behind it. `split` gives
+ * 0 where a bucket has more elements than were counted, because another thread of the program writes to them. */
 #define SPLIT(T, WIDTH, MASK, REGISTER, LOAD, SPREAD, LESS, PACK, PUT)                                                  \
     PACKING static void tally_##T(const void *from, npy_intp n, const void *pivots, int buckets, npy_intp *counts)      \
     {                                                                                                                   \
@@ -38,8 +40,8 @@ typedef void Split(const void *x, npy_intp n, const void *pivots, int buckets, n
             counts[j] = below[j] - (j ? below[j - 1] : 0);                                                              \
         }                                                                                                               \
     }                                                                                                                   \
-    PACKING static void split_##T(const void *from, npy_intp n, const void *pivots, int buckets, npy_intp *places,      \
-                                  void *out)                                                                            \
+    PACKING static int split_##T(const void *from, npy_intp n, const void *pivots, int buckets, npy_intp *places,       \
+                                 const npy_intp *ends, void *out)                                                       \
     {                                                                                                                   \
         const T *x = from;                                                                                              \
         REGISTER at[SPLIT_MOST];                                                                                        \
@@ -52,11 +54,15 @@ typedef void Split(const void *x, npy_intp n, const void *pivots, int buckets, n
             for (int j = 0; j < buckets; j++) {                                                                         \
                 MASK mine = j + 1 < buckets ? (MASK)(rest & LESS(v, at[j])) : rest;                                     \
                 unsigned found = __builtin_popcount(mine);                                                              \
+                if (places[j] + found > ends[j]) {                                                                      \
+                    return 0;                                                                                           \
+                }                                                                                                       \
                 PUT((T *)out + places[j], (MASK)((1u << found) - 1), PACK(mine, v));                                    \
                 places[j] += found;                                                                                     \
                 rest &= (MASK)~mine;                                                                                    \
             }                                                                                                           \
         }                                                                                                               \
+        return 1;                                                                                                       \
     }
 
 #define LESS_double(v, p) _mm512_cmp_pd_mask(v, p, _CMP_LT_OQ)
@@ -100,8 +106,9 @@ static PyObject *split_most(PyObject *self, PyObject *unused)
 typedef struct {
     const char *x, *pivots;
     char *dealt, *out;
-    npy_intp n, size, places[SPLIT_MOST][SPLIT_MOST], edges[SPLIT_MOST + 1]; /* places: of each part's, by bucket */
-    int parts, failed;
+    npy_intp n, size, edges[SPLIT_MOST + 1];
+    npy_intp places[SPLIT_MOST][SPLIT_MOST], ends[SPLIT_MOST][SPLIT_MOST]; /* of each part's elements, by bucket */
+    int parts, changed, failed;
     Tally *tally;
     Split *split;
     PyArray_SortFunc *sort;
@@ -124,7 +131,10 @@ static void split_part(void *context, int part)
 {
     Splitting *s = context;
     npy_intp first = share(s, part);
-    s->split(s->x + first * s->size, share(s, part + 1) - first, s->pivots, s->parts, s->places[part], s->dealt);
+    if (!s->split(s->x + first * s->size, share(s, part + 1) - first, s->pivots, s->parts, s->places[part], s->ends[part],
+                  s->dealt)) {
+        __atomic_store_n(&s->changed, 1, __ATOMIC_RELAXED);
+    }
 }
 
 static void sort_part(void *context, int part)
@@ -140,7 +150,7 @@ static void sort_part(void *context, int part)
 }
 
 /* sort_split(x, pivots, dealt, out): `x` sorted into `out`, by as many threads as there are buckets; `dealt` is `out`, or
- * memory beside where that is `x`. False, and nothing is written, where the buckets would be uneven. */
+ * memory beside where that is `x`. False, with `x` as it was, where the buckets would be uneven. */
 static PyObject *sort_split(PyObject *self, PyObject *args)
 {
     PyArrayObject *x, *pivots, *dealt, *out;
@@ -164,6 +174,7 @@ static PyObject *sort_split(PyObject *self, PyObject *args)
         Py_RETURN_FALSE;
     }
     npy_intp largest = 0, next = 0;
+    int even;
     Py_BEGIN_ALLOW_THREADS
     team_run(tally_part, &s, s.parts);
     for (int bucket = 0; bucket < s.parts; bucket++) {
@@ -172,19 +183,23 @@ static PyObject *sort_split(PyObject *self, PyObject *args)
             npy_intp found = s.places[part][bucket];
             s.places[part][bucket] = next;
             next += found;
+            s.ends[part][bucket] = next;
         }
         largest = next - s.edges[bucket] > largest ? next - s.edges[bucket] : largest;
     }
     s.edges[s.parts] = next;
-    if (4 * largest * s.parts <= 5 * s.n) {
+    even = 4 * largest * s.parts <= 5 * s.n;
+    if (even) {
         team_run(split_part, &s, s.parts);
+    }
+    if (even && !s.changed) {
         team_run(sort_part, &s, s.parts);
     }
     Py_END_ALLOW_THREADS
     if (s.failed) {
         return PyErr_NoMemory();
     }
-    return PyBool_FromLong(4 * largest * s.parts <= 5 * s.n);
+    return PyBool_FromLong(even && !s.changed);
 }
 
 #endif

@@ -140,7 +140,7 @@ def deal(x: np.ndarray, ids: np.ndarray, places: np.ndarray, out: np.ndarray) ->
 
 def sort_split(x: np.ndarray, pivots: np.ndarray, dealt: np.ndarray, out: np.ndarray) -> bool:
     """Sort the vector `x` into `out` by a thread for each bucket between sorted pivots, of which `split_most()` are the
-    most; `dealt` is `out`, or memory beside where that is `x`. False, with nothing done, where buckets are uneven."""
+    most; `dealt` is `out`, or memory beside where that is `x`. False, with `x` as it was, where buckets are uneven."""
     return _tiles.sort_split(x, pivots, dealt, out)
 
 
