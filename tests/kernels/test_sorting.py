@@ -163,10 +163,11 @@ def test_unique(rng, dtype, pattern):
 
 
 in_c = pytest.mark.skipif(not native.available(), reason="elements are dealt in C")
+of_words = pytest.mark.parametrize("dtype", ["i4", "u4", "i8", "u8", "f4", "f8"])
 
 
 @in_c
-@pytest.mark.parametrize("dtype", ["i4", "u4", "i8", "u8", "f4", "f8"])
+@of_words
 def test_elements_are_dealt_to_buckets(monkeypatch, team, dtype):
     """Where values are distinct; few distinct ones would leave a thread with most of them."""
     monkeypatch.setattr(settings, "threads", team + 1)
@@ -213,7 +214,7 @@ packs = pytest.mark.skipif(not native.split_most(), reason="the processor does n
 
 
 @packs
-@pytest.mark.parametrize("dtype", ["i4", "u4", "i8", "u8", "f4", "f8"])
+@of_words
 def test_registers_are_split_among_threads(monkeypatch, team, dtype):
     monkeypatch.setattr(settings, "threads", team + 1)
     monkeypatch.setattr(sorting, "_sorts_quickly", lambda dtype: True)
@@ -243,7 +244,7 @@ def test_registers_are_split_among_threads(monkeypatch, team, dtype):
 
 
 @packs
-def test_nothing_is_written_beyond_a_bucket_whose_elements_change(monkeypatch):
+def test_nothing_is_written_beyond_a_bucket_whose_elements_change():
     """Another thread writes to them between counting and dealing: no element leaves the array."""
     around = np.full(3 << 18, 7.0)
     x, out = np.random.default_rng(1).random(1 << 18), around[1 << 18 : 2 << 18]
@@ -255,9 +256,11 @@ def test_nothing_is_written_beyond_a_bucket_whose_elements_change(monkeypatch):
 
     writer = threading.Thread(target=write)
     writer.start()
-    found = [native.sort_split(x, np.array([0.5]), out, out) for _ in range(50)]
-    done.set()
-    writer.join()
+    try:
+        found = [native.sort_split(x, np.array([0.5]), out, out) for _ in range(50)]
+    finally:
+        done.set()
+        writer.join()
     assert (around[: 1 << 18] == 7).all()
     assert (around[2 << 18 :] == 7).all()
     assert native.sort_split(x, np.array([0.5]), out, out)

@@ -533,7 +533,8 @@ static PyObject *array_ufunc(PyObject *self, PyObject *const *args, Py_ssize_t n
                PyUnicode_Compare(args[2], s_call) == 0;
     for (; ours && k < count; k++) {
         PyObject *v = inputs[k], *a = operand(v);
-        if (a == NULL && PyArray_CheckExact(v) && !waiting() && is_small(PyArray_SIZE((PyArrayObject *)v), PyArray_TYPE((PyArrayObject *)v))) {
+        if (a == NULL && PyArray_CheckExact(v) && !waiting() &&
+            is_small(PyArray_SIZE((PyArrayObject *)v), PyArray_TYPE((PyArrayObject *)v))) {
             a = v;
         }
         if (a == NULL) {
@@ -704,16 +705,15 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     if (PyCapsule_IsValid(recording, "cunumeric.recorded")) {
         void **ways = PyCapsule_GetPointer(recording, "cunumeric.recorded");
         recorded = (Recorded *)ways[0];
-    }
-    if (recorded != NULL && remote_type == NULL) { /* what follows is the host's: nothing runs at once elsewhere */
-        void **ways = PyCapsule_GetPointer(recording, "cunumeric.recorded");
-        into = (Into *)ways[1];
-        warm = (Warm *)ways[2];
-        new_result = (NewResult *)ways[3];
-        copy_row = ways[4];
-        lone = (Lone *)ways[5];
-        reduced = (Reduced *)ways[7];
-        *(Sooner **)ways[6] = sooner;
+        if (remote_type == NULL) { /* the host's: nothing runs at once elsewhere */
+            into = (Into *)ways[1];
+            warm = (Warm *)ways[2];
+            new_result = (NewResult *)ways[3];
+            copy_row = ways[4];
+            lone = (Lone *)ways[5];
+            reduced = (Reduced *)ways[7];
+            *(Sooner **)ways[6] = sooner;
+        }
     }
     PyNumberMethods *n = array_type->tp_as_number;
     TAKE_BINARY(add, "add")

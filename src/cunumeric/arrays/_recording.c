@@ -1009,8 +1009,9 @@ static int worth_storing(PyArrayObject *view, PyArrayObject *owner, PyArrayObjec
     if (written(owner) || written(other)) {
         return 1;
     }
-    return PyArray_SIZE(view) >= least_of(PyArray_TYPE(view)) && (!limit || PyArray_SIZE(view) >= MIDDLING || traffic_on(owner) != NULL ||
-                                           traffic_on(other) != NULL || expected(PyArray_SIZE(view), 0));
+    npy_intp size = PyArray_SIZE(view);
+    return size >= least_of(PyArray_TYPE(view)) &&
+           (!limit || size >= MIDDLING || traffic_on(owner) != NULL || traffic_on(other) != NULL || expected(size, 0));
 }
 
 /* `x[key] = value`, recorded, or done at once where nothing waits: 1; 0: not here; -1: an error. */

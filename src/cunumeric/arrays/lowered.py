@@ -108,12 +108,13 @@ def _blame(function: Any, args: tuple, kwargs: dict[str, Any], error: TypeError)
 
 # Chapters of calls that NumPy never warns in: elements are moved and compared.
 _SILENT = frozenset({"sorting", "movement", "selection", "indexing"})
+_COMPARISONS = f"{lowering.__name__}.comparisons"
 
 
 def warns(spec: lowering.Spec) -> bool:
     """Whether NumPy may warn in this call. The device does not: where somebody waits for it, the call is NumPy's."""
     chapter = spec.lowering.__module__.rpartition(".")[2]
-    return chapter not in _SILENT and spec.function.__module__ != f"{lowering.__name__}.comparisons"
+    return chapter not in _SILENT and spec.function.__module__ != _COMPARISONS
 
 
 def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:

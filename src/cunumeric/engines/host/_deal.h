@@ -70,6 +70,13 @@ static int vector_of(PyArrayObject *a, int type, npy_intp n)
            (n < 0 || PyArray_DIM(a, 0) == n);
 }
 
+/* Whether elements like those of `a` are dealt: real numbers of four or eight bytes. */
+static int dealable(PyArrayObject *a)
+{
+    char kind = PyArray_DESCR(a)->kind;
+    return (kind == 'f' || kind == 'i' || kind == 'u') && (PyArray_ITEMSIZE(a) == 4 || PyArray_ITEMSIZE(a) == 8);
+}
+
 /* classify(x, pivots, ids, counts): of one dtype; so many pivots that the buckets are a power of two. */
 static PyObject *classify(PyObject *self, PyObject *args)
 {
@@ -83,8 +90,7 @@ static PyObject *classify(PyObject *self, PyObject *args)
     int size = (int)PyArray_ITEMSIZE(x);
     if (!vector_of(x, -1, -1) || !vector_of(pivots, PyArray_TYPE(x), -1) || !vector_of(ids, NPY_UINT8, n) ||
         !vector_of(counts, NPY_INTP, buckets) || !PyArray_ISWRITEABLE(ids) || !PyArray_ISWRITEABLE(counts) ||
-        buckets > BUCKETS_MOST || buckets & (buckets - 1) || (kind != 'f' && kind != 'i' && kind != 'u') ||
-        (size != 4 && size != 8)) {
+        buckets > BUCKETS_MOST || buckets & (buckets - 1) || !dealable(x)) {
         PyErr_SetString(PyExc_ValueError, "vectors of one dtype are classified");
         return NULL;
     }

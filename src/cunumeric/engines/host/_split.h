@@ -159,14 +159,13 @@ static PyObject *sort_split(PyObject *self, PyObject *args)
         return NULL;
     }
     int type = PyArray_TYPE(x);
-    char kind = PyArray_DESCR(x)->kind;
     Splitting s = {.x = PyArray_DATA(x), .pivots = PyArray_DATA(pivots), .dealt = PyArray_DATA(dealt), .array = x,
                    .out = PyArray_DATA(out), .n = PyArray_SIZE(x), .size = PyArray_ITEMSIZE(x),
                    .parts = (int)PyArray_SIZE(pivots) + 1, .tally = OF_ARRAY(tally, x), .split = OF_ARRAY(split, x),
                    .sort = PyDataType_GetArrFuncs(PyArray_DESCR(x))->sort[NPY_QUICKSORT]};
     if (!CAN_SPLIT || !vector_of(x, -1, -1) || !vector_of(pivots, type, -1) || !vector_of(dealt, type, s.n) ||
         !vector_of(out, type, s.n) || !PyArray_ISWRITEABLE(dealt) || !PyArray_ISWRITEABLE(out) || s.parts > SPLIT_MOST ||
-        (kind != 'f' && kind != 'i' && kind != 'u') || (s.size != 4 && s.size != 8)) {
+        !dealable(x)) {
         PyErr_SetString(PyExc_ValueError, "vectors of one dtype are split into few buckets");
         return NULL;
     }

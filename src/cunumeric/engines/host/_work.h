@@ -86,6 +86,17 @@ static int leaves_for(Worker *w, npy_intp n)
     return (int)w->leaves[0];
 }
 
+/* Whether the vectors of what is written past the caches begin alike. */
+static inline int streams_alike(const Group *g, char *const *at)
+{
+    for (int k = 1; k < g->nstreams; k++) {
+        if (((size_t)at[g->streams[k]] ^ (size_t)at[g->streams[0]]) & 63) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 /* Run a chunk by the compiled loop; how many of its elements are done: all, or those before flags were raised, and its
  * instructions have to say whose they are. What is written aside is few elements at a time, which the first cache holds
  * beside the operands. */
@@ -113,10 +124,8 @@ static npy_intp run_group(const Group *g, Worker *w, npy_intp n)
             step[k] = w->step[r];
         }
     }
-    for (int k = 1; k < g->nstreams; k++) {
-        if (((size_t)at[g->streams[k]] ^ (size_t)at[g->streams[0]]) & 63) {
-            return 0;
-        }
+    if (!streams_alike(g, at)) {
+        return 0;
     }
     if (g->interest) {
         raised();  /* what earlier instructions left */
@@ -459,10 +468,8 @@ static int quick_row(Worker *w, const Block *b, const Group *g, npy_intp row, ch
             aside += ASIDE * g->aside[k];
         }
     }
-    for (int k = 1; k < g->nstreams; k++) {
-        if (((size_t)at[g->streams[k]] ^ (size_t)at[g->streams[0]]) & 63) {
-            return 0;
-        }
+    if (!streams_alike(g, at)) {
+        return 0;
     }
     w->nleaves = 0;
     if (g->sum >= 0) {

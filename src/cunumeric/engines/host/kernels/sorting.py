@@ -155,17 +155,22 @@ def _buckets(a: np.ndarray, parts: int, quick: bool) -> _Buckets | None:
     return found if found.largest * parts <= 1.25 * a.size else None
 
 
+def _beside(a: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Where `a` may be dealt to while it is read: `out`, or memory of its own where the two share theirs."""
+    return memory.empty(a.shape, a.dtype) if np.may_share_memory(a, out) else out
+
+
 def _dealt(a: np.ndarray, out: np.ndarray, kind: str, parts: int) -> bool:
     """Sort the 1-D `a` into the contiguous `out`, which may be `a`; False, with nothing done, where that is not by
     buckets."""
     quick = kind != "stable" and _sorts_quickly(a.dtype)
-    dealt = memory.empty(a.shape, a.dtype) if np.may_share_memory(a, out) else out
     if quick and parts <= native.split_most():
         pivots = _pivots(a, parts)
-        return pivots is not None and native.sort_split(a, pivots, dealt, out)
+        return pivots is not None and native.sort_split(a, pivots, _beside(a, out), out)
     buckets = _buckets(a, parts, quick)
     if buckets is None:
         return False
+    dealt = _beside(a, out)
     run(lambda part: buckets.deal(part, a[slice(*buckets.ranges[part])], dealt), parts)
 
     def sort_bucket(bucket: slice) -> None:
