@@ -1,6 +1,7 @@
 """Memory that waits for reuse."""
 
 import resource
+import tracemalloc
 
 import numpy
 import pytest
@@ -19,3 +20,55 @@ def test_memory_that_was_not_written_to_does_not_drive_other_memory_off_the_shel
         memory.empty((n,), double).fill(1)  # 8 MiB: four faults at least, if the pages were fresh
     assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 100
     assert untouched.size == 3 * n
+
+
+in_pieces = pytest.mark.skipif(memory.ways is None, reason="only the extension keeps small memory")
+
+
+@in_pieces
+def test_the_memory_of_a_small_array_is_that_of_the_next():
+    double = numpy.dtype(float)
+    memory.trim()
+    for n in (128, 1000, 10_000):
+        a = memory.empty((n,), double)
+        at = a.ctypes.data
+        assert at % 64 == 0 and a.flags.owndata
+        del a
+        assert memory.empty((n,), double).ctypes.data == at
+
+
+@in_pieces
+def test_small_arrays_change_their_size_as_numpys_do():
+    a = memory.empty((1000,), numpy.dtype(float))
+    a[:] = numpy.arange(1000)
+    for n in (3000, 1, 0, 70_000, 200):
+        kept = a[:n].copy()
+        a.resize(n, refcheck=False)
+        assert a.size == n and (a[: kept.size] == kept).all() and not a[kept.size :].any()
+
+
+@in_pieces
+def test_small_memory_is_traced():
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        a = memory.empty((5000,), numpy.dtype(float))
+        assert tracemalloc.get_traced_memory()[0] - before >= 40_000
+        del a
+        assert tracemalloc.get_traced_memory()[0] - before < 1000
+    finally:
+        tracemalloc.stop()
+
+
+@in_pieces
+def test_what_is_kept_of_small_memory_is_bounded():
+    """Of 30 MB in pieces no more than 2 MiB wait."""
+    memory.trim()
+    pieces = [memory.empty((100_000,), numpy.dtype("u1")) for _ in range(300)]
+    places = {a.ctypes.data for a in pieces}
+    del pieces
+    assert memory._extension.kept() <= 2 << 20
+    first = memory.empty((100_000,), numpy.dtype("u1"))
+    assert first.ctypes.data in places
+    memory.trim()
+    assert memory._extension.kept() == 0

@@ -202,9 +202,12 @@ static NewArray new_array;
 static NoteMemory note_memory;
 #define NOTED (1 << 20) /* bytes of results in NumPy's own memory of which the shelf hears */
 
-/* Bytes from which copies are aligned to lines of the cache; NumPy's own begin at any 16 bytes. Results of operations are
- * NumPy's: the way around its own memory costs what alignment would bring. */
-#define LINED_FROM (16 << 10)
+/* A new array in C order of this shape, on memory of ours where that is to be had. Takes the reference of `dtype`. */
+static inline PyObject *plain_array(int ndim, const npy_intp *dims, PyArray_Descr *dtype)
+{
+    return new_array != NULL ? new_array(ndim, dims, dtype, PLAIN)
+                             : PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, dims, NULL, NULL, 0, NULL);
+}
 
 /* -- recording, where that is in C and the host's: otherwise NULL --------------------------------------------------- */
 

@@ -121,17 +121,21 @@ static PyObject *shortcut_ravel(PyObject *const *args, Py_ssize_t n)
     return finish_view(r, args[0]);
 }
 
-/* A copy of C-contiguous numbers that begins at a line of the cache; NULL without an error for what is NumPy's. */
-static PyObject *lined_copy(PyArrayObject *a)
+/* A copy of C-contiguous numbers; NULL without an error for what is NumPy's. What NumPy asks before it copies takes as long as copying 1,000 numbers. */
+static PyObject *plain_copy(PyArrayObject *a)
 {
-    if (new_array == NULL || PyArray_NBYTES(a) < LINED_FROM || !PyArray_ISCARRAY_RO(a) || !PyArray_ISNUMBER(a)) {
+    if (!PyArray_ISCARRAY_RO(a) || !PyArray_ISNUMBER(a)) {
         return NULL;
     }
+    npy_intp bytes = PyArray_NBYTES(a);
     PyArray_Descr *dtype = PyArray_DESCR(a);
     Py_INCREF(dtype);
-    PyObject *r = new_array(PyArray_NDIM(a), PyArray_DIMS(a), dtype, PLAIN);
-    if (r != NULL && PyArray_CopyInto((PyArrayObject *)r, a) < 0) {
-        Py_CLEAR(r);
+    PyObject *r = plain_array(PyArray_NDIM(a), PyArray_DIMS(a), dtype);
+    if (r != NULL) {
+        NPY_BEGIN_THREADS_DEF;
+        NPY_BEGIN_THREADS_THRESHOLDED(bytes / UNLOCKED / 16);
+        memcpy(PyArray_DATA((PyArrayObject *)r), PyArray_DATA(a), bytes);
+        NPY_END_THREADS;
     }
     return r;
 }
@@ -142,13 +146,16 @@ static PyObject *shortcut_copy_method(PyObject *const *args, Py_ssize_t n)
     Verdict verdict = {0, NULL};
     if (a == NULL) {
         r = n == 1 && copy_row != NULL ? recorded(*copy_row, args, 1, 0, &verdict) : NULL;
-        if (r != NULL || PyErr_Occurred() || !verdict.at_once) {
+        if (r != NULL || PyErr_Occurred()) {
             return r;
         }
-        a = FIELD(args[0], at_a);
+        a = n == 1 ? plain(args[0]) : NULL;
+        if (a == NULL || !(verdict.at_once || PyArray_SIZE((PyArrayObject *)a) < function_limit)) {
+            return NULL;
+        }
     }
     Py_INCREF(a);
-    r = lined_copy((PyArrayObject *)a);
+    r = plain_copy((PyArrayObject *)a);
     if (r == NULL && !PyErr_Occurred()) {
         r = PyArray_NewCopy((PyArrayObject *)a, NPY_CORDER);
     }
@@ -156,13 +163,17 @@ static PyObject *shortcut_copy_method(PyObject *const *args, Py_ssize_t n)
     return wrap(r, Py_None);
 }
 
-/* array(x) of NumPy's arrays. */
+/* array(x) of NumPy's arrays, and of small ones of ours. */
 static PyObject *shortcut_array(PyObject *const *args, Py_ssize_t n)
 {
-    if (n != 1 || remote_type != NULL || !PyArray_CheckExact(args[0])) {
+    PyObject *a = PyArray_CheckExact(args[0]) ? args[0] : Py_TYPE(args[0]) == array_type ? small(args[0]) : NULL;
+    if (a == NULL || n != 1 || remote_type != NULL) {
         return NULL;
     }
-    return wrap(lined_copy((PyArrayObject *)args[0]), Py_None);
+    Py_INCREF(a);
+    PyObject *r = wrap(plain_copy((PyArrayObject *)a), Py_None);
+    Py_DECREF(a);
+    return r;
 }
 
 /* Numbers as a list, in which no array has to be looked for. */

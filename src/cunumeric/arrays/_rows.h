@@ -38,7 +38,7 @@ static int find_rowwise(PyObject *numpy)
 }
 
 #define AXES_MOST 8
-#define UNLOCKED 16 /* times NumPy's 500 elements: from so many on other threads may run meanwhile */
+#define UNLOCKED 64 /* times 500 elements: from so many on other threads may run meanwhile, whom letting in costs 0.2 us */
 /* More rows than so many, of fewer elements: buffers cost less than calls. */
 #define ROWS_MOST 64
 #define ROW_LEAST 12
@@ -253,7 +253,6 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
     if (axes > 1) { /* complex products, and the signs of these functions' zeros, depend on where a row ends */
         fine &= type != NPY_CDOUBLE && f != rowwise[ROWS_fmax] && f != rowwise[ROWS_fmin];
     }
-    int warm_memory = out == NULL && new_array != NULL && size * sizes[count] >= SHELVED_FROM;
     if (!fine || (dims[axes - 1] < ROW_LEAST && size > ROWS_MOST * dims[axes - 1])) {
         Py_DECREF(dtype);
         return NULL;
@@ -264,8 +263,7 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
         for (int k = 0; k < ndim; k++) {
             shape[k] = at[ndim - 1 - k];
         }
-        result = warm_memory ? new_array(ndim, shape, dtype, PLAIN)
-                             : PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, shape, NULL, NULL, 0, NULL);
+        result = plain_array(ndim, shape, dtype);
         if (result == NULL) {
             return NULL;
         }

@@ -18,6 +18,8 @@
 #define LINE 64
 #define MOST 256                      /* pieces that are shelved at most */
 
+#include "_pieces.h"
+
 enum { PLAIN, FORTRAN, ZEROS };       /* how an array is made */
 
 static npy_intp shelved_from;         /* smaller memory is malloc's, which serves it from its own warm heap */
@@ -281,31 +283,29 @@ static PyObject *numpys(int ndim, npy_intp const *dims, PyArray_Descr *dtype, in
                         : PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, dims, NULL, NULL, how == FORTRAN, NULL);
 }
 
-/* Smaller arrays are NumPy's own: what alignment brings is less than it costs. (LINED_FROM of arrays/_fast.h.) */
-#define ALIGNED_FROM (16 << 10)
+/* The memory of smaller arrays NumPy keeps itself. */
+#define PIECES_FROM 1024
 
-/* An array of `size` bytes that owns its memory as NumPy's own do, but begins at a line. Takes the reference of `dtype`. */
-static PyObject *aligned(int ndim, npy_intp const *dims, PyArray_Descr *dtype, int how, npy_intp size)
+/* An array that owns a piece of `size` bytes. Takes the reference of `dtype`. */
+static PyObject *on_piece(int ndim, npy_intp const *dims, PyArray_Descr *dtype, int how, npy_intp size)
 {
-#ifndef _WIN32 /* whose `free` does not take such memory */
-    void *data;
-    if (posix_memalign(&data, LINE, size) == 0) {
-        int order = how == FORTRAN ? NPY_ARRAY_F_CONTIGUOUS : 0;
-        PyObject *a = PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, dims, NULL, data, NPY_ARRAY_WRITEABLE | order, NULL);
-        if (a == NULL) {
-            free(data);
-            return NULL;
-        }
-        if (how == ZEROS) {
-            memset(data, 0, size);
-        }
-        PyTraceMalloc_Track(TRACED, (uintptr_t)data, size);
-        ((PyArrayObject_fields *)a)->mem_handler = Py_NewRef(PyDataMem_DefaultHandler); /* which ends in `free` */
-        PyArray_ENABLEFLAGS((PyArrayObject *)a, NPY_ARRAY_OWNDATA);
-        return a;
+    void *data = piece_malloc(NULL, size);
+    if (data == NULL) {
+        return numpys(ndim, dims, dtype, how);
     }
-#endif
-    return numpys(ndim, dims, dtype, how);
+    int order = how == FORTRAN ? NPY_ARRAY_F_CONTIGUOUS : 0;
+    PyObject *a = PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, dims, NULL, data, NPY_ARRAY_WRITEABLE | order, NULL);
+    if (a == NULL) {
+        piece_free(NULL, data, size);
+        return NULL;
+    }
+    if (how == ZEROS) {
+        memset(data, 0, size);
+    }
+    PyTraceMalloc_Track(TRACED, (uintptr_t)data, size);
+    ((PyArrayObject_fields *)a)->mem_handler = Py_NewRef(piece_handler);
+    PyArray_ENABLEFLAGS((PyArrayObject *)a, NPY_ARRAY_OWNDATA);
+    return a;
 }
 
 /* An array over memory that may come from the shelf. Takes the reference of `dtype`. */
@@ -318,8 +318,8 @@ static PyObject *new_array(int ndim, npy_intp const *dims, PyArray_Descr *dtype,
         shelved = dims[k] > 0 && size <= ((npy_intp)1 << 46) / dims[k];
         size *= shelved ? dims[k] : 1;
     }
-    if (shelved && size < shelved_from && size >= ALIGNED_FROM) {
-        return aligned(ndim, dims, dtype, how, size);
+    if (shelved && size < shelved_from && size >= PIECES_FROM) {
+        return on_piece(ndim, dims, dtype, how, size);
     }
     if (!shelved || size < shelved_from) {
         return numpys(ndim, dims, dtype, how);
@@ -379,7 +379,13 @@ static PyObject *trim(PyObject *self, PyObject *nothing)
     while (n_shelved > 0) {
         raw_free(off(n_shelved - 1));
     }
+    free_pieces();
     Py_RETURN_NONE;
+}
+
+static PyObject *kept_pieces(PyObject *self, PyObject *nothing)
+{
+    return PyLong_FromSize_t(kept);
 }
 
 static PyObject *start(PyObject *self, PyObject *least)
@@ -396,6 +402,7 @@ static PyMethodDef methods[] = {
     {"empty", (PyCFunction)(void (*)(void))empty, METH_FASTCALL, "empty(shape, dtype, order): an array, perhaps on shelved memory"},
     {"relieve_by", relieve_by, METH_O, "relieve_by(f): call f before large memory is taken anew"},
     {"trim", trim, METH_NOARGS, "Free all shelved memory."},
+    {"kept", kept_pieces, METH_NOARGS, "Bytes of small memory that wait for reuse."},
     {"start", start, METH_O, "Memory of this many bytes or more is shelved."},
     {NULL, NULL, 0, NULL},
 };
@@ -418,9 +425,10 @@ PyMODINIT_FUNC PyInit__shelf(void)
     import_array();
     PyObject *m = PyModule_Create(&module);
     lease_type = (PyTypeObject *)PyType_FromSpec(&lease_spec);
+    piece_handler = PyCapsule_New(&piece_functions, "mem_handler", NULL);
     static void *ways[] = {(void *)new_array, (void *)note};
     PyObject *way = PyCapsule_New(ways, "cunumeric.shelf", NULL);
-    if (m == NULL || lease_type == NULL || way == NULL || PyModule_AddObjectRef(m, "Lease", (PyObject *)lease_type) < 0 ||
+    if (m == NULL || lease_type == NULL || piece_handler == NULL || way == NULL || PyModule_AddObjectRef(m, "Lease", (PyObject *)lease_type) < 0 ||
         PyModule_AddObjectRef(m, "ways", way) < 0) {
         Py_CLEAR(m);
     }
