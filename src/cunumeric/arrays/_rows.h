@@ -7,6 +7,7 @@
 #include <float.h>
 
 #include "_fast.h"
+#include "_floats.h"
 
 /* What gives the same bits on rows of any length (`fmax` and `fmin` on one row), by NumPy's names. */
 #define ROWWISE(ONE)                                                                                                    \
@@ -165,6 +166,18 @@ static int loop_of(PyUFuncObject *f, int count, int type)
     return -1;
 }
 
+/* Our loop for rows of this type; NULL: there is none. */
+static RowLoop *own_loop(PyUFuncObject *f, int type)
+{
+#define OWN(NAME, LOOP)                                                                          \
+    if (f == rowwise[ROWS_##NAME]) {                                                             \
+        return type == NPY_DOUBLE ? LOOP##_double : type == NPY_FLOAT ? LOOP##_float : NULL;     \
+    }
+    OWN(add, row_add) OWN(subtract, row_subtract) OWN(multiply, row_multiply) OWN(true_divide, row_divide)
+#undef OWN
+    return NULL;
+}
+
 /* NumPy's ufunc on one or two operands, arrays or numbers, into the array `out` where that is not NULL. A new reference to
  * the result; NULL without an error: NumPy has to do it. */
 static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObject *out)
@@ -272,17 +285,25 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
     else {
         Py_DECREF(dtype);
     }
-    npy_intp steps[3], index[AXES_MOST] = {0}, n = dims[axes - 1];
+    npy_intp steps[3], apart[3] = {0}, index[AXES_MOST] = {0}, n = dims[axes - 1], rows = axes > 1 ? dims[axes - 2] : 1;
     for (int k = 0; k <= count; k++) {
         steps[k] = r[k].strides[axes - 1];
+        apart[k] = axes > 1 ? r[k].strides[axes - 2] : 0;
     }
+    RowLoop *own = axes > 1 ? own_loop(f, type) : NULL;
     PyUFunc_clearfperr();
     NPY_BEGIN_THREADS_DEF;
     NPY_BEGIN_THREADS_THRESHOLDED(size / UNLOCKED);
     for (int k = 0; k >= 0;) {
-        char *rows[3] = {r[0].data, r[1].data, r[2].data};
-        f->functions[found](rows, &n, steps, f->data == NULL ? NULL : f->data[found]);
-        for (k = axes - 2; k >= 0; k--) { /* the next row */
+        char *data[3] = {r[0].data, r[1].data, r[2].data};
+        if (own != NULL) {
+            own(data, apart, rows, steps, n);
+        }
+        for (npy_intp row = 0; own == NULL && row < rows; row++) {
+            char *at[3] = {data[0] + row * apart[0], data[1] + row * apart[1], data[2] + row * apart[2]};
+            f->functions[found](at, &n, steps, f->data == NULL ? NULL : f->data[found]);
+        }
+        for (k = axes - 3; k >= 0; k--) { /* the next rows */
             int more = ++index[k] < dims[k];
             for (int j = 0; j <= count; j++) {
                 r[j].data += more ? r[j].strides[k] : -(dims[k] - 1) * r[j].strides[k];

@@ -6,6 +6,7 @@
 #include <fenv.h>
 #include <numpy/arrayobject.h>
 #include <string.h>
+#include "../../runtime/_vectors.h"
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 #endif
@@ -62,13 +63,6 @@ static void copy(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp 
         memcpy(to + k * ts, from + k * fs, size);
     }
 }
-
-/* Compiled for the vectors of several processors, of which the one at hand takes its own. */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
-#define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define WIDE
-#endif
 
 /* Where the conditions lie one after another, and so do results; `x` and `y` do, or are one element. Without a branch,
  * which would be guessed wrong as often as the condition turns. */

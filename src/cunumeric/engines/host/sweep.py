@@ -34,7 +34,7 @@ _PARALLEL_FROM = 1 << 18
 # The same of a sweep, whose values are in the first thread's caches; and where they are too many for those.
 _SHARED_FROM, _WIDE, _SHARED_WIDE_FROM = 5 << 16, 9 << 12, 3 << 16
 # A window of so few operations may save less than it costs: where all that they do is this many additions of elements.
-_FEW, _THIN = 32, 1 << 17
+_FEW, _THIN = 32, 1 << 18
 _ALIGN = 64
 _TEMPLATES_MOST = 512
 _templates: OrderedDict[Any, Template] = OrderedDict()
