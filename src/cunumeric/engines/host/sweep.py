@@ -33,8 +33,9 @@ from .program import Program, Simple, Template
 _PARALLEL_FROM = 1 << 18
 # The same of a sweep, whose values are in the first thread's caches; and where they are too many for those.
 _SHARED_FROM, _WIDE, _SHARED_WIDE_FROM = 5 << 16, 9 << 12, 3 << 16
-# A window of so few operations may save less than it costs: where all that they do is this many additions of elements.
-_FEW, _THIN = 32, 1 << 18
+# A window of so few recordings may save less than it costs, which grows with them: where all that they do is this many
+# additions of elements for each operation, and for as many more as running a window costs.
+_FEW, _THIN, _RUN = 32, 5 << 12, 2
 _ALIGN = 64
 _TEMPLATES_MOST = 512
 _templates: OrderedDict[Any, Template] = OrderedDict()
@@ -131,13 +132,14 @@ def _thin(pending: list[Node | Store]) -> bool:
     """Whether running the window saves less than it costs."""
     if len(pending) > _FEW:
         return False
-    work = 0
+    work, nodes = 0, 0
     for p in pending:
         if isinstance(p, Node):
             work += p.size * p.row.cost
+            nodes += 1
         elif type(p.source) is not Node:  # otherwise the node is computed where it is stored
             work += p.destination.a.size
-    return work < _THIN
+    return work < (nodes + _RUN) * _THIN
 
 
 def _planned(pending: list[Node | Store], reduction: Reduction | None, form: Form) -> list[Sweep | Skewed]:
