@@ -705,6 +705,7 @@ static PyObject *accelerate(PyObject *self, PyObject *args)
     if (PyCapsule_IsValid(recording, "cunumeric.recorded")) {
         void **ways = PyCapsule_GetPointer(recording, "cunumeric.recorded");
         recorded = (Recorded *)ways[0];
+        choosing_row = ways[8];
         if (remote_type == NULL) { /* the host's: nothing runs at once elsewhere */
             into = (Into *)ways[1];
             warm = (Warm *)ways[2];

@@ -217,6 +217,7 @@ static Warm *warm;
 static NewResult *new_result;
 static Reduced *reduced;
 static PyObject **copy_row; /* the operation that copies */
+static PyObject **choosing_row; /* the same of `where` */
 
 /* -- arguments ---------------------------------------------------------------------------------------------------- */
 

@@ -176,6 +176,15 @@ static PyObject *shortcut_array(PyObject *const *args, Py_ssize_t n)
     return r;
 }
 
+/* where(condition, x, y) of what is recorded, or belongs on an accelerator. */
+static PyObject *shortcut_where(PyObject *const *args, Py_ssize_t n)
+{
+    Verdict verdict = {0, NULL};
+    return n == 3 && choosing_row != NULL && (waiting() || remote_type != NULL)
+               ? recorded(*choosing_row, args, 3, 0, &verdict)
+               : NULL;
+}
+
 /* Numbers as a list, in which no array has to be looked for. */
 static PyObject *shortcut_tolist(PyObject *const *args, Py_ssize_t n)
 {
@@ -350,6 +359,7 @@ static const struct {
     {"ndarray.all", shortcut_all},
     {"ndarray.copy", shortcut_copy_method},
     {"ndarray.tolist", shortcut_tolist},
+    {"where", shortcut_where},
     {"array", shortcut_array},
     {"asarray", shortcut_asarray},
     {"asanyarray", shortcut_asarray},

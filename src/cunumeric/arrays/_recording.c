@@ -26,7 +26,7 @@ static PyObject *loops_saw, *flush, *kinds_heard, *loops;
 static PyObject *state, *filters; /* the variable of NumPy's error state; the dictionary of the module warnings */
 static PyObject *out_name; /* ("out",) */
 static PyObject *s_filters, *s_show;
-static PyObject *square, *company, *period, *crowd, *taking, *copying;
+static PyObject *square, *company, *period, *crowd, *taking, *copying, *choosing;
 static PyObject *s_name, *s_empty;
 static npy_intp limit, window_limit, kept_from; /* bytes from which a node keeps the line that recorded it */
 static PyObject *house, *cut_window;
@@ -1394,7 +1394,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     TAKE(flush, "flush") TAKE(cut_window, "cut") TAKE(house, "house") TAKE(kinds_heard, "kinds_heard")
     TAKE(state, "state") TAKE(filters, "filters")
     TAKE(square, "square") TAKE(row_type, "Row") TAKE(company, "company") TAKE(period, "period")
-    TAKE(taking, "taking") TAKE(crowd, "crowd") TAKE(copying, "copying") TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
+    TAKE(taking, "taking") TAKE(crowd, "crowd") TAKE(copying, "copying") TAKE(choosing, "choosing") TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
     kept_from = PyLong_AsSsize_t(PyDict_GetItemString(parts, "kept_from"));
     PyObject *lock = PyDict_GetItemString(parts, "gate");
     gate = lock == NULL || Py_TYPE(lock) != &gate_type ? NULL : (Gate *)Py_NewRef(lock);
@@ -1457,7 +1457,7 @@ PyMODINIT_FUNC PyInit__recording(void)
     s_name = PyUnicode_InternFromString("__name__");
     PyObject *m = PyModule_Create(&definition);
     static void *ways[] = {(void *)elementwise, (void *)into, (void *)warm, (void *)new_result, (void *)&copying,
-                           (void *)lone,      (void *)&sooner, (void *)reduced};
+                           (void *)lone,      (void *)&sooner, (void *)reduced, (void *)&choosing};
     PyObject *way = PyCapsule_New(ways, "cunumeric.recorded", NULL);
     if (m != NULL && (way == NULL || PyModule_AddObjectRef(m, "Gate", (PyObject *)&gate_type) < 0 ||
                       PyModule_AddObjectRef(m, "recorded", way) < 0)) {

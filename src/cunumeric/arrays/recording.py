@@ -37,6 +37,7 @@ def _start() -> Any:
             "ndarray": ndarray, "Node": Node, "Leaf": Leaf, "Store": Store, "Remote": residence.Remote,
             "Deferred": Deferred, "Traffic": window.Traffic, "Lease": memory.Lease, "Ear": warning.Ear,
             "Row": elementwise.Row, "square": elementwise.row(np.square), "copying": elementwise.COPY,
+            "choosing": elementwise.WHERE,
             "pending": window.pending, "memory": window.memory, "leaves": window._leaves, "exposed": window._exposed,
             "window": window.state, "gate": gate, "names": vars(window), "flush": window._flush,
             "Reduction": Reduction, "counters": window.counters, "least": window._crowd.LEAST,

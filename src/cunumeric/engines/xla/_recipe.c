@@ -1,5 +1,8 @@
 /* The loop of `Recipe.__init__`: what a window computes, with everything renumbered, at the price of a few lookups an
- * item. Numbers of nodes and leaves are kept on themselves, in fields that only the host's planner uses otherwise. */
+ * item. Numbers of nodes and leaves are kept on themselves, in fields that only the host's planner uses otherwise.
+ *
+ * The key is a string of words: hashing and comparing tuples of tuples took half as long as everything else. Rows and
+ * regions are told apart by their addresses, and never forgotten; dtypes, all of them native and plain, by their numbers. */
 #define PY_SSIZE_T_CLEAN
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #include <Python.h>
@@ -15,8 +18,40 @@ static Py_ssize_t remote_layout, remote_kind;
 static PyObject *shown, *order_of, *known; /* known: what `shown` said before */
 
 typedef struct {
-    PyObject *items, *keys, *owners, *remotes, *hosts, *constants, *dtypes, *regions, *living, *numbers, *dead;
+    PyObject *items, *owners, *remotes, *hosts, *constants, *dtypes, *regions, *living, *numbers, *dead;
+    npy_int64 *words; /* the key */
+    size_t nwords, room;
+    int failed;       /* there was no memory for a word */
 } Build;
+
+enum { A_NODE = 1, A_STORE, A_CONSTANT, A_HOST, AN_OWNER, A_LEAF };
+
+static void word(Build *b, npy_int64 w)
+{
+    if (b->nwords == b->room) {
+        size_t room = b->room ? 2 * b->room : 1024;
+        npy_int64 *words = realloc(b->words, room * sizeof *words);
+        if (words == NULL) {
+            b->failed = 1;
+            return;
+        }
+        b->words = words;
+        b->room = room;
+    }
+    b->words[b->nwords++] = w;
+}
+
+/* A tuple of integers, with its length before it; None: -1. */
+static void words_of(Build *b, PyObject *tuple)
+{
+    Py_ssize_t n = tuple == Py_None ? -1 : PyTuple_GET_SIZE(tuple);
+    word(b, n);
+    for (Py_ssize_t k = 0; k < n; k++) {
+        word(b, PyLong_AsLongLong(PyTuple_GET_ITEM(tuple, k)));
+    }
+}
+
+static void word_of_dtype(Build *b, PyObject *dtype) { word(b, ((PyArray_Descr *)dtype)->type_num); }
 
 static PyObject *lengths(const npy_intp *v, int n)
 {
@@ -90,11 +125,13 @@ static Py_ssize_t owner_number(Build *b, PyObject *owner, PyObject *remote)
         k = PyList_GET_SIZE(b->owners);
         PyObject *n = PyLong_FromSsize_t(k);
         if (dead < 0 || n == NULL || PyDict_SetItem(b->numbers, id, n) < 0 || PyList_Append(b->owners, owner) < 0 ||
-            PyList_Append(b->remotes, remote) < 0 ||
-            append(b->keys, PyTuple_Pack(3, FIELD(remote, remote_layout), FIELD(remote, remote_kind),
-                                         dead ? Py_True : Py_False)) < 0) {
+            PyList_Append(b->remotes, remote) < 0) {
             k = -1;
         }
+        word(b, AN_OWNER);
+        words_of(b, FIELD(remote, remote_layout));
+        word_of_dtype(b, FIELD(remote, remote_kind));
+        word(b, dead);
         Py_XDECREF(n);
     }
     Py_XDECREF(id);
@@ -109,10 +146,11 @@ static PyObject *number(Build *b, PyObject *v)
     }
     if (Py_TYPE(v) != leaf_type) {
         PyObject *r = reference(CONSTANT, PyList_GET_SIZE(b->constants));
-        if (r == NULL || PyList_Append(b->constants, v) < 0 ||
-            PyList_Append(b->keys, (PyObject *)PyArray_DESCR((PyArrayObject *)v)) < 0) {
+        if (r == NULL || PyList_Append(b->constants, v) < 0) {
             Py_CLEAR(r);
         }
+        word(b, A_CONSTANT);
+        word(b, PyArray_TYPE((PyArrayObject *)v));
         return r;
     }
     PyObject *origin = FIELD(v, leaf_origin);
@@ -123,26 +161,33 @@ static PyObject *number(Build *b, PyObject *v)
     PyObject *owner = FIELD(v, leaf_owner), *remote = PyArray_BASE((PyArrayObject *)owner), *r;
     if (remote == NULL || Py_TYPE(remote) != remote_type) {
         r = reference(HOST, PyList_GET_SIZE(b->hosts));
-        PyObject *shape = lengths(PyArray_DIMS(a), PyArray_NDIM(a));
-        if (r == NULL || shape == NULL || PyList_Append(b->hosts, (PyObject *)a) < 0 ||
-            append(b->keys, PyTuple_Pack(2, shape, (PyObject *)PyArray_DESCR(a))) < 0) {
+        if (r == NULL || PyList_Append(b->hosts, (PyObject *)a) < 0) {
             Py_CLEAR(r);
         }
-        Py_XDECREF(shape);
+        word(b, A_HOST);
+        word(b, PyArray_NDIM(a));
+        for (int k = 0; k < PyArray_NDIM(a); k++) {
+            word(b, PyArray_DIM(a, k));
+        }
+        word(b, PyArray_TYPE(a));
     }
     else {
         Py_ssize_t k = owner_number(b, owner, remote);
         PyObject *region = k < 0 ? NULL : region_of(remote, v, a);
         PyObject *n = region == NULL ? NULL : PyLong_FromSsize_t(k);
-        PyObject *id = n == NULL ? NULL : PyLong_FromVoidPtr(PyTuple_GET_ITEM(region, 0));
-        r = id == NULL ? NULL : reference(LEAF, PyList_GET_SIZE(b->regions));
-        if (r == NULL || append(b->keys, PyTuple_Pack(3, n, id, (PyObject *)PyArray_DESCR(a))) < 0 ||
+        r = n == NULL ? NULL : reference(LEAF, PyList_GET_SIZE(b->regions));
+        if (r == NULL ||
             append(b->regions, PyTuple_Pack(3, n, PyTuple_GET_ITEM(region, 0), PyTuple_GET_ITEM(region, 1))) < 0 ||
             PyList_Append(b->dtypes, (PyObject *)PyArray_DESCR(a)) < 0) {
             Py_CLEAR(r);
         }
+        else {
+            word(b, A_LEAF);
+            word(b, k);
+            word(b, (npy_int64)(npy_intp)PyTuple_GET_ITEM(region, 0));
+            word(b, PyArray_TYPE(a));
+        }
         Py_XDECREF(n);
-        Py_XDECREF(id);
     }
     if (r != NULL) {
         FIELD(v, leaf_origin) = Py_NewRef(r);
@@ -170,22 +215,29 @@ static int node(Build *b, PyObject *p, Py_ssize_t count)
         return -1;
     }
     Py_SETREF(FIELD(p, node_hazard), mine);
-    int alive = 0;
-    if (handle != NULL && handle != Py_None) {
-        PyObject *x = PyObject_CallNoArgs(handle);
-        alive = x != NULL && x != Py_None;
-        Py_XDECREF(x);
-    }
-    if (alive && PyList_Append(b->living, p) < 0) {
+    int lives = alive(handle);
+    if (lives && PyList_Append(b->living, p) < 0) {
         Py_DECREF(refs);
         return -1;
     }
     order = strides == NULL || strides == Py_None ? Py_NewRef(Py_None) : PyObject_CallOneArg(order_of, strides);
-    PyObject *item = order == NULL ? NULL : PyTuple_Pack(6, FIELD(p, node_row), refs, FIELD(p, node_shape),
-                                                         FIELD(p, node_dtype), alive ? Py_True : Py_False, order);
+    if (order == NULL) {
+        Py_DECREF(refs);
+        return -1;
+    }
+    word(b, A_NODE);
+    word(b, (npy_int64)(npy_intp)FIELD(p, node_row));
+    words_of(b, refs);
+    words_of(b, FIELD(p, node_shape));
+    word_of_dtype(b, FIELD(p, node_dtype));
+    word(b, lives);
+    words_of(b, order);
+    int done = b->items == Py_None ? 0
+                                   : append(b->items, PyTuple_Pack(6, FIELD(p, node_row), refs, FIELD(p, node_shape),
+                                                                   FIELD(p, node_dtype), lives ? Py_True : Py_False, order));
     Py_DECREF(refs);
-    Py_XDECREF(order);
-    return append(b->items, item);
+    Py_DECREF(order);
+    return done;
 }
 
 static int store(Build *b, PyObject *p, PyObject *written)
@@ -193,7 +245,10 @@ static int store(Build *b, PyObject *p, PyObject *written)
     PyObject *to = FIELD(p, store_destination);
     PyObject *destination = number(b, to), *source = destination == NULL ? NULL : number(b, FIELD(p, store_source));
     int done = -1;
-    if (source != NULL && append(b->items, PyTuple_Pack(2, destination, source)) == 0) {
+    if (source != NULL && (b->items == Py_None || append(b->items, PyTuple_Pack(2, destination, source)) == 0)) {
+        word(b, A_STORE);
+        word(b, PyLong_AsLongLong(destination));
+        word(b, PyLong_AsLongLong(source));
         PyObject *id = PyLong_FromVoidPtr(FIELD(to, leaf_owner));
         int dead = id == NULL ? -1 : PySet_Contains(b->dead, id);
         done = dead;
@@ -208,14 +263,14 @@ static int store(Build *b, PyObject *p, PyObject *written)
     return done < 0 ? -1 : 0;
 }
 
-/* build(pending, dead, written, lists): fills the lists (items, keys, owners, remotes, hosts, constants, dtypes,
- * regions, living) and the set of written owners' numbers. */
+/* build(pending, dead, written, items, lists): the key; fills the lists (owners, remotes, hosts, constants, dtypes,
+ * regions, living), that of the items where it is not None, and the set of written owners' numbers. */
 static PyObject *build(PyObject *self, PyObject *args)
 {
     PyObject *pending, *written;
-    Build b;
-    if (!PyArg_ParseTuple(args, "O!OOOOOOOOOOO", &PyList_Type, &pending, &b.dead, &written, &b.items, &b.keys, &b.owners,
-                          &b.remotes, &b.hosts, &b.constants, &b.dtypes, &b.regions, &b.living)) {
+    Build b = {.words = NULL};
+    if (!PyArg_ParseTuple(args, "O!OOOOOOOOOO", &PyList_Type, &pending, &b.dead, &written, &b.items, &b.owners, &b.remotes,
+                          &b.hosts, &b.constants, &b.dtypes, &b.regions, &b.living)) {
         return NULL;
     }
     b.numbers = PyDict_New();
@@ -245,7 +300,11 @@ static PyObject *build(PyObject *self, PyObject *args)
         }
     }
     Py_XDECREF(b.numbers);
-    return bad ? NULL : Py_NewRef(Py_None);
+    PyObject *key = bad       ? NULL
+                    : b.failed ? PyErr_NoMemory()
+                               : PyBytes_FromStringAndSize((char *)b.words, b.nwords * sizeof *b.words);
+    free(b.words);
+    return key;
 }
 
 /* start(Node, Leaf, Store, Remote, shown, order, known) */

@@ -199,11 +199,12 @@ def _retreat() -> None:
 
 
 def _run(pending: list[Node | Store]) -> None:
-    if _stays_home(pending):
+    stores = [p for p in pending if type(p) is Store]
+    if _stays_home(stores):
         _run_on_host(pending)
         return
     try:
-        recipe = Recipe(pending)
+        recipe = Recipe(pending, stores)
     except Unsupported:
         _run_on_host(pending)
         return
@@ -233,9 +234,9 @@ def wait() -> None:
     _last = ()
 
 
-def _stays_home(pending: list[Node | Store]) -> bool:
-    """Whether the window writes memory that the device cannot hold, or that somebody else can reach."""
-    owners = [p.destination.owner for p in pending if type(p) is Store]
+def _stays_home(stores: list[Store]) -> bool:
+    """Whether a window with these stores writes memory that the device cannot hold, or that somebody else can reach."""
+    owners = [p.destination.owner for p in stores]
     return any(type(owner.base) is not Remote or window.is_exposed(owner) for owner in owners)
 
 

@@ -76,16 +76,16 @@ def operands(p: Node | Store) -> tuple[Any, ...]:
 
 class Recipe:
     __slots__ = (
-        "constants", "dtypes", "hosts", "items", "key", "living", "owners", "regions", "remotes", "spent", "written",
+        "_dead", "_items", "_pending", "constants", "dtypes", "hosts", "key", "living", "owners", "regions", "remotes",
+        "spent", "written",
     )  # fmt: skip
 
-    def __init__(self, pending: list[Node | Store]) -> None:
-        dead = dead_owners([p for p in pending if type(p) is Store], _GIVEN_FROM)  # type: ignore[misc]
+    def __init__(self, pending: list[Node | Store], stores: list[Store]) -> None:
+        dead = dead_owners(stores, _GIVEN_FROM)
         if len(pending) < len(window.pending):  # the head of a window: the rest asks for memory too
             rest = [v for p in window.pending[len(pending) :] for v in operands(p)]
             dead -= {id(v.owner) for v in rest if type(v) is Leaf}
-        # (row, arguments, shape, dtype, alive, order of axes in memory) of a node; (destination, source) of a store
-        self.items: list[tuple] = []
+        self._pending, self._dead, self._items = pending, dead, None
         self.owners: list[np.ndarray] = []  # arrays that own memory of the device's
         self.remotes: list[Remote] = []
         self.hosts: list[np.ndarray] = []  # host arrays that are read
@@ -94,15 +94,23 @@ class Recipe:
         self.regions: list[tuple[int, Region, str]] = []  # of the leaves: owner, region, and what of each element
         self.living: list[Node] = []  # nodes whose arrays live
         written: set[int] = set()
-        keys: list[Any] = []  # what the numbers stand for, as far as the program depends on it
-        fill(
-            pending, dead, written, self.items, keys, self.owners, self.remotes, self.hosts, self.constants,
-            self.dtypes, self.regions, self.living,
+        # What is computed, and what the numbers stand for, as far as the program depends on it.
+        self.key = fill(
+            pending, dead, written, None, self.owners, self.remotes, self.hosts, self.constants, self.dtypes,
+            self.regions, self.living,
         )  # fmt: skip
         self.written = sorted(written)  # owners that are written and outlive the window
         # Owners that nobody asks for after the window: their memory can become that of a result.
         self.spent = [k for k, owner in enumerate(self.owners) if id(owner) in dead] if dead else []
-        self.key = (tuple(self.items), tuple(keys))
+
+    @property
+    def items(self) -> list[tuple]:
+        """(row, arguments, shape, dtype, alive, order of axes in memory) of a node; (destination, source) of a store.
+        Made for windows that are met for the first time, and before their window is emptied."""
+        if self._items is None:
+            self._items: list[tuple] | None = []
+            fill(self._pending, self._dead, set(), self._items, [], [], [], [], [], [], [])
+        return self._items
 
     def form(self) -> tuple[Any, ...]:
         """The key without the places of the leaves."""
@@ -110,7 +118,7 @@ class Recipe:
         layouts = tuple([(r.layout, r.kind) for r in self.remotes])
         kinds = tuple([c.dtype for c in self.constants])
         hosts = tuple([(a.shape, a.dtype) for a in self.hosts])
-        return (self.key[0], forms, layouts, kinds, hosts, tuple(self.dtypes), tuple(self.written))
+        return (tuple(self.items), forms, layouts, kinds, hosts, tuple(self.dtypes), tuple(self.written))
 
     def starts(self, moving: tuple[int, ...]) -> np.ndarray:
         """Where the leaves `moving` lie, one after the other."""
@@ -118,10 +126,12 @@ class Recipe:
 
 
 def _fill(
-    pending: list[Any], dead: set[int], written: set[int], items: list, keys: list, owners: list, remotes: list,
+    pending: list[Any], dead: set[int], written: set[int], wanted: list | None, owners: list, remotes: list,
     hosts: list, constants: list, dtypes: list, regions: list, living: list,
-) -> None:  # fmt: skip
-    """The lists of a recipe, in Python: the same as in `_recipe.c`."""
+) -> Any:  # fmt: skip
+    """The lists of a recipe, and its key, in Python: the same as in `_recipe.c`."""
+    items: list = [] if wanted is None else wanted
+    keys: list[Any] = []
     numbers: dict[int, int] = {}
     owner_numbers: dict[int, int] = {}
 
@@ -172,6 +182,7 @@ def _fill(
             owner = p.destination.owner
             if id(owner) not in dead:
                 written.add(owner_numbers[id(owner)])
+    return tuple(items), tuple(keys)
 
 
 # What `shown` said. Regions are told apart by identity, so none is ever forgotten.
