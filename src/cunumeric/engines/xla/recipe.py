@@ -85,7 +85,8 @@ class Recipe:
         if len(pending) < len(window.pending):  # the head of a window: the rest asks for memory too
             rest = [v for p in window.pending[len(pending) :] for v in operands(p)]
             dead -= {id(v.owner) for v in rest if type(v) is Leaf}
-        self._pending, self._dead, self._items = pending, dead, None
+        self._pending, self._dead = pending, dead
+        self._items: list[tuple] | None = None
         self.owners: list[np.ndarray] = []  # arrays that own memory of the device's
         self.remotes: list[Remote] = []
         self.hosts: list[np.ndarray] = []  # host arrays that are read
@@ -108,8 +109,9 @@ class Recipe:
         """(row, arguments, shape, dtype, alive, order of axes in memory) of a node; (destination, source) of a store.
         Made for windows that are met for the first time, and before their window is emptied."""
         if self._items is None:
-            self._items: list[tuple] | None = []
-            fill(self._pending, self._dead, set(), self._items, [], [], [], [], [], [], [])
+            items: list[tuple] = []
+            fill(self._pending, self._dead, set(), items, [], [], [], [], [], [], [])
+            self._items = items
         return self._items
 
     def form(self) -> tuple[Any, ...]:
