@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cunumeric.engines.xla.sharded import sorting as sharded_sorting
+from cunumeric.engines.xla.sharded import spread
 from cunumeric.ops.lowering import indexing, radix, selection, sorting
 
 from .lab import Cost, jx, mesh, program, row, run, spec
@@ -96,6 +97,11 @@ def sorts_by_digits() -> None:
         halves = np.where(rng.random(n) < 0.5, 0, rng.random(n))
         for x in (i, -i, i % 4, i // 300, i * 0, i * np.nan, rng.random(n), halves, numbers("float64", n)):
             same(f(x), np.sort(x), x[:4])
+        with pytest.MonkeyPatch.context() as many:  # as many devices exchange
+            many.setattr(spread, "_FEW", 1)
+            f = program(lambda a: row(np.sort)(a), spec(n))
+            for x in (-i, rng.random(n)):
+                same(f(x), np.sort(x), x[:4])
         compare(lambda a: row(np.sort)(a, kind="stable"), np.sort, numbers("float32", 400))
         compare(row(np.argsort), lambda a: np.argsort(a, kind="stable"), numbers("complex64", 23))
         compare(lambda a: row(np.sort)(a, 1), lambda a: np.sort(a, 1), numbers("int64", 9, 4000))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .spread import rank
+from .spread import rank, rotated
 
 # What is computed for each element of a block is computed for an eighth of them at a time: where XLA does not fuse, the
 # intermediate values are as small. Below so many elements at once.
@@ -96,3 +96,40 @@ def exchanged(jx: Any, blocks: list[Any], begin: Any, count: Any, length: int) -
 
     state = jx.np.zeros((), begin.dtype), by_pieces(jx, own, emptied(jx, blocks, length))
     return jx.lax.while_loop(lambda s: s[0] * width < far, one_round, state)[1]
+
+
+def handed(jx: Any, block: Any, begin: Any, count: Any, length: int, fill: Any) -> Any:
+    """Like `exchanged`, for slices of one block in any order, with `fill` behind them: this device's own slice first.
+    One round, where no slice for another device is longer than usual."""
+    lax, names, parts = jx.lax, jx.mesh.names, jx.mesh.size
+    me, rows = rank(jx, names), block.shape[0]
+    usual = -(-rows // parts)
+    width = min(rows, usual + (usual >> 4) + 8)
+    room = min(width, length)
+    turns = lax.iota(np.int32, parts)
+    source, target = (me - turns) % parts, (me + turns) % parts  # so many places before this device, and behind it
+    counts = count[source, me]
+    starts = cumulated(jx, counts)
+    far = jx.np.where(jx.np.eye(parts, dtype=bool), 0, count).max()
+
+    def one_round(state: tuple[Any, Any]) -> tuple[Any, Any]:
+        done, found = state
+        first = jx.np.clip(begin + done, 0, rows - width)  # a window that would pass the end begins earlier
+        late = begin + done - first
+        windows = [lax.dynamic_slice_in_dim(block, first[me, target[k]], width) for k in range(1, parts)]
+        for k, window in enumerate(rotated(jx, windows, names, parts), 1):
+            start = starts[k] + done
+            at = jx.np.clip(start, 0, length - room)
+            within = at - start + lax.iota(begin.dtype, room)
+            here = (within >= 0) & (within < jx.np.minimum(counts[k] - done, width))
+            came = window[jx.np.clip(within + late[source[k], me], 0, width - 1)]
+            old = lax.dynamic_slice_in_dim(found, at, room)
+            found = lax.dynamic_update_slice_in_dim(found, jx.np.where(here, came, old), at, 0)
+        return done + width, found
+
+    i = lax.iota(begin.dtype, length)
+    own = block[jx.np.clip(begin[me, me] + i, 0, rows - 1)]
+    own = jx.np.where(i < counts[0], own, np.asarray(fill, block.dtype))
+    # Not one with what comes from the others, for which it would wait.
+    state = one_round((jx.np.zeros((), begin.dtype), lax.optimization_barrier(own)))
+    return lax.while_loop(lambda s: s[0] < far, one_round, state)[1]

@@ -51,9 +51,8 @@ def place_in(jx: Any, run: list[Any], values: list[Any], or_equal: Any) -> Any:
     return bisected(jx, beyond, jx.np.zeros(shape, kind), jx.np.full(shape, n, kind), n.bit_length())
 
 
-def split(jx: Any, run: list[Any], targets: Any, near: tuple[Any, Any] | None = None) -> Any:
-    """For each target t: how many elements of this device's run are among the first t of all devices' runs. `near`:
-    between which numbers they are, for each target, if that is known; the run must be sorted between them alone.
+def split(jx: Any, run: list[Any], targets: Any) -> Any:
+    """For each target t: how many elements of this device's run are among the first t of all devices' runs.
 
     Selection from several sorted sequences (Varman et al., "Merging multiple lists on hierarchical-memory
     multiprocessors", 1991), with many candidates a round: each device names elements at equal distances of what is left
@@ -89,8 +88,8 @@ def split(jx: Any, run: list[Any], targets: Any, near: tuple[Any, Any] | None = 
         high = jx.np.where(above.min(1) < none, at_best(above.argmin(1)), high)
         return low, high
 
-    near = near or (jx.np.zeros(wanted, np.int64), jx.np.full(wanted, n, np.int64))
-    return jx.lax.fori_loop(0, rounds, narrowed, near)[0]
+    ends = jx.np.zeros(wanted, np.int64), jx.np.full(wanted, n, np.int64)
+    return jx.lax.fori_loop(0, rounds, narrowed, ends)[0]
 
 
 def merged(jx: Any, operands: list[Any], num_keys: int, bounds: Any) -> list[Any]:

@@ -6,9 +6,9 @@ as before is found exactly (`runs.split`), the pieces change places (`exchange`)
 is stable.
 
 Where a radix sort is faster than a merge, and nothing has to follow the keys, the blocks are not sorted before they are
-split but afterwards: a sample tells about where to split, and only what is near is sorted (`_bracketed`). Here, too,
-every device ends with as many elements as before; that is exact, and where the sample tells wrong, or many elements are
-equal, the whole block is sorted instead.
+split but afterwards: a sample tells about where to split, and what is near goes to both sides (`_overlapping`). That is
+as exact, and where the sample tells wrong, or many elements near a split are equal, the blocks are sorted before as
+well.
 
 Where another axis is long enough, that one is cut instead: two transposes between the devices, and local sorts.
 """
@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from ....ops.lowering.radix import arranged, by_digits
-from .exchange import cumulated, exchanged
+from .exchange import cumulated, exchanged, handed
 from .runs import merged, place_in, split
 from .spread import Spread, mapped, rank
 
 # Elements of each device from which where to split is guessed, and blocks so long that it is.
-_SAMPLE = 1 << 16
+_SAMPLE = 1 << 15
 _SAMPLED_FROM = 1 << 8
 
 
@@ -85,31 +85,37 @@ def _across(jx: Any, operands: list[Any], num_keys: int) -> list[Any]:
 
 def sorted_part(jx: Any, blocks: list[Any], num_keys: int) -> list[Any]:
     """This device's part of all devices' blocks sorted together; to be called inside of a kernel."""
+    n, alone = blocks[0].shape[0], len(blocks) == 1 and blocks[0].dtype.itemsize > 2
+    if alone and n >= _SAMPLED_FROM and 2 * jx.mesh.size < 256 and by_digits(jx):
+        return [_overlapping(jx, blocks[0])]
+    return _split_exactly(jx, blocks, num_keys)
+
+
+def _split_exactly(jx: Any, blocks: list[Any], num_keys: int) -> list[Any]:
     n, parts, names = blocks[0].shape[0], jx.mesh.size, jx.mesh.names
-    goals = jx.np.arange(1, parts, dtype=np.int64) * n
-    alone = len(blocks) == 1 and blocks[0].dtype.itemsize > 2 and n >= _SAMPLED_FROM and 2 * parts < 256
-    late = alone and by_digits(jx)
-    blocks, near = _bracketed(jx, blocks[0], goals) if late else (arranged(jx, blocks, num_keys, 0), None)
-    cuts = split(jx, blocks[:num_keys], goals, near)
+    blocks = arranged(jx, blocks, num_keys, 0)
+    cuts = split(jx, blocks[:num_keys], jx.np.arange(1, parts, dtype=np.int64) * n)
     kind = np.int32 if n < 2**30 else np.int64
     ends = jx.np.concatenate([jx.np.zeros(1, np.int64), cuts, jx.np.full(1, n, np.int64)]).astype(kind)
     table = jx.lax.all_gather(ends, names)
     begin, count = table[:, :-1], table[:, 1:] - table[:, :-1]
     came = exchanged(jx, blocks, begin, count, n)
-    if late:
+    if len(blocks) == 1 and by_digits(jx):
         return arranged(jx, came, num_keys, 0)
     bounds = cumulated(jx, jx.lax.dynamic_index_in_dim(count, rank(jx, names), 1, keepdims=False))
     return merged(jx, came, num_keys, bounds)
 
 
-def _bracketed(jx: Any, codes: Any, goals: Any) -> tuple[list[Any], tuple[Any, Any]]:
-    """This device's codes so far sorted that they can be split at the goals, and between which places each split is.
+def _overlapping(jx: Any, codes: Any) -> Any:
+    """This device's part of all devices' codes.
 
-    Of a sample of all devices' codes two are chosen around each goal, a few standard deviations of its rank apart. The
-    codes are brought in order by where they lie among these, which is one digit, and those between two are sorted."""
+    Of a sample of all devices' codes two are chosen around each split, a few standard deviations of its rank apart. The
+    codes are brought in order by where they lie among these, which is one digit. What lies between the two goes to the
+    devices on both sides, each of which has, when it has sorted what it got, its own part and a little on either
+    side."""
     lax, n, parts, names = jx.lax, codes.shape[0], jx.mesh.size, jx.mesh.names
     taken = min(_SAMPLE, n >> 4)
-    far = min(taken - 1, int(2.5 * math.sqrt(parts * taken)))
+    far = min(taken - 1, 2 * math.isqrt(parts * taken))
     # Fractions of multiples of the golden ratio: even, and in step with nothing that is in the data.
     steps = lax.iota(np.uint64, taken) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)
     sample = codes[(steps * np.uint64(n) >> np.uint64(32)).astype(np.int32)]
@@ -120,22 +126,27 @@ def _bracketed(jx: Any, codes: Any, goals: Any) -> tuple[list[Any], tuple[Any, A
     for k in range(parts - 1):
         digit = digit + (codes >= low[k]).astype(np.uint8) + (codes > high[k]).astype(np.uint8)
     digit, codes = arranged(jx, [digit, codes], 1, 0)
-    digits = jx.np.arange(1, 2 * parts - 1, dtype=np.uint8)
-    begin, end = place_in(jx, [digit], [digits], False).astype(np.int64).reshape(-1, 2).T
-    # What lies between two, and a quarter more, should all of it be on this device.
-    room = max(1, min(n, 5 * far * n // (2 * taken)))
-    few = (end - begin <= room) | (low == high)
-    around = (lax.psum(begin, names) <= goals) & (goals <= lax.psum(end, names))
-    sound = lax.pmin((few & around).all().astype(np.int32), names).astype(bool) & (high[:-1] < low[1:]).all()
+    kind = np.int32 if n < 2**30 else np.int64
+    begin = place_in(jx, [digit], [jx.np.arange(2 * parts, dtype=np.uint8)], False).astype(kind)
+    table = lax.all_gather(begin, names)  # each device's codes below each digit
+    below = table.sum(0, dtype=np.int64)
+    ranks = np.arange(parts)
+    begin = table[:, np.maximum(2 * ranks - 1, 0)]
+    count = table[:, np.minimum(2 * ranks + 2, 2 * parts - 1)] - begin
+    goals = ranks[1:] * n
+    # Between two are more codes on the one side than on the other, but seldom by half.
+    room = n + max(1, min(parts - 1, 2) * 3 * far * n // (2 * taken))
+    around = (below[1:-1:2] <= goals) & (goals <= below[2::2])
+    sound = around.all() & (high[:-1] < low[1:]).all() & (count.sum(0, dtype=np.int64) <= room).all()
 
-    def some(codes: Any) -> Any:
-        def one(k: Any, codes: Any) -> Any:
-            first = jx.np.minimum(begin[k], n - room)  # what else is in the room comes before or behind in any case
-            return lax.dynamic_update_slice(
-                codes, arranged(jx, [lax.dynamic_slice(codes, [first], [room])], 1, 0)[0], [first]
-            )
+    def overlapped(codes: Any) -> tuple[Any, Any]:
+        came = handed(jx, codes, begin, count, room, last(codes.dtype))
+        me = rank(jx, names)
+        first = me.astype(np.int64) * n - below[jx.np.maximum(2 * me - 1, 0)]
+        return arranged(jx, [came], 1, 0)[0], first
 
-        return lax.fori_loop(0, parts - 1, one, codes)
+    def exactly(codes: Any) -> tuple[Any, Any]:
+        return lax.pad(_split_exactly(jx, [codes], 1)[0], np.zeros((), codes.dtype), [(0, room - n, 0)]), np.int64(0)
 
-    codes = lax.cond(sound, some, lambda codes: arranged(jx, [codes], 1, 0)[0], codes)
-    return [codes], (jx.np.where(sound, begin, 0), jx.np.where(sound, end, n))
+    found, first = lax.cond(sound, overlapped, exactly, codes)
+    return lax.dynamic_slice_in_dim(found, first, n)

@@ -117,6 +117,23 @@ def passed(jx: Any, a: Any, names: tuple[str, ...], parts: int, by: int) -> Any:
     return jx.lax.ppermute(a, names, [(k, k + by) for k in range(parts) if 0 <= k + by < parts])
 
 
+# To so few devices blocks are sent one by one, without what stays on its device.
+_FEW = 8
+
+
+def rotated(jx: Any, blocks: list[Any], names: tuple[str, ...], parts: int) -> list[Any]:
+    """Block k - 1 goes to the device k places behind this one, in a ring; the result's comes from the device k places
+    before it."""
+    if parts <= _FEW:
+        return [
+            jx.lax.ppermute(x, names, [(s, (s + k) % parts) for s in range(parts)]) for k, x in enumerate(blocks, 1)
+        ]
+    me, turns = rank(jx, names), jx.lax.iota(np.int32, parts)
+    every = jx.np.stack([jx.np.zeros_like(blocks[0]), *blocks])[(turns - me) % parts]
+    came = jx.lax.all_to_all(every, names, 0, 0)[(me - turns) % parts]
+    return [came[k] for k in range(1, parts)]
+
+
 def rested(jx: Any, a: Any) -> Any:
     """`a`, laid out as it would lie at rest; what is cut along no axis stays as it is."""
     if not any(is_cut(jx, a.shape, k) for k in range(a.ndim)):
