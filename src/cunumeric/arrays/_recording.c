@@ -615,8 +615,8 @@ static PyObject *known_of(PyObject *row, int n, PyObject *const *inner, PyObject
     }
     at = (at ^ at >> 7) % RECENT;
     int met = recent[at].row == row, alike;
-    for (int k = 0; met && k < n; k++) {
-        met = recent[at].kinds[k] == kinds[k];
+    for (int k = 0; met && k < 3; k++) { /* no more operands, either */
+        met = recent[at].kinds[k] == (k < n ? kinds[k] : NULL);
     }
     for (int k = 0; met && k < n; k++) {
         met = is_word(inner[k]) || has_shape(inner[k], PyTuple_GET_ITEM(recent[at].known, 0));

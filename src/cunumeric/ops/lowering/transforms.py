@@ -61,6 +61,8 @@ def _fuses(jx: Any, a: Any) -> bool:
 def _over(jx: Any, one: str, a: Any, lengths: list[int], axes: list[int], norm: Any, turns: bool = False) -> Any:
     """The transform `one` over axes, of which the last is the one that a real transform halves. `turns`: an inverse one
     is to be one forth, of a turned operand."""
+    if norm not in _OTHER_NORM:
+        raise Refused
     cut = jx.mesh is not None and a.size and jx.mesh.cut(a.shape) is not None
     if one == "ifft" or (one == "fft" and len(set(axes)) < len(axes)):
         a = _operand(jx, a, False)
