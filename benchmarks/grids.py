@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import accelerator
 import numpy
+import programs
 
 import cunumeric
 
@@ -65,11 +65,10 @@ def main(argv: list[str] | None = None) -> int:
                 found = measure(name, n, given.reps)
             everything.append({"program": name, "n": n, **found})
             print(f"| {name} | {n}² | {found['numpy']:.3f} | {found['ours']:.3f} | {found['ratio']:.2f} |", flush=True)
-    where = f"{platform.processor() or platform.machine()}; Python {platform.python_version()}, NumPy {numpy.__version__}"
-    print(f"\n{where}")
+    print(f"\n{programs.machine()}")
     if given.json:
         with open(given.json, "w") as file:
-            json.dump({"machine": where, "grids": everything}, file, indent=1)
+            json.dump({"machine": programs.machine(), "grids": everything}, file, indent=1)
     return 0
 
 

@@ -84,15 +84,25 @@ def test_floors_and_memory(programs, capsys):
     assert 15 < ours < 500
 
 
+def test_small_grids():
+    words = [sys.executable, str(FOLDER / "grids.py"), "--sizes", "8", "--only", "stencil", "--reps", "1"]
+    said = subprocess.run(words, env=os.environ | found_here(), capture_output=True, text=True, check=True).stdout
+    assert "| stencil | 8² |" in said
+
+
 def test_imports(capsys):
     load("imports").main(["--reps", "1"])
     assert "times" in capsys.readouterr().out
 
 
+def found_here():
+    """What lets a process of its own import the package that is tested."""
+    return {"PYTHONPATH": os.pathsep.join([str(Path(cunumeric.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
+
+
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="the accelerator's engine needs JAX, an extra")
 def test_a_second_process_compiles_nothing(tmp_path):
-    path = os.pathsep.join([str(Path(cunumeric.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    engine = {"CUNUMERIC_ENGINE": "xla", "CUNUMERIC_RECORD_MIN": "1024", "JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
+    engine = {"CUNUMERIC_ENGINE": "xla", "CUNUMERIC_RECORD_MIN": "1024", "JAX_PLATFORMS": "cpu", **found_here()}
     words = ["--n", "48", "--sweeps", "3", "--json", str(tmp_path / "found.json")]
     subprocess.run([sys.executable, str(FOLDER / "startup.py"), *words], env=os.environ | engine, check=True)
     found = json.loads((tmp_path / "found.json").read_text())
