@@ -3,53 +3,36 @@
 Without a C compiler the package installs all the same, and does in Python what they do faster.
 """
 
+import re
+from pathlib import Path
+
 import numpy
 from setuptools import Extension, setup
 
+SOURCE = Path("src/cunumeric")
 
-def extension(name: str, *parts: str) -> Extension:
-    """One of the optional extensions, beside the Python files that do the same, and the files that it includes."""
+
+def included(path: Path) -> set[Path]:
+    """The files of ours that a C file includes, and that those include: a source distribution has them too."""
+    found: set[Path] = set()
+    for name in re.findall(r'^#include "(.+)"', path.read_text(encoding="utf-8"), re.MULTILINE):
+        part = (path.parent / name).resolve().relative_to(Path.cwd())
+        found |= {part} | included(part)
+    return found
+
+
+def extension(name: str) -> Extension:
+    """One of the optional extensions, beside the Python files that do the same."""
+    path = SOURCE / f"{name}.c"
     return Extension(
         f"cunumeric.{name.replace('/', '.')}",
-        [f"src/cunumeric/{name}.c"],
-        depends=[f"src/cunumeric/{part}" for part in parts],
+        [str(path)],
+        depends=sorted(map(str, included(path))),
         include_dirs=[numpy.get_include()],
         extra_compile_args=["-O3"],
         optional=True,
     )
 
 
-setup(
-    ext_modules=[
-        extension(
-            "arrays/_fast",
-            "arrays/_fast.h",
-            "arrays/_functions.h",
-            "arrays/_rows.h",
-            "arrays/_view.h",
-            "arrays/_whole.h",
-            "arrays/_recorded.h",
-            "runtime/_slots.h",
-        ),
-        extension(
-            "arrays/_recording",
-            "arrays/_gate.h",
-            "arrays/_recorded.h",
-            "arrays/_reduced.h",
-            "runtime/_gate.h",
-            "runtime/_pool.h",
-            "runtime/_slots.h",
-        ),
-        extension(
-            "engines/host/_tiles",
-            *[
-                f"engines/host/_{part}.h"
-                for part in ("along", "deal", "form", "gather", "loops", "program", "replay", "split", "team", "work")
-            ],
-            "runtime/_gate.h",
-            "runtime/_slots.h",
-        ),
-        extension("engines/xla/_recipe", "runtime/_slots.h"),
-        extension("runtime/_shelf"),
-    ]
-)
+names = ("arrays/_fast", "arrays/_recording", "engines/host/_tiles", "engines/xla/_recipe", "runtime/_shelf")
+setup(ext_modules=[extension(name) for name in names])
