@@ -24,12 +24,14 @@ setup(
         extension(
             "arrays/_fast",
             "arrays/_fast.h",
+            "arrays/_floats.h",
             "arrays/_functions.h",
             "arrays/_rows.h",
             "arrays/_view.h",
             "arrays/_whole.h",
             "arrays/_recorded.h",
             "runtime/_slots.h",
+            "runtime/_vectors.h",
         ),
         extension(
             "arrays/_recording",
@@ -48,8 +50,9 @@ setup(
             ],
             "runtime/_gate.h",
             "runtime/_slots.h",
+            "runtime/_vectors.h",
         ),
         extension("engines/xla/_recipe", "runtime/_slots.h"),
-        extension("runtime/_shelf"),
+        extension("runtime/_shelf", "runtime/_pieces.h"),
     ]
 )

@@ -1,6 +1,8 @@
 """The house stands: imports go downward, and no file has grown into two."""
 
 import ast
+import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,26 @@ def test_imports_go_downward(path):
 def test_no_file_is_two_rooms(path):
     lines = len(path.read_text().splitlines())
     assert lines <= LONGEST, f"{lines} lines: split it by what it knows"
+
+
+def included(path: Path) -> set[Path]:
+    """The files of ours that a C file includes, and those that they include."""
+    found = {(path.parent / name).resolve() for name in re.findall(r'#include "(.+)"', path.read_text())}
+    return found.union(*map(included, found))
+
+
+def test_extensions_name_what_they_include(monkeypatch):
+    """What is not named is not in a source distribution: no extension is built from that, without an error."""
+    setuptools, root = pytest.importorskip("setuptools"), HOUSE.parents[1]
+    if not (root / "setup.py").exists():
+        pytest.skip("installed")
+    given = {}
+    monkeypatch.setattr(setuptools, "setup", given.update)
+    monkeypatch.chdir(root)
+    runpy.run_path("setup.py")
+    for extension in given["ext_modules"]:
+        needed = set().union(*[included(root / source) for source in extension.sources])
+        assert needed == {root / part for part in extension.depends}, extension.name
 
 
 def test_every_folder_has_its_place():
