@@ -179,6 +179,16 @@ def test_single_elements_have_numpys_bits():
             assert numpy.asarray(cunumeric.array(x) ** 2).tobytes() == (x**2).tobytes(), a
 
 
+def test_metadata_of_dtypes_are_handed_on():
+    told = []
+    for np in (numpy, cunumeric):
+        x = np.zeros(300, numpy.dtype(float, metadata={"unit": "m"}))
+        y = np.zeros(300)
+        results = [x + 1, 1 - x, x * y, y * x, -x, np.floor(x), x[None, 1:] + x[:20, None], x.copy(), np.array(x)]
+        told.append([r.dtype.metadata for r in results])
+    assert told[0] == told[1]
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_sums_of_several_nan_are_numpys(dtype):
     """Which of them it is shows in the sign."""

@@ -194,8 +194,8 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
         }
         PyArrayObject *v = (PyArrayObject *)given[k];
         int n = PyArray_NDIM(v), t = PyArray_TYPE(v);
-        if (n > AXES_MOST || (type >= 0 && t != type) || !is_met(t)) {
-            return NULL;
+        if (n > AXES_MOST || (type >= 0 && t != type) || !is_met(t) || PyDataType_METADATA(PyArray_DESCR(v)) != NULL) {
+            return NULL; /* as for metadata, which NumPy hands on */
         }
         type = t;
         for (int j = 0; j < (n > ndim ? n : ndim); j++) { /* from the last axis on */
