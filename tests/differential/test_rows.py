@@ -1,5 +1,6 @@
 """Operations on small arrays whose rows do not follow one another, which NumPy's loops do row by row (`_rows.h`)."""
 
+import itertools
 import operator
 import random
 import warnings
@@ -157,6 +158,49 @@ def test_sums_have_numpys_bits(dtype):
         for a, b in ((x, y), (x.T, y.T), (x[1:], y[1:]), (x[::-1], y[::-1])):
             if a.size:
                 assert (a.sum(), a.mean()) == (b.sum(), b.mean())
+
+
+def test_single_elements_have_numpys_bits():
+    """The sign of a zero and the last bit of a complex product: NumPy's loops have other ways for steps of nothing."""
+    zeros = [0.0, -0.0, 1.5]
+    factors = [1.5 + 1.3j, 0.7 - 7.1j, -2.5 + 0.7j, 3.3 + 3.3j, complex("nan+1j")]
+    with numpy.errstate(all="ignore"):
+        for shape in ((1,), (1, 1), (2,)):
+            for names, dtypes, values in (
+                ("fmax fmin", "float32 float64", zeros),
+                ("add subtract multiply", "complex128 complex64", factors),
+            ):
+                for name, dtype, a, b in itertools.product(names.split(), dtypes.split(), values, values):
+                    x, y = numpy.full(shape, a, dtype), numpy.full(shape, b, dtype)
+                    found = getattr(cunumeric, name)(cunumeric.array(x), cunumeric.array(y))
+                    assert numpy.asarray(found).tobytes() == getattr(numpy, name)(x, y).tobytes(), (name, dtype, a, b)
+        for a in factors:
+            x = numpy.full(1, a)
+            assert numpy.asarray(cunumeric.array(x) ** 2).tobytes() == (x**2).tobytes(), a
+
+
+def test_metadata_of_dtypes_are_handed_on():
+    told = []
+    for np in (numpy, cunumeric):
+        x = np.zeros(300, numpy.dtype(float, metadata={"unit": "m"}))
+        y = np.zeros(300)
+        results = [x + 1, 1 - x, x * y, y * x, -x, np.floor(x), x[None, 1:] + x[:20, None], x.copy(), np.array(x)]
+        told.append([r.dtype.metadata for r in results])
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_sums_of_several_nan_are_numpys(dtype):
+    """Which of them it is shows in the sign."""
+    r = numpy.random.default_rng(5)
+    for n in (2, 9, 20, 129, 300, 5000):
+        for _ in range(30):
+            x = r.standard_normal(n).astype(dtype)
+            x[r.integers(0, n, 1 + n // 20)] = numpy.nan
+            x[r.integers(0, n, 1 + n // 20)] = -numpy.float64(numpy.nan)
+            y = cunumeric.array(x)
+            for f in ("sum", "mean"):
+                assert getattr(x, f)().tobytes() == getattr(y, f)().tobytes(), (f, n)
 
 
 @compared

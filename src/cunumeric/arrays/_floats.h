@@ -1,11 +1,12 @@
-/* Loops over floats of our own, where NumPy's take longer to begin than to run: arithmetic on short rows, and sums of small
- * arrays. To NumPy's bits. Part of `_fast.c`, which includes it. */
+/* Loops over floats of our own, where NumPy's take longer to begin than to run: arithmetic on short rows, and sums of
+ * small arrays. To NumPy's bits, but for which one of two NaN a sum or product of rows is. Part of `_fast.c`, which
+ * includes it. */
 #ifndef CUNUMERIC_FLOATS_H
 #define CUNUMERIC_FLOATS_H
 
 #include "../runtime/_vectors.h"
 
-/* -- arithmetic on a row ---------------------------------------------------------------------------------------------- */
+/* -- arithmetic on a row ------------------------------------------------------------------------------------------- */
 
 /* `rows` rows of `n` elements, each so many bytes after the last: of two operands and the result. Steps of operands are
  * those of an element, or 0. The result may be an operand, element for element. */
@@ -17,32 +18,32 @@ typedef void RowLoop(char *const *data, const npy_intp *apart, npy_intp rows, co
 #define EACH_ON_ITS_OWN
 #endif
 
-#define ROW_LOOP(NAME, T, OP)                                                                                            \
-    WIDE static void row_##NAME##_##T(char *const *data, const npy_intp *apart, npy_intp rows, const npy_intp *steps,    \
-                                      npy_intp n)                                                                        \
-    {                                                                                                                    \
-        for (npy_intp row = 0; row < rows; row++) {                                                                      \
-            const T *a = (const T *)(data[0] + row * apart[0]), *b = (const T *)(data[1] + row * apart[1]);              \
-            T *to = (T *)(data[2] + row * apart[2]), p = *a, q = *b;                                                     \
-            if (steps[0] && steps[1]) {                                                                                  \
-                EACH_ON_ITS_OWN                                                                                          \
-                for (npy_intp k = 0; k < n; k++) {                                                                       \
-                    to[k] = a[k] OP b[k];                                                                                \
-                }                                                                                                        \
-            }                                                                                                            \
-            else if (steps[0]) {                                                                                         \
-                EACH_ON_ITS_OWN                                                                                          \
-                for (npy_intp k = 0; k < n; k++) {                                                                       \
-                    to[k] = a[k] OP q;                                                                                   \
-                }                                                                                                        \
-            }                                                                                                            \
-            else {                                                                                                       \
-                EACH_ON_ITS_OWN                                                                                          \
-                for (npy_intp k = 0; k < n; k++) {                                                                       \
-                    to[k] = p OP b[steps[1] ? k : 0];                                                                    \
-                }                                                                                                        \
-            }                                                                                                            \
-        }                                                                                                                \
+#define ROW_LOOP(NAME, T, OP)                                                                                          \
+    WIDE static void row_##NAME##_##T(char *const *data, const npy_intp *apart, npy_intp rows, const npy_intp *steps,  \
+                                      npy_intp n)                                                                      \
+    {                                                                                                                  \
+        for (npy_intp row = 0; row < rows; row++) {                                                                    \
+            const T *a = (const T *)(data[0] + row * apart[0]), *b = (const T *)(data[1] + row * apart[1]);            \
+            T *to = (T *)(data[2] + row * apart[2]), p = *a, q = *b;                                                   \
+            if (steps[0] && steps[1]) {                                                                                \
+                EACH_ON_ITS_OWN                                                                                        \
+                for (npy_intp k = 0; k < n; k++) {                                                                     \
+                    to[k] = a[k] OP b[k];                                                                              \
+                }                                                                                                      \
+            }                                                                                                          \
+            else if (steps[0]) {                                                                                       \
+                EACH_ON_ITS_OWN                                                                                        \
+                for (npy_intp k = 0; k < n; k++) {                                                                     \
+                    to[k] = a[k] OP q;                                                                                 \
+                }                                                                                                      \
+            }                                                                                                          \
+            else {                                                                                                     \
+                EACH_ON_ITS_OWN                                                                                        \
+                for (npy_intp k = 0; k < n; k++) {                                                                     \
+                    to[k] = p OP b[steps[1] ? k : 0];                                                                  \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 #define ROW_LOOPS(NAME, OP) ROW_LOOP(NAME, double, OP) ROW_LOOP(NAME, float, OP)
 ROW_LOOPS(add, +)
@@ -50,7 +51,7 @@ ROW_LOOPS(subtract, -)
 ROW_LOOPS(multiply, *)
 ROW_LOOPS(divide, /)
 
-/* -- sums ------------------------------------------------------------------------------------------------------------ */
+/* -- sums ---------------------------------------------------------------------------------------------------------- */
 
 #if defined(__GNUC__)
 #define SUMS_HERE 1

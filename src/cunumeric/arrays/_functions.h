@@ -121,7 +121,8 @@ static PyObject *shortcut_ravel(PyObject *const *args, Py_ssize_t n)
     return finish_view(r, args[0]);
 }
 
-/* A copy of C-contiguous numbers; NULL without an error for what is NumPy's. What NumPy asks before it copies takes as long as copying 1,000 numbers. */
+/* A copy of C-contiguous numbers; NULL without an error for what is NumPy's. What NumPy asks before it copies takes as
+ * long as copying 1,000 numbers. */
 static PyObject *plain_copy(PyArrayObject *a)
 {
     if (!PyArray_ISCARRAY_RO(a) || !PyArray_ISNUMBER(a)) {

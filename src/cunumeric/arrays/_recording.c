@@ -1394,7 +1394,8 @@ static PyObject *start(PyObject *self, PyObject *parts)
     TAKE(flush, "flush") TAKE(cut_window, "cut") TAKE(house, "house") TAKE(kinds_heard, "kinds_heard")
     TAKE(state, "state") TAKE(filters, "filters")
     TAKE(square, "square") TAKE(row_type, "Row") TAKE(company, "company") TAKE(period, "period")
-    TAKE(taking, "taking") TAKE(crowd, "crowd") TAKE(copying, "copying") TAKE(choosing, "choosing") TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
+    TAKE(taking, "taking") TAKE(crowd, "crowd") TAKE(copying, "copying") TAKE(choosing, "choosing")
+    TAKE(lease_type, "Lease") TAKE(ear_type, "Ear")
     kept_from = PyLong_AsSsize_t(PyDict_GetItemString(parts, "kept_from"));
     PyObject *lock = PyDict_GetItemString(parts, "gate");
     gate = lock == NULL || Py_TYPE(lock) != &gate_type ? NULL : (Gate *)Py_NewRef(lock);

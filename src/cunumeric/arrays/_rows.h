@@ -9,13 +9,13 @@
 #include "_fast.h"
 #include "_floats.h"
 
-/* What gives the same bits on rows of any length (`fmax` and `fmin` on one row), by NumPy's names. */
-#define ROWWISE(ONE)                                                                                                    \
-    ONE(add) ONE(subtract) ONE(multiply) ONE(true_divide) ONE(floor_divide) ONE(remainder) ONE(negative) ONE(absolute)  \
-    ONE(square) ONE(sqrt) ONE(maximum) ONE(minimum) ONE(less) ONE(less_equal) ONE(equal) ONE(not_equal) ONE(greater)    \
-    ONE(greater_equal) ONE(bitwise_and) ONE(bitwise_or) ONE(bitwise_xor) ONE(invert) ONE(logical_and) ONE(logical_or)   \
-    ONE(logical_xor) ONE(logical_not) ONE(isnan) ONE(isinf) ONE(isfinite) ONE(signbit) ONE(copysign) ONE(sign)          \
-    ONE(positive) ONE(conjugate) ONE(fabs) ONE(floor) ONE(ceil) ONE(trunc) ONE(rint) ONE(fmax) ONE(fmin)                \
+/* What gives the same bits on rows of any length (`fmax` and `fmin` on one row of several), by NumPy's names. */
+#define ROWWISE(ONE)                                                                                                   \
+    ONE(add) ONE(subtract) ONE(multiply) ONE(true_divide) ONE(floor_divide) ONE(remainder) ONE(negative) ONE(absolute) \
+    ONE(square) ONE(sqrt) ONE(maximum) ONE(minimum) ONE(less) ONE(less_equal) ONE(equal) ONE(not_equal) ONE(greater)   \
+    ONE(greater_equal) ONE(bitwise_and) ONE(bitwise_or) ONE(bitwise_xor) ONE(invert) ONE(logical_and) ONE(logical_or)  \
+    ONE(logical_xor) ONE(logical_not) ONE(isnan) ONE(isinf) ONE(isfinite) ONE(signbit) ONE(copysign) ONE(sign)         \
+    ONE(positive) ONE(conjugate) ONE(fabs) ONE(floor) ONE(ceil) ONE(trunc) ONE(rint) ONE(fmax) ONE(fmin)               \
     ONE(reciprocal) ONE(left_shift) ONE(right_shift)
 #define ONE(NAME) ROWS_##NAME,
 enum { ROWWISE(ONE) ROWWISE_COUNT };
@@ -39,7 +39,8 @@ static int find_rowwise(PyObject *numpy)
 }
 
 #define AXES_MOST 8
-#define UNLOCKED 64 /* times 500 elements: from so many on other threads may run meanwhile, whom letting in costs 0.2 us */
+/* Times 500 elements: from so many on other threads may run meanwhile, whom letting in costs 0.2 us. */
+#define UNLOCKED 64
 /* More rows than so many, of fewer elements: buffers cost less than calls. */
 #define ROWS_MOST 64
 #define ROW_LEAST 12
@@ -193,8 +194,8 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
         }
         PyArrayObject *v = (PyArrayObject *)given[k];
         int n = PyArray_NDIM(v), t = PyArray_TYPE(v);
-        if (n > AXES_MOST || (type >= 0 && t != type) || !is_met(t)) {
-            return NULL;
+        if (n > AXES_MOST || (type >= 0 && t != type) || !is_met(t) || PyDataType_METADATA(PyArray_DESCR(v)) != NULL) {
+            return NULL; /* as for metadata, which NumPy hands on */
         }
         type = t;
         for (int j = 0; j < (n > ndim ? n : ndim); j++) { /* from the last axis on */
@@ -263,7 +264,9 @@ static PyObject *by_rows(PyUFuncObject *f, PyObject *a, PyObject *b, PyArrayObje
     for (int k = 0; k <= count && dims[axes - 1] != 1; k++) { /* NumPy has other loops for elements that lie apart */
         fine &= r[k].strides[axes - 1] == sizes[k] || (k < count && r[k].strides[axes - 1] == 0);
     }
-    if (axes > 1) { /* complex products, and the signs of these functions' zeros, depend on where a row ends */
+    /* Complex products, and the signs of these functions' zeros, depend on where a row ends; those of one element on
+     * its step, which is 0 here. */
+    if (axes > 1 || dims[0] == 1) {
         fine &= type != NPY_CDOUBLE && f != rowwise[ROWS_fmax] && f != rowwise[ROWS_fmin];
     }
     if (!fine || (dims[axes - 1] < ROW_LEAST && size > ROWS_MOST * dims[axes - 1])) {

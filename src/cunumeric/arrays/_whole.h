@@ -44,14 +44,15 @@ static int sum_whole(PyArrayObject *a, char *to)
     int type = PyArray_TYPE(a);
     if (SUMS_HERE && (type == NPY_DOUBLE || type == NPY_FLOAT)) {
         npy_intp n = PyArray_SIZE(a);
+        double sum;
         PyUFunc_clearfperr();
         if (type == NPY_DOUBLE) {
-            *(double *)to = 0.0 + sum_of_double(PyArray_DATA(a), n);
+            sum = *(double *)to = 0.0 + sum_of_double(PyArray_DATA(a), n);
         }
         else {
-            *(float *)to = 0.0f + sum_of_float(PyArray_DATA(a), n);
+            sum = *(float *)to = 0.0f + sum_of_float(PyArray_DATA(a), n);
         }
-        return !PyUFunc_getfperr();
+        return !PyUFunc_getfperr() && sum == sum; /* of several NaN, which one it is was left to NumPy's compiler */
     }
     return (type == NPY_DOUBLE || type == NPY_FLOAT || type == NPY_LONG) && reduce_whole(rowwise[ROWS_add], a, zero, to);
 }

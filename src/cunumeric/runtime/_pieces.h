@@ -1,6 +1,6 @@
 /* Pieces of memory for arrays that are neither tiny, which NumPy keeps itself, nor large enough for the shelf. malloc
- * gives and takes such pieces in as much time as arithmetic on a thousand numbers takes, and not at a line of the cache;
- * here the piece that was given back last is the next one. Part of `_shelf.c`, which includes it.
+ * gives and takes such pieces in as much time as arithmetic on a thousand numbers takes, and not at a line of the
+ * cache; here the piece that was given back last is the next one. Part of `_shelf.c`, which includes it.
  *
  * An array owns its piece as NumPy's own own theirs, with `piece_handler` to give it back. All of it happens under the
  * GIL, as NumPy gives memory back. */

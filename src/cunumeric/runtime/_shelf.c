@@ -428,8 +428,8 @@ PyMODINIT_FUNC PyInit__shelf(void)
     piece_handler = PyCapsule_New(&piece_functions, "mem_handler", NULL);
     static void *ways[] = {(void *)new_array, (void *)note};
     PyObject *way = PyCapsule_New(ways, "cunumeric.shelf", NULL);
-    if (m == NULL || lease_type == NULL || piece_handler == NULL || way == NULL || PyModule_AddObjectRef(m, "Lease", (PyObject *)lease_type) < 0 ||
-        PyModule_AddObjectRef(m, "ways", way) < 0) {
+    if (m == NULL || lease_type == NULL || piece_handler == NULL || way == NULL ||
+        PyModule_AddObjectRef(m, "Lease", (PyObject *)lease_type) < 0 || PyModule_AddObjectRef(m, "ways", way) < 0) {
         Py_CLEAR(m);
     }
     Py_XDECREF(way);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 import importlib.util
 import io
 import os
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+import pytest
 
 import cunumeric as np
 from cunumeric.arrays import picked
-from cunumeric.engines.xla import execute, pressure
+from cunumeric.engines.xla import execute, pressure, recipe
 from cunumeric.graph import window
 from cunumeric.runtime import lines, residence
 from cunumeric.runtime.settings import settings
@@ -426,6 +428,22 @@ def complex_parts() -> None:
             assert x.tolist() == [0, *([7, 7, 7] if part == "real" else [1 + 7j, 2 + 7j, 3 + 7j])]
 
 
+def dying() -> None:
+    """Arrays that the collector finds when a window's key has been made: the program is that of the key."""
+    x = np.arange(1000.0) + 0
+    for _ in range(3):
+        for seen in (True, False):
+            y, cycle = x * 3 - 2, [x * 2]
+            cycle.append(cycle)
+            with pytest.MonkeyPatch.context() as patch:
+                if seen:
+                    form = recipe.Recipe.form
+                    patch.setattr(recipe.Recipe, "form", lambda self, form=form: (gc.collect(), form(self))[1])
+                del cycle
+                assert y[3] == 7
+            gc.collect()
+
+
 def fork() -> None:
     """A child has everything at home, and the host's engine."""
     x = np.arange(1000.0) * 2
@@ -459,8 +477,8 @@ def canaries() -> None:
 TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
-        arguments, bounds, busy, canaries, channel_flow, complex_parts, copies, fork, given, grouped, ingest, loops,
-        memory, parts, scalars, sharing, temporaries, transforms,
+        arguments, bounds, busy, canaries, channel_flow, complex_parts, copies, dying, fork, given, grouped, ingest,
+        loops, memory, parts, scalars, sharing, temporaries, transforms,
     )
 }  # fmt: skip
 

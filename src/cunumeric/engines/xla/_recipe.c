@@ -2,7 +2,8 @@
  * item. Numbers of nodes and leaves are kept on themselves, in fields that only the host's planner uses otherwise.
  *
  * The key is a string of words: hashing and comparing tuples of tuples took half as long as everything else. Rows and
- * regions are told apart by their addresses, and never forgotten; dtypes, all of them native and plain, by their numbers. */
+ * regions are told apart by their addresses, and never forgotten; dtypes, all of them native and plain, by their
+ * numbers. */
 #define PY_SSIZE_T_CLEAN
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #include <Python.h>
@@ -22,6 +23,7 @@ typedef struct {
     npy_int64 *words; /* the key */
     size_t nwords, room;
     int failed;       /* there was no memory for a word */
+    Py_ssize_t lived; /* of `living`, where that is given: nodes that were met */
 } Build;
 
 enum { A_NODE = 1, A_STORE, A_CONSTANT, A_HOST, AN_OWNER, A_LEAF };
@@ -215,10 +217,17 @@ static int node(Build *b, PyObject *p, Py_ssize_t count)
         return -1;
     }
     Py_SETREF(FIELD(p, node_hazard), mine);
-    int lives = alive(handle);
-    if (lives && PyList_Append(b->living, p) < 0) {
-        Py_DECREF(refs);
-        return -1;
+    int lives;
+    if (b->items == Py_None) {
+        lives = alive(handle);
+        if (lives && PyList_Append(b->living, p) < 0) {
+            Py_DECREF(refs);
+            return -1;
+        }
+    }
+    else { /* arrays may have died since the key was made, which the collector may do at any time */
+        lives = b->lived < PyList_GET_SIZE(b->living) && PyList_GET_ITEM(b->living, b->lived) == p;
+        b->lived += lives;
     }
     order = strides == NULL || strides == Py_None ? Py_NewRef(Py_None) : PyObject_CallOneArg(order_of, strides);
     if (order == NULL) {
@@ -232,9 +241,11 @@ static int node(Build *b, PyObject *p, Py_ssize_t count)
     word_of_dtype(b, FIELD(p, node_dtype));
     word(b, lives);
     words_of(b, order);
-    int done = b->items == Py_None ? 0
-                                   : append(b->items, PyTuple_Pack(6, FIELD(p, node_row), refs, FIELD(p, node_shape),
-                                                                   FIELD(p, node_dtype), lives ? Py_True : Py_False, order));
+    int done = 0;
+    if (b->items != Py_None) {
+        done = append(b->items, PyTuple_Pack(6, FIELD(p, node_row), refs, FIELD(p, node_shape), FIELD(p, node_dtype),
+                                             lives ? Py_True : Py_False, order));
+    }
     Py_DECREF(refs);
     Py_DECREF(order);
     return done;
@@ -264,13 +275,14 @@ static int store(Build *b, PyObject *p, PyObject *written)
 }
 
 /* build(pending, dead, written, items, lists): the key; fills the lists (owners, remotes, hosts, constants, dtypes,
- * regions, living), that of the items where it is not None, and the set of written owners' numbers. */
+ * regions, living) and the set of written owners' numbers. Where `items` is a list, it is filled, and `living` tells
+ * whose arrays lived when the key was made. */
 static PyObject *build(PyObject *self, PyObject *args)
 {
     PyObject *pending, *written;
     Build b = {.words = NULL};
-    if (!PyArg_ParseTuple(args, "O!OOOOOOOOOO", &PyList_Type, &pending, &b.dead, &written, &b.items, &b.owners, &b.remotes,
-                          &b.hosts, &b.constants, &b.dtypes, &b.regions, &b.living)) {
+    if (!PyArg_ParseTuple(args, "O!OOOOOOOOOO", &PyList_Type, &pending, &b.dead, &written, &b.items, &b.owners,
+                          &b.remotes, &b.hosts, &b.constants, &b.dtypes, &b.regions, &b.living)) {
         return NULL;
     }
     b.numbers = PyDict_New();

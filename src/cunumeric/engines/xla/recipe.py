@@ -110,7 +110,7 @@ class Recipe:
         Made for windows that are met for the first time, and before their window is emptied."""
         if self._items is None:
             items: list[tuple] = []
-            fill(self._pending, self._dead, set(), items, [], [], [], [], [], [], [])
+            fill(self._pending, self._dead, set(), items, [], [], [], [], [], [], self.living)
             self._items = items
         return self._items
 
@@ -133,6 +133,7 @@ def _fill(
 ) -> Any:  # fmt: skip
     """The lists of a recipe, and its key, in Python: the same as in `_recipe.c`."""
     items: list = [] if wanted is None else wanted
+    lived = None if wanted is None else {id(p) for p in living}
     keys: list[Any] = []
     numbers: dict[int, int] = {}
     owner_numbers: dict[int, int] = {}
@@ -175,9 +176,12 @@ def _fill(
             arguments = tuple([number(arg) for arg in p.args])
             numbers[id(p)] = 4 * count + NODE
             count += 1
-            alive = p.alive()
-            if alive:
-                living.append(p)
+            if lived is None:
+                alive = p.alive()
+                if alive:
+                    living.append(p)
+            else:  # arrays may have died since the key was made, which the collector may do at any time
+                alive = id(p) in lived
             items.append((p.row, arguments, p.shape, p.dtype, alive, p.strides and order_of(p.strides)))
         else:
             items.append((number(p.destination), number(p.source)))
