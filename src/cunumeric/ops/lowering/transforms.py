@@ -33,6 +33,7 @@ def _sized(n: Any, length: int) -> int:
     return int(n)
 
 
+_NORMS = (None, "backward", "ortho", "forward")
 _OTHER_NORM = {None: "forward", "backward": "forward", "forward": "backward"}
 
 
@@ -61,7 +62,7 @@ def _fuses(jx: Any, a: Any) -> bool:
 def _over(jx: Any, one: str, a: Any, lengths: list[int], axes: list[int], norm: Any, turns: bool = False) -> Any:
     """The transform `one` over axes, of which the last is the one that a real transform halves. `turns`: an inverse one
     is to be one forth, of a turned operand."""
-    if norm not in _OTHER_NORM:
+    if norm not in _NORMS:
         raise Refused
     cut = jx.mesh is not None and a.size and jx.mesh.cut(a.shape) is not None
     if one == "ifft" or (one == "fft" and len(set(axes)) < len(axes)):
