@@ -468,7 +468,10 @@ def _kernel_method(name: str, kernel: Callable) -> None:
         named = strip_keywords(kwargs)
         r = kernel(a, *given, **named) if type(a) is nd and _worth(a, given) else NotImplemented
         if r is NotImplemented:
-            r = numpys(a, *given, **named)
+            try:
+                r = numpys(a, *given, **named)
+            except ValueError as error:
+                r = again(error, numpys, (self, *args), kwargs)
         return wrap_from(r, (self, *args), kwargs)
 
     call.__name__ = name
