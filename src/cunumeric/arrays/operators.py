@@ -59,14 +59,18 @@ def _binary(symbol: str, kernel: np.ufunc, python: Callable, reflected: bool) ->
                 x._b = None
                 return x
             return r
-        if row is not None:
+        if row is not None and (type(a) is not nd or a.dtype.kind in elementwise.KINDS):
             r = record.operator(row, self, other, reflected)
             if r is not NotImplemented:
                 return r if r._a.shape else lowered.told(r)
         if t is not nd and t is not ndarray and isinstance(other, nd):  # a subclass goes first, if it has the operator
             r = python(other, host(self)) if reflected else python(host(self), other)
             return wrap_from(r, (self, other))
-        return call(numpys, (self, other), {})
+        try:
+            r = numpys(host(self), strip(other))
+        except ValueError as error:
+            r = again(error, numpys, (self, other), {})
+        return wrap_from(r, (self, other))
 
     method.__name__ = name
     method.__doc__ = numpys.__doc__
