@@ -4,6 +4,7 @@ import numpy
 import pytest
 
 import cunumeric as np
+from cunumeric.graph import window
 
 
 class Halves:
@@ -22,6 +23,51 @@ def test_object_whose_array_is_ours():
     x = np.zeros(2)
     x[:] = Halves()
     assert x.tolist() == [0.5, 1.5]
+
+
+class Holds:
+    """Converts to the array of ours that it holds."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def __array__(self, dtype=None, copy=None):
+        return self.x
+
+
+@pytest.mark.parametrize("n", [50, 50_000])
+def test_operands_and_indices_whose_array_is_ours(n):
+    x, index = np.arange(n) * 2.0, np.arange(n)[::-1].copy()
+    expected = numpy.arange(n) * 2.0
+    for r in (x + Holds(x), Holds(x) + x, np.add(x, Holds(x))):
+        assert type(r) is np.ndarray
+        assert (r == expected * 2).all()
+    assert (x == Holds(x)).all()
+    assert x @ Holds(x) == x.dot(Holds(x)) == x @ x
+    assert divmod(x + 1, Holds(x + 1))[0].tolist() == [1.0] * n
+    assert (x[Holds(index)] == expected[::-1]).all()
+    assert (x[:20][Holds(index % 20)] == expected[:20][numpy.arange(n)[::-1] % 20]).all()
+    assert (x.searchsorted(Holds(x)) == numpy.arange(n)).all()
+    assert (np.full(n, Holds(x)) == expected).all()
+    assert (np.where(Holds(x > 8), Holds(x), 8) == numpy.maximum(expected, 8)).all()
+    assert np.add.reduce(Holds(x)) == np.add.reduceat(Holds(x), [0])[0] == expected.sum()
+    assert np.multiply.outer(Holds(x[:3]), x[:2]).tolist() == [[0, 0], [0, 4], [0, 8]]
+    y = x.copy()
+    y += Holds(x)
+    y[Holds(index)] -= Holds(x)
+    assert (y == expected * 2 - expected[::-1]).all()
+
+
+def test_an_operand_that_refuses_has_not_got_the_memory():
+    class Refuses:
+        __array_ufunc__ = None
+
+        def __rmul__(self, other):
+            return "mine"
+
+    x = np.zeros(100_000) + 1
+    assert x * Refuses() == "mine"
+    assert not window.is_exposed(x._a)
 
 
 def test_wrap_of_such_an_object_is_given_ours():

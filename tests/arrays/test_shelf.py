@@ -6,6 +6,7 @@ import tracemalloc
 import numpy
 import pytest
 
+import cunumeric
 from cunumeric.runtime import memory
 
 
@@ -72,3 +73,30 @@ def test_what_is_kept_of_small_memory_is_bounded():
     assert first.ctypes.data in places
     memory.trim()
     assert memory._extension.kept() == 0
+
+
+RESULTS = {
+    "sum 0": lambda np, x: (x + 1).sum(0),
+    "sum 1": lambda np, x: (x + 1).sum(1, keepdims=True),
+    "sum": lambda np, x: (x + 1).sum(keepdims=True),
+    "max of few columns": lambda np, x: (x.reshape(-1, 4) + 1).max(0),
+    "argmax": lambda np, x: (x + 1).argmax(0),
+    "mean": lambda np, x: (x * 2).mean(1),
+    "argsort": lambda np, x: np.argsort(x, None, "stable"),
+    "unique": lambda np, x: np.unique(x.astype(int)),
+    "unique floats": lambda np, x: np.unique(x),
+    "an expression": lambda np, x: x * 2 + 1,
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+@pytest.mark.parametrize("rows", [3, 400])
+def test_results_own_their_memory(name, rows):
+    """They can be resized, and show nobody else's."""
+    rng = numpy.random.default_rng(0)
+    for np in (numpy, cunumeric):
+        x = np.array(rng.integers(0, 99, (rows, 600)) / 1.0)
+        r = RESULTS[name](np, x)
+        assert r.flags.owndata and r.base is None
+        r.resize(5, refcheck=False)
+        assert r.shape == (5,)

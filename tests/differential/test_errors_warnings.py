@@ -19,6 +19,8 @@ LINES = [
     "r = np.tan(x + np.inf)", "r = np.floor_divide(x, x)", "r = np.log1p(x - 1)", "r = np.reciprocal(x)",
     "r = np.square(y)", "r = y ** 2", "r = (x - 1) ** 0.5", "r = np.ldexp(y, 9)",
     "r = np.arctanh(x + 1)", "r = np.fmod(x, x)", "r = x.astype('c16') / 0", "r = np.cosh(y)",
+    "h = (x + 9000).astype('f2'); h[0]; d = h * np.float16(9); r = (x - 1).astype('f4') * np.float32(2)",
+    "h = y.astype('g'); h[0]; d = h * np.longdouble('1e4900'); r = (x - 1).astype('f4') * np.float32(2)",
 ]  # fmt: skip
 SIZES = [5, LARGE]
 FILE = "a user's file.py"

@@ -173,6 +173,26 @@ def test_what_is_shown_is_stored_there(np):
     return [x, y, z, w, attempt(x.__setitem__, slice(2, 5), x[2:5]), x]
 
 
+@for_sizes
+@compared
+def test_what_was_recorded_before_it_became_read_only(np, n):
+    """The value is what it would have been; memory of its own can be written again."""
+    x, y, z = np.arange(n) * 2.0, np.arange(n) * 3.0, np.zeros(n)
+    x.flags.writeable = False
+    y.setflags(write=False)
+    z += 1
+    z.flags["W"] = False
+    found = [x, y, z, x[2], y[3], attempt(x.__setitem__, 0, 5.0), attempt(y.__iadd__, 1)]
+    v = x[1:]
+    found += [attempt(v.setflags, write=True), v]
+    for a in (x, y, z):
+        a.flags.writeable = True
+        a.setflags(write=True)
+        a[0] = 7
+        a += 1
+    return [*found, x, y, z, x.flags.owndata, v]
+
+
 @compared
 def test_read_only(np):
     x = np.arange(6.0)

@@ -14,6 +14,7 @@ import numpy
 import pytest
 
 import cunumeric
+from cunumeric.runtime import threads
 
 from .compare import LARGE
 
@@ -166,15 +167,15 @@ def script(code, **kwargs):
     return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=90, check=False, **kwargs)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.1])
-def test_ctrl_c_leaves_each_array_old_or_new(threads, delay):
+def test_ctrl_c_leaves_each_array_old_or_new(count, delay):
     code = f"""
         import os, signal, sys, threading, time
         import numpy
         import cunumeric as np
         from cunumeric.runtime.settings import settings
-        settings.threads = {threads}
+        settings.threads = {count}
         n = 3_000_000
         x, y = np.zeros(n), np.zeros(n)
         np.synchronize()
@@ -199,6 +200,63 @@ def test_ctrl_c_leaves_each_array_old_or_new(threads, delay):
     """
     r = script(code, capture_output=True, text=True)
     assert r.returncode == 0, r.stderr
+
+
+@pytest.mark.parametrize("accelerate", ["0", "1"])
+def test_a_timer_that_raises_leaves_each_array_old_or_new(accelerate):
+    code = """
+        import signal
+        import numpy
+        import cunumeric as np
+        class Late(Exception):
+            pass
+        def late(*_):
+            raise Late
+        signal.signal(signal.SIGALRM, late)
+        def work(y, x):
+            while True:
+                y += x
+                y *= 1.0
+                np.synchronize()
+        found = []
+        for k in range(12):
+            x, y = np.ones(1_000_000), np.zeros(1_000_000)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.01 + 0.003 * k)
+                work(y, x)
+            except Late:
+                a = numpy.asarray(y)
+                found.append(a.min() == a.max())
+        assert found == [True] * 12, found
+    """
+    r = script(code, capture_output=True, text=True, env=os.environ | {"CUNUMERIC_ACCELERATE": accelerate})
+    assert r.returncode == 0, r.stderr
+
+
+def test_handlers_of_signals_in_a_block_are_called_at_its_end():
+    calls = []
+
+    def first(*_):
+        calls.append("first")
+        raise KeyError
+
+    def second(*_):
+        calls.append("second")
+
+    before = signal.signal(signal.SIGUSR1, first), signal.signal(signal.SIGUSR2, second)
+    try:
+        with pytest.raises(KeyError), threads.held_interrupts():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            os.kill(os.getpid(), signal.SIGUSR2)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.01)
+            assert calls == []
+        assert sorted(calls) == ["first", "second"]
+        assert signal.getsignal(signal.SIGUSR1) is first
+        assert signal.getsignal(signal.SIGUSR2) is second
+    finally:
+        signal.signal(signal.SIGUSR1, before[0])
+        signal.signal(signal.SIGUSR2, before[1])
 
 
 def test_a_signal_handler_may_compute(setup):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import interop
 from ..arrays.base import array_of, nd, strip, strip_keywords, wrap_from
-from ..arrays.calls import calling, liking
+from ..arrays.calls import again, call, calling, liking
 from ..arrays.extension import Quick, quick
 from ..runtime import memory, residence
 
@@ -25,7 +25,10 @@ def _numpys(f: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         r = liking(f, args, kwargs)
         if r is not None:
             return r
-    a = f(*[strip(v) for v in args], **strip_keywords(kwargs))
+    try:
+        a = f(*[strip(v) for v in args], **strip_keywords(kwargs))
+    except (TypeError, ValueError) as error:
+        a = again(error, f, args, kwargs)
     return array_of(a) if type(a) is nd else wrap_from(a, ())
 
 
@@ -64,7 +67,7 @@ def _filled(shape: Any, value: Any, dtype: Any, order: str) -> Any:
     a = _warm(shape, dtype, order)
     if a is None or a.dtype.kind not in "biufc":
         return None
-    np.copyto(a, strip(value), casting="unsafe")
+    call(np.copyto, (a, value), {"casting": "unsafe"})
     return array_of(a)
 
 

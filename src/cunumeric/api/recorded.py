@@ -52,7 +52,9 @@ def where(condition, *branches):
                 return r
         c, x, y = strip(condition), strip(branches[0]), strip(branches[1])
         r = kernels.where3(c, x, y) if type(c) is nd and c.size >= settings.kernel_min else NotImplemented
-        return wrap_from(np.where(c, x, y) if r is NotImplemented else r, (condition, *branches))
+        if r is not NotImplemented:
+            return wrap_from(r, (condition, *branches))
+        return plainly(np.where, (condition, *branches), {})
     c = strip(condition)
     if not branches and type(c) is nd and c.size >= settings.kernel_min:
         r = kernels.nonzero(c)

@@ -718,7 +718,7 @@ static PyObject *make_function(PyObject *self, PyObject *args)
 /* -- attributes --------------------------------------------------------------------------------------------------- */
 
 /* What an attribute needs: the inner array's answer as it is, as a view of the same memory (the transpose: ours), or,
- * for the flags, memory that is not the engine's. */
+ * for the flags, a small array on memory that is not the engine's, which nothing recorded writes. */
 enum { VALUE, VIEW, TURNED, OWN };
 
 typedef struct {
@@ -739,7 +739,7 @@ static Attribute attributes[] = {
 static PyObject *get_attribute(PyObject *x, void *closure)
 {
     Attribute *at = closure;
-    PyObject *a = form(x);
+    PyObject *a = at->kind == OWN ? small(x) : form(x);
     if (a != NULL && at->kind != VALUE) {
         PyObject *base = PyArray_BASE((PyArrayObject *)a);
         if (at->kind == OWN ? base != NULL && !PyArray_CheckExact(base)

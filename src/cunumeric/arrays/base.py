@@ -341,9 +341,9 @@ def _kept(a: np.ndarray) -> np.ndarray:
 
 _OBJECT = np.dtype(object)
 # Results of these types hold no memory of an argument.
-_DETACHED = frozenset({type(None), bool, int, float, complex, str, bytes, tuple, list, np.dtype}) | {
-    t for t in np.sctypeDict.values() if isinstance(t, type) and t is not np.void
-}
+_DETACHED = frozenset(
+    {type(None), type(NotImplemented), bool, int, float, complex, str, bytes, tuple, list, np.dtype}
+) | {t for t in np.sctypeDict.values() if isinstance(t, type) and t is not np.void}
 
 
 def _outs(kwargs: dict[str, Any]) -> tuple:

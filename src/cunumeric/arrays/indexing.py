@@ -31,7 +31,7 @@ from .base import (
     view_of,
     wrap_from,
 )
-from .calls import again
+from .calls import again, call
 
 _VIEWING = frozenset({slice, EllipsisType, NoneType})
 _BASIC = frozenset({slice, EllipsisType, NoneType, int, np.int64, np.intp})
@@ -67,7 +67,7 @@ def _remote_item(self: Any, key: Any) -> Any:
             return view_of(self, view) if view.base is not None else array_of(view)
         return peek(view_of(self, view))[()]
     r = picked.getitem(self, key)
-    return wrap_from(host(self)[strip(key)], (self,)) if r is NotImplemented else r
+    return call(nd.__getitem__, (self, key), {}) if r is NotImplemented else r
 
 
 def __getitem__(self, key):
@@ -92,7 +92,10 @@ def __getitem__(self, key):
             r = (kernels.getitem_mask if key.dtype == bool else kernels.getitem_index)(a, key)
             if r is not NotImplemented:
                 return wrap_from(r, (self,))
-    r = a[key]
+    try:
+        r = a[key]
+    except ValueError as error:
+        r = again(error, nd.__getitem__, (a, key), {})
     if type(r) is nd:
         x = new(ndarray)
         x._a = r

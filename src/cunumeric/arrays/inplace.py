@@ -112,12 +112,29 @@ def fill_diagonal(a, val, wrap=False):
     a[...] = one(selection.filled_diagonal, a, val, bool(wrap))
 
 
+def _joined(a: Any, key: tuple) -> tuple[Any, Any]:
+    """`a` with the axes that `key` has integers for as one axis, and the places in that."""
+    n = len(key)
+    if not 0 < n <= a.ndim:
+        raise Elsewhere
+    given = [taken(whole(indices)) for indices in key]
+    places: Any = 0
+    for indices, length in zip(given, a.shape, strict=False):
+        demand_within(indices, length, -length)
+        places = places * length + (indices + (indices < 0) * length)
+    return a.reshape(-1, *a.shape[n:]), places
+
+
 def _at(name: str) -> None:
     def at(a, indices, values):
         _target(a)
+        rows = a
+        if type(indices) is tuple:  # an index for each of the leading axes
+            rows, indices = _joined(a, indices)
         indices, values = taken(whole(indices)), taken(values)
-        demand_within(indices, a.shape[0], -a.shape[0])
-        a[...] = one(selection.updated, a, indices, values, name)
+        demand_within(indices, rows.shape[0], -rows.shape[0])
+        r = one(selection.updated, rows, indices, values, name)
+        a[...] = r if rows is a else r.reshape(a.shape)
 
     way(getattr(np, name).at)(at)
 

@@ -16,6 +16,7 @@ import numpy as np
 from ..engines.host import kernels
 from ..graph import record, window
 from ..graph.node import Node, owner_of
+from ..runtime import memory as shelf
 from ..runtime import residence
 from ..runtime.settings import settings
 from . import lowered, writing
@@ -200,6 +201,16 @@ def _base(self):
 ndarray.base = property(_base, doc=nd.base.__doc__)  # type: ignore[attr-defined]
 
 
+def _set_writeable(a: np.ndarray, value: Any) -> None:
+    """Let `a` be written, or not: what was recorded until then writes it still."""
+    if window.pending and window.touched(a):
+        window.flush()
+    if value and type(a.base) is shelf.Lease:
+        shelf.allow_writes(a)
+    else:
+        a.flags.writeable = value
+
+
 class flagsobj:
     """NumPy's flags; memory on the engine's shelf counts as the array's own."""
 
@@ -215,7 +226,10 @@ class flagsobj:
         return getattr(self._flags, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._flags, name, value)
+        if name == "writeable":
+            _set_writeable(self._array, value)
+        else:
+            setattr(self._flags, name, value)
 
     def __getitem__(self, key: str) -> bool:
         if key in ("O", "OWNDATA"):
@@ -223,7 +237,10 @@ class flagsobj:
         return self._flags[key]
 
     def __setitem__(self, key: str, value: bool) -> None:
-        self._flags[key] = value
+        if key in ("W", "WRITEABLE"):
+            _set_writeable(self._array, value)
+        else:
+            self._flags[key] = value
 
     def __eq__(self, other: object) -> bool:
         return repr(self) == repr(other)
@@ -240,7 +257,8 @@ class flagsobj:
 
 def _flags(self):
     a = memory(self)
-    return flagsobj(a) if isinstance(a.base, residence.OURS) else a.flags
+    plain = a.size < settings.record_min and not isinstance(a.base, residence.OURS) and not window.touched(a)
+    return a.flags if plain else flagsobj(a)
 
 
 ndarray.flags = property(_flags, doc=nd.flags.__doc__)  # type: ignore[attr-defined]
@@ -421,7 +439,11 @@ def to_device(self, device, /, *, stream=None):
 
 @method
 def setflags(self, write=None, align=None, uic=None):
-    nd.setflags(host(self), write, align, uic)  # type: ignore[call-arg]
+    a = host(self)
+    if write and type(a.base) is shelf.Lease:
+        shelf.allow_writes(a)
+        write = None
+    nd.setflags(a, write, align, uic)  # type: ignore[call-arg]
 
 
 def _worth(a: np.ndarray, args: list) -> bool:
@@ -446,7 +468,10 @@ def _kernel_method(name: str, kernel: Callable) -> None:
         named = strip_keywords(kwargs)
         r = kernel(a, *given, **named) if type(a) is nd and _worth(a, given) else NotImplemented
         if r is NotImplemented:
-            r = numpys(a, *given, **named)
+            try:
+                r = numpys(a, *given, **named)
+            except ValueError as error:
+                r = again(error, numpys, (self, *args), kwargs)
         return wrap_from(r, (self, *args), kwargs)
 
     call.__name__ = name

@@ -18,6 +18,7 @@ from ..runtime import residence
 from ..runtime.settings import settings
 from . import lowered
 from .base import grow, host, nd, ndarray, new, strip, wrap_from
+from .calls import again, call
 
 _SCALARS = frozenset({int, float, complex, bool, np.float64, np.float32, np.int64, np.int32, np.bool_, np.complex128})
 _pending = window.pending
@@ -58,14 +59,18 @@ def _binary(symbol: str, kernel: np.ufunc, python: Callable, reflected: bool) ->
                 x._b = None
                 return x
             return r
-        if row is not None:
+        if row is not None and (type(a) is not nd or a.dtype.kind in elementwise.KINDS):
             r = record.operator(row, self, other, reflected)
             if r is not NotImplemented:
                 return r if r._a.shape else lowered.told(r)
         if t is not nd and t is not ndarray and isinstance(other, nd):  # a subclass goes first, if it has the operator
             r = python(other, host(self)) if reflected else python(host(self), other)
             return wrap_from(r, (self, other))
-        return wrap_from(numpys(host(self), strip(other)), (self, other))
+        try:
+            r = numpys(host(self), strip(other))
+        except ValueError as error:
+            r = again(error, numpys, (self, other), {})
+        return wrap_from(r, (self, other))
 
     method.__name__ = name
     method.__doc__ = numpys.__doc__
@@ -85,7 +90,10 @@ def _inplace(symbol: str, kernel: np.ufunc) -> Callable:
             if r is not NotImplemented:
                 return self
         a = host(self)
-        r = numpys(a, strip(other))
+        try:
+            r = numpys(a, strip(other))
+        except ValueError as error:
+            r = again(error, numpys, (self, other), {})
         return self if r is a else wrap_from(r, (self, other))  # an override may return what it likes
 
     method.__name__ = name
@@ -122,7 +130,7 @@ def _delegated(name: str) -> Callable:
             r = lowered.attempt(np.matmul if "matmul" in name else np.divmod, pair, {})
             if r is not NotImplemented:
                 return r
-        return wrap_from(numpys(host(self), *[strip(a) for a in args]), (self, *args))
+        return call(numpys, (self, *args), {})
 
     method.__name__ = name
     method.__doc__ = numpys.__doc__

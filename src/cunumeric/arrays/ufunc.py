@@ -139,7 +139,7 @@ class ufunc(fast.called if fast is not None else object, metaclass=UfuncType):  
             x, y = [a if type(a) is ndarray else wrap_from(np.asarray(a), ()) for a in args]  # type: Any, Any
             if lowered.concerns(x) or lowered.concerns(y):
                 return self(x.reshape(x.shape + (1,) * y.ndim), y)
-        return wrap_from(self._kernel.outer(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+        return call(self._kernel.outer, args, kwargs)
 
     def reduce(self, array, *args, **kwargs):
         if type(array) is ndarray:
@@ -183,7 +183,7 @@ class ufunc(fast.called if fast is not None else object, metaclass=UfuncType):  
         method = getattr(self._kernel, name)
 
         def numpys(*args, **kwargs):
-            return wrap_from(method(*[strip(a) for a in args], **strip_keywords(kwargs)), args, kwargs)
+            return call(method, args, kwargs)
 
         if residence.accelerated:
             numpys = fallback.aloud(numpys, method, f"{self.__name__}.{name}")

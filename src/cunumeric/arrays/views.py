@@ -10,7 +10,7 @@ import numpy as np
 from ..graph.node import Node, owner_of
 from ..runtime import residence
 from . import ufunc
-from .base import array_of, memory, nd, view_of, wrap_from
+from .base import array_of, host, memory, nd, view_of, wrap_from
 from .lowered import Elsewhere, concerns, ndarray, one, way
 
 _SHAPED = np.lib.stride_tricks
@@ -31,13 +31,23 @@ def _among(values: Any) -> bool:
     return any(type(v) is ndarray for v in values)
 
 
+# Of other functions all arguments but the first are numbers that NumPy reads: lengths, axes, places.
+_OF_ALL = (
+    np.broadcast_arrays, np.atleast_1d, np.atleast_2d, np.atleast_3d, np.may_share_memory, np.shares_memory,
+)  # fmt: skip
+
+
 def _showing(function: Any) -> None:
     """A function that gives views of its arguments."""
+    shows_all = function in _OF_ALL
 
     def call(*args, **kwargs):
         if not _among(args):
             raise Elsewhere
-        given = [memory(a) if type(a) is ndarray else a for a in args]
+        given = [
+            a if type(a) is not ndarray else memory(a) if shows_all or k == 0 else host(a, writes=False)
+            for k, a in enumerate(args)
+        ]
         if any(isinstance(v, (list, tuple)) and _among(v) for v in given) or _among(kwargs.values()):
             raise Elsewhere
         try:

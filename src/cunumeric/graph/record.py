@@ -17,7 +17,7 @@ import numpy as np
 
 from ..ops import elementwise
 from ..ops.elementwise import CAST, COPY, WHERE, Row, resolve
-from ..runtime import lines, residence
+from ..runtime import lines, memory, residence
 from ..runtime.settings import settings
 from . import warning, window
 from .node import Node, Reduction, Store, owner_of
@@ -661,7 +661,7 @@ def reduce(ufunc: Any, x: Any, axis: Any, keepdims: bool, temporary: int, moment
     window.flush(reduction)
     value = reduction.value
     if keepdims:
-        value = np.asarray(value).reshape([1 if k in axes else n for k, n in enumerate(shape)])
+        value = memory.shaped(np.asarray(value), tuple([1 if k in axes else n for k, n in enumerate(shape)]))
     return value
 
 

@@ -368,6 +368,18 @@ static PyObject *empty(PyObject *self, PyObject *const *args, Py_ssize_t n)
     return a;
 }
 
+/* allow_writes(a): the array of a lease may be written again, which NumPy has no way to know. */
+static PyObject *allow_writes(PyObject *self, PyObject *a)
+{
+    if (!PyArray_Check(a) || PyArray_BASE((PyArrayObject *)a) == NULL ||
+        Py_TYPE(PyArray_BASE((PyArrayObject *)a)) != lease_type) {
+        PyErr_SetString(PyExc_TypeError, "allow_writes(a): an array on a lease");
+        return NULL;
+    }
+    PyArray_ENABLEFLAGS((PyArrayObject *)a, NPY_ARRAY_WRITEABLE);
+    Py_RETURN_NONE;
+}
+
 /* Other memory of `nbytes` was taken: the shelf may hold so much less. */
 static void note(npy_intp nbytes)
 {
@@ -400,6 +412,7 @@ static PyObject *start(PyObject *self, PyObject *least)
 
 static PyMethodDef methods[] = {
     {"empty", (PyCFunction)(void (*)(void))empty, METH_FASTCALL, "empty(shape, dtype, order): an array, perhaps on shelved memory"},
+    {"allow_writes", allow_writes, METH_O, "allow_writes(a): make the array of a lease writeable again"},
     {"relieve_by", relieve_by, METH_O, "relieve_by(f): call f before large memory is taken anew"},
     {"trim", trim, METH_NOARGS, "Free all shelved memory."},
     {"kept", kept_pieces, METH_NOARGS, "Bytes of small memory that wait for reuse."},

@@ -108,6 +108,21 @@ def empty(shape: tuple[int, ...], dtype: np.dtype, order: Literal["C", "F"] = "C
     return np.ndarray(shape, dtype, buffer=raw.view(Lease), order=order)
 
 
+_set_shape: Any = getattr(np.ndarray, "_set_shape", None) or np.ndarray.shape.__set__  # type: ignore[attr-defined]
+
+
+def shaped(a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """`a`, contiguous and known to nobody else, in another shape: the same array, which owns its memory as before."""
+    if a.shape != shape:
+        _set_shape(a, shape)
+    return a
+
+
+def allow_writes(a: np.ndarray) -> None:
+    """Make an array that has all its memory to itself writeable again. NumPy, which sees a lease, refuses to."""
+    a.flags.writeable = True
+
+
 def _load() -> Any:
     if not settings.accelerate:
         return None
@@ -125,4 +140,5 @@ _extension = _load()
 if _extension is not None:
     Lease, empty, trim = _extension.Lease, _extension.empty, _extension.trim  # type: ignore[misc]
     relieve_by = _extension.relieve_by
+    allow_writes = _extension.allow_writes
     ways = _extension.ways

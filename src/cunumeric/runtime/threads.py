@@ -5,9 +5,10 @@ busy with other things a worker may be woken late, and nobody should wait for th
 job that comes while the team is busy (from another Python thread, or from inside a job) runs its parts one after
 another in the caller, which is always correct because parts may not wait for each other.
 
-Interrupts: NumPy never leaves an operation half done on Ctrl-C, so neither may a job. While a job runs in the main
-thread, SIGINT is held and delivered when the job is finished. The cyclic collector is held too: it could run a
-user's finaliser on a worker, which would wait for locks that the caller of the job holds.
+Interrupts: NumPy never leaves an operation half done on Ctrl-C or when a timer's handler raises, so neither may a job.
+While a job runs in the main thread, Python's signal handlers are held, and called when the job is finished. The cyclic
+collector is held too: it could run a user's finaliser on a worker, which would wait for locks that the caller of the
+job holds.
 """
 
 from __future__ import annotations
@@ -127,8 +128,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
 
 
+# What programs interrupt themselves by: Ctrl-C, timers, and requests to end.
+_INTERRUPTS = [
+    getattr(_signal, name)
+    for name in "SIGINT SIGALRM SIGVTALRM SIGPROF SIGTERM SIGHUP SIGUSR1 SIGUSR2".split()
+    if hasattr(_signal, name)
+]
+
+
 class held_interrupts:
-    """Context: SIGINT waits until the end of the block (main thread only); the cyclic collector too. Blocks nest."""
+    """Context: Python's signal handlers wait until the end of the block (main thread only); the cyclic collector too.
+    Blocks nest."""
 
     __slots__ = ("caught", "gc", "nested", "previous")
     _inside: ClassVar[set[int]] = set()  # threads inside a block
@@ -139,19 +149,24 @@ class held_interrupts:
         if self.nested:
             return
         self._inside.add(me)
-        self.previous: Any = None
-        self.caught: tuple[Any, Any] | None = None
-        if me == _main:
-            # The C functions: those of `signal` make enumeration members, which takes longer than a small sweep.
-            previous = _signal.getsignal(_signal.SIGINT)
-            if callable(previous):
-                self.previous = previous
-                _signal.signal(_signal.SIGINT, self._catch)
+        self.previous: dict[int, Any] = {}
+        self.caught: dict[int, Any] = {}
         self.gc = gc.isenabled()
         gc.disable()
+        if me == _main:
+            # The C functions: those of `signal` make enumeration members, which takes longer than a small sweep.
+            try:
+                for number in _INTERRUPTS:
+                    handler = _signal.getsignal(number)
+                    if callable(handler):
+                        self.previous[number] = handler
+                        _signal.signal(number, self._catch)
+            except BaseException:  # a handler that was not yet replaced has raised
+                self.__exit__()
+                raise
 
     def _catch(self, number, frame) -> None:
-        self.caught = (number, frame)
+        self.caught[number] = frame
 
     def __exit__(self, *exc) -> None:
         if self.nested:
@@ -159,10 +174,25 @@ class held_interrupts:
         self._inside.discard(get_ident())
         if self.gc:
             gc.enable()
-        if self.previous is not None:
-            _signal.signal(_signal.SIGINT, self.previous)
-            if self.caught is not None:
-                self.previous(*self.caught)
+        raised = None
+        for number, handler in self.previous.items():
+            back = False
+            while not back:
+                try:
+                    _signal.signal(number, handler)
+                    back = True
+                except BaseException as error:  # raised by a handler that is back already
+                    raised = error
+        for number, frame in self.caught.items():
+            try:
+                self.previous[number](number, frame)
+            except BaseException as error:
+                raised = error
+        if raised is not None:
+            try:
+                raise raised
+            finally:
+                del raised  # whose traceback holds this frame
 
 
 def count() -> int:

@@ -223,7 +223,7 @@ def result(how: Along, reduction: Reduction, found: list[np.ndarray]) -> Any:
         if how.bands > 1:  # the first band that has the extreme has met it
             first = reduction.ufunc(values, axis=0)[None]
             places = np.take_along_axis(places, first, 0)
-        value = places.reshape(reduction.out_shape)
+        value = memory.shaped(places, reduction.out_shape)
         return value if reduction.out_shape else value[()]
     if how.lanes > 1:
         columns = how.chunk // how.lanes
@@ -231,4 +231,4 @@ def result(how: Along, reduction: Reduction, found: list[np.ndarray]) -> Any:
         values = reduction.ufunc.reduce(values, axis=(0, 2), dtype=reduction.dtype)
     elif how.bands > 1:
         values = reduction.ufunc.reduce(values, axis=0, dtype=reduction.dtype)
-    return values.reshape(reduction.out_shape)
+    return memory.shaped(values, reduction.out_shape)

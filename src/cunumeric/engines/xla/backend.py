@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime import places, ranks, residence
+from ...runtime import places, ranks, residence, threads
 from ...runtime.settings import settings
 from . import sharded
 from .mesh import Mesh, grid_for
@@ -72,6 +72,11 @@ def modules() -> Modules:
 @functools.cache
 def usable() -> bool:
     """Whether JAX and a device can be used; if not, one line says why."""
+    with threads.held_interrupts():  # an import that was broken off cannot be begun again
+        return _usable()
+
+
+def _usable() -> bool:
     try:
         modules()
     except Exception as error:  # whatever is wrong with an installation
@@ -82,7 +87,7 @@ def usable() -> bool:
             f"the accelerator cannot be used, NumPy's kernels on the processor are: {type(error).__name__}: "
             f"{reason[0] if reason else ''}",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
         return False
     return True

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...ops.calls import Bound
 from ...ops.lowering import Fault, Refused
+from ...runtime import threads
 from ...runtime.settings import settings
 from . import backend
 
@@ -19,6 +20,11 @@ Signature = tuple[tuple[tuple[int, ...], np.dtype], ...]
 @functools.lru_cache(maxsize=8192)
 def infer(bound: Bound, operands: Signature) -> Any:
     """Whether there are several results, and the shape and dtype of each; None where the call is NumPy's."""
+    with threads.held_interrupts():  # what a signal's handler raises is no error of the lowering
+        return _inferred(bound, operands)
+
+
+def _inferred(bound: Bound, operands: Signature) -> Any:
     if not backend.usable():
         return None
     jx = backend.modules()

@@ -367,7 +367,7 @@ def argsort(a, axis=-1, kind=None, *, stable=None):
         if parts == 1 or name != "stable" or a.dtype.char in _RADIX:
             return NotImplemented
         order = _dealt_argsort(a.reshape(-1), parts)
-        return (_long_argsort(a.reshape(-1), parts) if order is None else order).reshape(a.shape)
+        return memory.shaped(_long_argsort(a.reshape(-1), parts) if order is None else order, a.shape)
     parts = min(crew(a.size, LANES_LEAST), lanes)
     if parts == 1 or a.shape[axis] < 2:
         return NotImplemented
@@ -437,10 +437,7 @@ def _distinct_integers(a: np.ndarray) -> np.ndarray | None:
     for start in range(0, a.size, BLOCK):
         # Wraps around for the far ends of the widest types, which is still the right distance.
         table[np.subtract(a[start : start + BLOCK], low, dtype=_INTP, casting="unsafe")] = True
-    found = np.flatnonzero(table)
-    if low:
-        found += low
-    return found.astype(a.dtype, copy=False)
+    return np.add(np.flatnonzero(table), low, dtype=np.intp).astype(a.dtype, copy=False)
 
 
 def unique(
