@@ -79,6 +79,25 @@ def test_a_value_lives_on_where_its_sum_was_asked_for():
         assert z == (expected + 1).sum()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_whether_any_or_all_hold(monkeypatch, threads):
+    monkeypatch.setattr(settings, "threads", threads)
+
+    def told(np, n: int) -> list:
+        x, found = np.arange(float(n)).reshape(-1, 2), []
+        for k in range(-1, n, n // 9):
+            low, high = x * 2 > k + 0.5, (x + 1) * 2 > 2 * k
+            found += [(low & (x < 4)).any(), (low & high).all(), np.any(x + x == 2 * k), np.all(x - 1 < k), low.any()]
+        return found
+
+    for n in (200, 100_000):
+        ours, numpys = told(cunumeric, n), told(numpy, n)
+        assert ours == numpys
+        assert {type(v) for v in ours} == {numpy.bool_}
+        assert {*ours} == {True, False}
+    assert runs() > 0
+
+
 def test_temporaries_that_somebody_keeps_keep_their_values():
     x, kept = cunumeric.arange(200.0), []
 

@@ -36,7 +36,7 @@ typedef int Lone(npy_intp size);
 typedef PyObject *Sooner(PyObject *kernel, PyObject *a, PyObject *b, PyObject *out);
 
 /* A reduction of all of a recorded array to one value; NULL without an error: not here. */
-enum { REDUCING_SUM, REDUCING_MAX, REDUCING_MIN, N_REDUCING };
+enum { REDUCING_SUM, REDUCING_MAX, REDUCING_MIN, REDUCING_ANY, REDUCING_ALL, N_REDUCING };
 typedef PyObject *Reduced(PyObject *x, int which);
 
 #endif

@@ -50,11 +50,12 @@ static PyObject *all_axes(Py_ssize_t n)
     return known[n - 1];
 }
 
-/* The sum, largest or smallest element of a recorded array of floats: run, with everything recorded before it. NULL
- * without an error: not here. */
+/* The sum, largest or smallest element of a recorded array of floats, or whether any or all of recorded truths hold: run,
+ * with everything recorded before it. NULL without an error: not here. */
 static PyObject *reduced(PyObject *x, int which)
 {
-    PyObject *node, *kinds, *axes, *r, *done, *value = NULL;
+    PyObject *node, *kinds = NULL, *axes, *r, *done, *value = NULL;
+    int truths = which == REDUCING_ANY || which == REDUCING_ALL; /* which raise no flag */
     if (!host || Py_TYPE(x) != array_type || (node = FIELD(x, array_a)) == NULL || Py_TYPE(node) != node_type) {
         return NULL;
     }
@@ -68,11 +69,12 @@ static PyObject *reduced(PyObject *x, int which)
     }
     PyArray_Descr *d = (PyArray_Descr *)NODE(node, N_DTYPE);
     axes = all_axes(PyTuple_GET_SIZE(NODE(node, N_SHAPE)));
-    if ((d->type_num != NPY_DOUBLE && d->type_num != NPY_FLOAT) || !usual(d) || axes == NULL ||
-        (kinds = may_flag()) == NULL || (r = pooled(reductions_pool, 0)) == NULL) {
+    int met = truths ? d->type_num == NPY_BOOL : d->type_num == NPY_DOUBLE || d->type_num == NPY_FLOAT;
+    if (!met || !usual(d) || axes == NULL || (!truths && (kinds = may_flag()) == NULL) ||
+        (r = pooled(reductions_pool, 0)) == NULL) {
         return NULL;
     }
-    PyObject *errors = PySet_GET_SIZE(kinds) ? ear_of(kinds) : Py_NewRef(Py_None);
+    PyObject *errors = kinds != NULL && PySet_GET_SIZE(kinds) ? ear_of(kinds) : Py_NewRef(Py_None);
     if (errors == NULL) {
         Py_DECREF(r);
         return NULL;
@@ -104,7 +106,7 @@ static PyObject *reduced(PyObject *x, int which)
 
 static int reduced_of(PyObject *parts, PyObject *reduction)
 {
-    static const char *const names[] = {"add", "maximum", "minimum"};
+    static const char *const names[] = {"add", "maximum", "minimum", "logical_or", "logical_and"};
     struct {
         Py_ssize_t *at;
         const char *name;

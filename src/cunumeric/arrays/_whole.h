@@ -105,31 +105,51 @@ static PyObject *shortcut_min(PyObject *const *args, Py_ssize_t n)
     return r != NULL || PyErr_Occurred() ? r : recorded_whole(args, n, REDUCING_MIN);
 }
 
-/* Whether one truth is `wanted`: 1, 0; -1 where these are no truths, or not here. */
-static int truth_whole(PyObject *x, int wanted)
+/* Whether one of `n` truths holds; whether one does not. By blocks, of which the compiler makes vectors: any byte but 0
+ * holds. */
+#define BLOCK 256
+static int one_holds(const npy_bool *v, npy_intp n)
+{
+    for (; n >= BLOCK; n -= BLOCK, v += BLOCK) {
+        npy_bool some = 0;
+        for (int k = 0; k < BLOCK; k++) {
+            some |= v[k];
+        }
+        if (some) {
+            return 1;
+        }
+    }
+    while (n > 0 && !*v) {
+        n--;
+        v++;
+    }
+    return n > 0;
+}
+
+static int one_fails(const npy_bool *v, npy_intp n)
+{
+    return memchr(v, 0, n) != NULL;
+}
+
+/* `told` of an array of truths; -1 where these are none, or not here. */
+static int truth_whole(PyObject *x, int (*told)(const npy_bool *, npy_intp))
 {
     PyArrayObject *a = in_one_run(x);
-    if (a == NULL || PyArray_TYPE(a) != NPY_BOOL) {
-        return -1;
-    }
-    const npy_bool *v = PyArray_DATA(a);
-    npy_intp n = PyArray_SIZE(a), k = 0;
-    while (k < n && (v[k] != 0) != wanted) {
-        k++;
-    }
-    return k < n;
+    return a == NULL || PyArray_TYPE(a) != NPY_BOOL ? -1 : told(PyArray_DATA(a), PyArray_SIZE(a));
 }
 
 static PyObject *shortcut_any(PyObject *const *args, Py_ssize_t n)
 {
-    int found = n == 1 ? truth_whole(args[0], 1) : -1;
-    return found < 0 ? NULL : Py_NewRef(found ? PyArrayScalar_True : PyArrayScalar_False);
+    int found = n == 1 ? truth_whole(args[0], one_holds) : -1;
+    return found < 0 ? recorded_whole(args, n, REDUCING_ANY)
+                     : Py_NewRef(found ? PyArrayScalar_True : PyArrayScalar_False);
 }
 
 static PyObject *shortcut_all(PyObject *const *args, Py_ssize_t n)
 {
-    int found = n == 1 ? truth_whole(args[0], 0) : -1;
-    return found < 0 ? NULL : Py_NewRef(found ? PyArrayScalar_False : PyArrayScalar_True);
+    int found = n == 1 ? truth_whole(args[0], one_fails) : -1;
+    return found < 0 ? recorded_whole(args, n, REDUCING_ALL)
+                     : Py_NewRef(found ? PyArrayScalar_False : PyArrayScalar_True);
 }
 
 #endif

@@ -128,6 +128,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
 
 
+_without_collector = False
+
+
+def stop_collector() -> None:
+    """The cyclic collector runs no more by itself, also after a block that holds it."""
+    global _without_collector
+    _without_collector = True
+    gc.disable()
+
+
 # What programs interrupt themselves by: Ctrl-C, timers, and requests to end.
 _INTERRUPTS = [
     getattr(_signal, name)
@@ -172,7 +182,7 @@ class held_interrupts:
         if self.nested:
             return
         self._inside.discard(get_ident())
-        if self.gc:
+        if self.gc and not _without_collector:
             gc.enable()
         raised = None
         for number, handler in self.previous.items():

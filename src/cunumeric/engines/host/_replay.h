@@ -54,12 +54,13 @@ static Replay *replays[REPLAYS];
 
 /* What `window` keeps, and Python's ways of doing the rest. */
 static struct {
-    PyObject *state, *pending, *memory, *leaves, *exposed, *counters, *company, *crowd, *taking, *zero, *least;
+    PyObject *state, *pending, *memory, *leaves, *exposed, *counters, *company, *crowd, *taking, *zero, *least, *any, *all;
     PyObject *heard, *joined;
     Gate *gate;
     Py_ssize_t running, lingering, flushes, sweeps, recorded, alone, entered, checked;
     npy_int64 settings;       /* stands for those that programs depend on */
-    Py_ssize_t node_place, leaf_offset, leaf_origin, leaf_met, traffic_owner, traffic_stores, reduction_value;
+    Py_ssize_t node_place, leaf_offset, leaf_origin, leaf_met, traffic_owner, traffic_stores, reduction_value,
+        reduction_ufunc;
     PyTypeObject *traffic_type;
 } ours;
 
@@ -273,6 +274,29 @@ static int joined_sum(const Run *r, double *sum)
     return isfinite(*sum);
 }
 
+/* Whether one of the partial results, or all of them, hold, where the reduction asks that: NumPy's scalar, a new
+ * reference; NULL without an error: not here. */
+static PyObject *joined_truth(const Run *r, PyObject *ufunc)
+{
+    PyArrayObject *partials = (PyArrayObject *)r->partials;
+    int any = ufunc == ours.any, found = !any;
+    if (PyArray_TYPE(partials) != NPY_BOOL || !(any || ufunc == ours.all)) {
+        return NULL;
+    }
+    const npy_bool *values = PyArray_DATA(partials);
+    for (npy_intp k = 0; k < PyArray_SIZE(partials); k++) {
+        if (r->seen[k] && (values[k] != 0) == any) {
+            found = any;
+            break;
+        }
+    }
+    npy_bool truth = (npy_bool)found;
+    PyArray_Descr *d = PyArray_DescrFromType(NPY_BOOL);
+    PyObject *value = PyArray_Scalar(&truth, d, NULL);
+    Py_DECREF(d);
+    return value;
+}
+
 /* The flags of a run as Python has them (`run.finish`). */
 static PyObject *flags_of(const Run *r)
 {
@@ -432,8 +456,12 @@ static int replay(PyObject *reduction, PyObject *told)
         }
         if (s->reduces) {
             const Run *run = s->run;
+            PyObject *truth = joined_truth(run, FIELD(reduction, ours.reduction_ufunc));
             double sum;
-            if (joined_sum(run, &sum)) {
+            if (truth != NULL) {
+                assign(reduction, ours.reduction_value, truth);
+            }
+            else if (joined_sum(run, &sum)) {
                 PyArray_Descr *d = PyArray_DescrFromType(NPY_DOUBLE);
                 assign(reduction, ours.reduction_value, PyArray_Scalar(&sum, d, NULL));
                 Py_DECREF(d);
@@ -701,6 +729,7 @@ static PyObject *replays_of(PyObject *self, PyObject *parts)
         {&ours.exposed, "exposed"}, {&ours.counters, "counters"}, {&ours.company, "company"}, {&ours.crowd, "crowd"},
         {&ours.taking, "taking"}, {&ours.heard, "heard"}, {&ours.joined, "joined"}, {(PyObject **)&ours.gate, "gate"},
         {(PyObject **)&ours.traffic_type, "Traffic"}, {&ours.least, "least"},
+        {&ours.any, "any"}, {&ours.all, "all"},
     };
     for (size_t k = 0; k < sizeof objects / sizeof *objects; k++) {
         PyObject *found = PyDict_GetItemString(parts, objects[k].name);
@@ -724,6 +753,7 @@ static PyObject *replays_of(PyObject *self, PyObject *parts)
         {&ours.leaf_offset, leaf_type, "_offset"}, {&ours.leaf_origin, leaf_type, "origin"},
         {&ours.leaf_met, leaf_type, "met"}, {&ours.traffic_owner, ours.traffic_type, "owner"},
         {&ours.traffic_stores, ours.traffic_type, "stores"}, {&ours.reduction_value, reduction, "value"},
+        {&ours.reduction_ufunc, reduction, "ufunc"},
     };
     for (size_t k = 0; k < sizeof slots / sizeof *slots; k++) {
         if ((*slots[k].at = offset_of(slots[k].type, slots[k].name)) < 0) {

@@ -73,7 +73,7 @@ def start_replays(heard: Callable[..., None], joined: Callable[..., None]) -> No
         "state": window.state, "pending": window.pending, "memory": window.memory, "leaves": window._leaves,
         "exposed": window._exposed, "counters": window.counters, "company": window.company, "crowd": window._crowd,
         "taking": vars(memory), "heard": heard, "joined": joined, "gate": window.gate, "Traffic": window.Traffic,
-        "Reduction": Reduction, "least": window._crowd.LEAST,
+        "Reduction": Reduction, "least": window._crowd.LEAST, "any": np.logical_or, "all": np.logical_and,
     })  # fmt: skip
 
     def settled(name: str, value: Any) -> None:

@@ -129,9 +129,12 @@ def _let_replay(
 
 
 def _thin(pending: list[Node | Store]) -> bool:
-    """Whether running the window saves less than it costs."""
+    """Whether running the window saves less than it costs. Truths that are only reduced are a byte each: to have them
+    written and read again costs nothing, as long as threads do not share the work."""
     if len(pending) > _FEW:
         return False
+    if len(pending) == 1 and isinstance(pending[0], Node) and pending[0].dtype.itemsize == 1:
+        return pending[0].size * pending[0].row.cost < _SHARED_FROM
     work, nodes = 0, 0
     for p in pending:
         if isinstance(p, Node):

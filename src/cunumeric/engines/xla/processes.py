@@ -27,7 +27,7 @@ import numpy as np
 from ...graph import warning
 from ...graph.node import Node
 from ...ops.calls import Bound
-from ...runtime import channel, ranks
+from ...runtime import channel, ranks, threads
 from .recipe import Recipe
 
 WIDTH = 8  # hexadecimal digits of a digest that are compared (`referee.WIDTH`)
@@ -211,7 +211,7 @@ def join() -> None:
     event("start", ranks.size)
     gc.collect()
     gc.freeze()
-    gc.disable()  # what is recorded must not depend on when it would run: from now on, `COLLECT`
+    threads.stop_collector()  # what is recorded must not depend on when it would run: from now on, `COLLECT`
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
     jax.config.update("jax_check_proxy_envs", False)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
