@@ -34,8 +34,11 @@ _PARALLEL_FROM = 1 << 18
 # The same of a sweep, whose values are in the first thread's caches; and where they are too many for those.
 _SHARED_FROM, _WIDE, _SHARED_WIDE_FROM = 5 << 16, 9 << 12, 3 << 16
 # A window of so few recordings may save less than it costs, which grows with them: where all that they do is this many
-# additions of elements for each operation, and for as many more as running a window costs.
+# additions of elements for each operation, and for as many more as running a window costs. One that ends in a reduction
+# saves less, because NumPy reads from the cache what it has just written; one along axes is run by Python; truths are a
+# byte each: to have them written costs nothing, as long as threads do not share the work.
 _FEW, _THIN, _RUN = 32, 5 << 12, 2
+_REDUCED, _ALONG, _TRUTHS = 9, 14, 16
 _ALIGN = 64
 _TEMPLATES_MOST = 512
 _templates: OrderedDict[Any, Template] = OrderedDict()
@@ -44,7 +47,7 @@ _templates: OrderedDict[Any, Template] = OrderedDict()
 def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     """Run a window: the engine's entry."""
     one = _statement(pending) if reduction is None else None
-    window.company.alone = window.company.alone + 1 if one is not None or _thin(pending) else 0
+    window.company.alone = window.company.alone + 1 if one is not None or _thin(pending, reduction) else 0
     if one is not None and not _shared(one[0]) and _run_one(*one):
         return
     form = Form(pending, reduction)
@@ -124,25 +127,28 @@ def _let_replay(
         else:
             steps.append((step.native, step, _parts_of(step), form.constants, _partials(step, reduction)))
     template.replay = native.replay(
-        template.key, leaves, _thin(pending), steps, template.makers, template.inherited, arrays
+        template.key, leaves, _thin(pending, reduction), steps, template.makers, template.inherited, arrays
     )
 
 
-def _thin(pending: list[Node | Store]) -> bool:
-    """Whether running the window saves less than it costs. Truths that are only reduced are a byte each: to have them
-    written and read again costs nothing, as long as threads do not share the work."""
+def _thin(pending: list[Node | Store], reduction: Reduction | None) -> bool:
+    """Whether running the window saves less than it costs."""
     if len(pending) > _FEW:
         return False
-    if len(pending) == 1 and isinstance(pending[0], Node) and pending[0].dtype.itemsize == 1:
-        return pending[0].size * pending[0].row.cost < _SHARED_FROM
-    work, nodes = 0, 0
+    work, nodes, truths = 0, 0, True
     for p in pending:
         if isinstance(p, Node):
             work += p.size * p.row.cost
             nodes += 1
+            truths = p.dtype.itemsize == 1
         elif type(p.source) is not Node:  # otherwise the node is computed where it is stored
             work += p.destination.a.size
-    return work < (nodes + _RUN) * _THIN
+    worth = nodes + _RUN
+    if reduction is not None and (reduction.out_shape or reduction.places):
+        worth = nodes + _ALONG
+    elif reduction is not None:
+        worth = max(worth, _TRUTHS if truths and nodes == 1 else _REDUCED)
+    return work < worth * _THIN
 
 
 def _planned(pending: list[Node | Store], reduction: Reduction | None, form: Form) -> list[Sweep | Skewed]:
