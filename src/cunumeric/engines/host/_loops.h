@@ -131,9 +131,19 @@ typedef void Cast(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp
 #define FROM_EACH(M, TO) \
     M(TO, byte) M(TO, ubyte) M(TO, short) M(TO, ushort) M(TO, int) M(TO, uint) M(TO, long) M(TO, ulong) \
     M(TO, longlong) M(TO, ulonglong) M(TO, float) M(TO, double) M(TO, bool)
+/* Whether a loop of vectors gives what one element gives, also of floats that do not fit: of integers, into floats, and
+ * into those integers for which the processor has one instruction. */
+#define IN_VECTORS(FROM, TO) \
+    ((npy_##FROM)0.5 == 0 || (npy_##TO)0.5 != 0 || (sizeof(npy_##TO) == sizeof(npy_int) && (npy_##TO)-1.0 < 0))
 #define DEFINE(TO, FROM)                                                                     \
     static void cast_##FROM##_##TO(char *to, npy_intp ts, const char *from, npy_intp fs, npy_intp n) \
     {                                                                                        \
+        if (IN_VECTORS(FROM, TO) && ts == sizeof(npy_##TO) && fs == sizeof(npy_##FROM)) {    \
+            for (npy_intp k = 0; k < n; k++) {                                               \
+                ((npy_##TO *)to)[k] = (npy_##TO)READ_##FROM(((const npy_##FROM *)from)[k]);  \
+            }                                                                                \
+            return;                                                                          \
+        }                                                                                    \
         for (npy_intp k = 0; k < n; k++) {                                                   \
             *(npy_##TO *)(to + k * ts) = (npy_##TO)READ_##FROM(*(const npy_##FROM *)(from + k * fs)); \
         }                                                                                    \
