@@ -160,6 +160,39 @@ static int touched(PyArrayObject **owners, int n)
     return found;
 }
 
+/* A node of `row` on the operands `given`, whose result is `known`; takes the reference of `given`. */
+static PyObject *filled(PyObject *row, PyObject *given, PyObject *known, npy_intp nbytes, PyObject *kinds)
+{
+    PyObject *node = make(nodes_pool);
+    PyObject *errors = node == NULL ? NULL
+                       : host && kinds != NULL && PySet_GET_SIZE(kinds) ? ear_of(kinds) : Py_NewRef(Py_None);
+    if (errors == NULL) {
+        Py_XDECREF(node);
+        Py_DECREF(given);
+        return NULL;
+    }
+    if (host) {
+        PyObject_GC_UnTrack(given);
+    }
+    set(node, node_at[N_ROW], Py_NewRef(row));
+    set(node, node_at[N_ARGS], given);
+    set(node, node_at[N_SHAPE], Py_NewRef(PyTuple_GET_ITEM(known, 0)));
+    set(node, node_at[N_DTYPE], Py_NewRef(PyTuple_GET_ITEM(known, 1)));
+    set(node, node_at[N_SIZE], Py_NewRef(PyTuple_GET_ITEM(known, 2)));
+    set(node, node_at[N_NDIM], Py_NewRef(PyTuple_GET_ITEM(known, 5)));
+    set(node, node_at[N_ITEMSIZE], Py_NewRef(PyTuple_GET_ITEM(known, 6)));
+    set(node, node_at[N_NBYTES], Py_NewRef(PyTuple_GET_ITEM(known, 7)));
+    set(node, node_at[N_SEQ], next_sequence());
+    set(node, node_at[N_ERRORS], errors);
+    set(node, node_at[N_LINE], host || nbytes < kept_from ? Py_NewRef(Py_None) : here());
+    set(node, node_at[N_PLACE], Py_NewRef(Py_None));
+    set(node, node_at[N_STRIDES], Py_NewRef(Py_None));
+    set(node, node_at[N_HANDLE], Py_NewRef(Py_None));
+    set(node, node_at[N_HAZARD], PyLong_FromLong(0));
+    set(node, node_at[N_NEEDED], Py_NewRef(Py_False));
+    return node;
+}
+
 /* `row` on the arguments as a node that is not in the window yet; `scalars`: also where the result has no dimensions.
  * `verdict` is set where it is not worth recording, and NumPy may run it at once. */
 static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict)
@@ -191,9 +224,12 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
             }
             else {
                 PyArrayObject *view = (PyArrayObject *)a;
-                if (!PyArray_CheckExact(a) || !PyArray_NDIM(view) || !PyArray_ISALIGNED(view) || !descending(view) ||
-                    (owners[k] = owner_of(a)) == NULL) {
+                if (!PyArray_CheckExact(a) || !PyArray_ISALIGNED(view) || !descending(view) ||
+                    (host && !PyArray_NDIM(view)) || (owners[k] = owner_of(a)) == NULL) {
                     goto slow;
+                }
+                if (!PyArray_NDIM(view) && FIELD(PyArray_BASE(owners[k]), remote_home) != Py_False) {
+                    goto slow; /* a number, which may change before the window runs */
                 }
                 if (host) {
                     size = size == -1 || size == PyArray_SIZE(view) ? PyArray_SIZE(view) : -2;
@@ -232,7 +268,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
     if (known == NULL) {
         goto slow;
     }
-    PyObject *shape = PyTuple_GET_ITEM(known, 0), *dtype = PyTuple_GET_ITEM(known, 1), *kinds = NULL;
+    PyObject *shape = PyTuple_GET_ITEM(known, 0), *kinds = NULL;
     npy_intp nbytes = PyLong_AsSsize_t(PyTuple_GET_ITEM(known, 7));
     if (!scalars && PyTuple_GET_SIZE(shape) == 0) {
         goto slow;
@@ -268,33 +304,11 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
         }
         PyTuple_SET_ITEM(given, k, v);
     }
-    node = make(nodes_pool);
-    PyObject *errors = node == NULL ? NULL
-                       : host && kinds != NULL && PySet_GET_SIZE(kinds) ? ear_of(kinds) : Py_NewRef(Py_None);
-    if (errors == NULL) {
-        goto slow;
-    }
-    set(node, node_at[N_ROW], Py_NewRef(row));
-    if (host) {
-        PyObject_GC_UnTrack(given);
-    }
-    set(node, node_at[N_ARGS], given);
+    node = filled(row, given, known, nbytes, kinds);
     given = NULL;
-    set(node, node_at[N_SHAPE], Py_NewRef(shape));
-    set(node, node_at[N_DTYPE], Py_NewRef(dtype));
-    set(node, node_at[N_SIZE], Py_NewRef(PyTuple_GET_ITEM(known, 2)));
-    set(node, node_at[N_NDIM], Py_NewRef(PyTuple_GET_ITEM(known, 5)));
-    set(node, node_at[N_ITEMSIZE], Py_NewRef(PyTuple_GET_ITEM(known, 6)));
-    set(node, node_at[N_NBYTES], Py_NewRef(PyTuple_GET_ITEM(known, 7)));
-    set(node, node_at[N_SEQ], next_sequence());
-    set(node, node_at[N_ERRORS], errors);
-    set(node, node_at[N_LINE], host || nbytes < kept_from ? Py_NewRef(Py_None) : here());
-    set(node, node_at[N_PLACE], Py_NewRef(Py_None));
-    set(node, node_at[N_STRIDES], Py_NewRef(Py_None));
-    set(node, node_at[N_HANDLE], Py_NewRef(Py_None));
-    set(node, node_at[N_HAZARD], PyLong_FromLong(0));
-    set(node, node_at[N_NEEDED], Py_NewRef(Py_False));
-    return node;
+    if (node != NULL) {
+        return node;
+    }
 slow:
     PyErr_Clear();
     Py_XDECREF(given);
@@ -302,14 +316,11 @@ slow:
     return NULL;
 }
 
-/* `row` on the arguments, recorded. */
-static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict)
+/* A new array that stands for `node`, which enters the window (takes its reference, which may be NULL); NULL without an
+ * error where there is no node. */
+static PyObject *stands_for(PyObject *node)
 {
-    if (cut() < 0 || !lock()) {
-        return NULL;
-    }
-    PyObject *node = node_of(row, args, n, scalars, verdict), *x = node == NULL ? NULL : array_type->tp_alloc(array_type, 0);
-    PyObject *handle = NULL;
+    PyObject *x = node == NULL ? NULL : array_type->tp_alloc(array_type, 0), *handle = NULL;
     if (x != NULL) {
         set(x, array_a, Py_NewRef(node));
         set(x, array_b, Py_NewRef(Py_None));
@@ -326,6 +337,16 @@ static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int sc
         }
     }
     Py_XDECREF(node);
+    return x;
+}
+
+/* `row` on the arguments, recorded. */
+static PyObject *elementwise(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict)
+{
+    if (cut() < 0 || !lock()) {
+        return NULL;
+    }
+    PyObject *x = stands_for(node_of(row, args, n, scalars, verdict));
     unlock();
     return x;
 }

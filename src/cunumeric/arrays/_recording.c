@@ -32,7 +32,7 @@ static npy_intp limit, window_limit, kept_from; /* bytes from which a node keeps
 static PyObject *house, *cut_window;
 static int eager, host;
 
-static Py_ssize_t array_a, array_b, deferred_x, remote_home;
+static Py_ssize_t array_a, array_b, deferred_x, remote_home, remote_line;
 static Py_ssize_t loops_busy, loops_due, loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
 static Py_ssize_t window_lingering, window_running, window_sequence;
 static Py_ssize_t leaf_met, leaf_offset, leaf_a, leaf_origin, leaf_owner;
@@ -74,6 +74,7 @@ static inline PyObject *make(Pool *pool)
 #include "_nodes.h"
 #include "_stores.h"
 #include "_reduced.h"
+#include "_calls.h"
 
 /* -- methods: a fast way, and the Python method for everything else ------------------------------------------------- */
 
@@ -135,6 +136,14 @@ static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargs
 {
     Method *m = (Method *)self;
     Py_ssize_t n = PyVectorcall_NARGS(nargsf);
+    if (names == NULL && n == 2 && Py_TYPE(args[0]) == deferred_type) {
+        Verdict verdict = {0, NULL};
+        PyObject *both[2] = {args[m->how], args[1 - m->how]};
+        PyObject *found = elementwise(m->row, both, 2, 1, &verdict);
+        if (found != NULL || PyErr_Occurred()) {
+            return told(found);
+        }
+    }
     if (names == NULL && n >= 1 && Py_TYPE(args[0]) == array_type) {
         PyObject *found = NULL;
         Verdict verdict = {0, NULL};
@@ -256,6 +265,16 @@ static PyObject *call_elementwise(PyObject *self, PyObject *args)
     return r;
 }
 
+/* call(function, x): NumPy's function of one array recorded (`_calls.h`), or None where it is the Python version's. */
+static PyObject *call_call(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    PyObject *r = n == 2 ? told(called(args[0], args[1])) : NULL;
+    if (r == NULL && !PyErr_Occurred()) {
+        Py_RETURN_NONE;
+    }
+    return r;
+}
+
 static PyObject *set_limit(PyObject *self, PyObject *v)
 {
     limit = PyLong_AsSsize_t(v);
@@ -323,7 +342,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     PLACE(ear_namespace, ear_type, "namespace") PLACE(row_cost, row_type, "cost") PLACE(row_kernel, row_type, "kernel") PLACE(row_aliases, row_type, "aliases") PLACE(period_cut, Py_TYPE(period), "cut")
     PLACE(company_alone, Py_TYPE(company), "alone") PLACE(company_passed, Py_TYPE(company), "passed")
     PLACE(crowd_entered, Py_TYPE(crowd), "entered") PLACE(crowd_checked, Py_TYPE(crowd), "checked")
-    PLACE(remote_home, remote_type, "home")
+    PLACE(remote_home, remote_type, "home") PLACE(remote_line, remote_type, "line")
     PLACE(leaf_offset, leaf_type, "_offset") PLACE(leaf_a, leaf_type, "a") PLACE(leaf_origin, leaf_type, "origin")
     PLACE(leaf_owner, leaf_type, "owner")
     PLACE(store_destination, store_type, "destination") PLACE(store_fresh, store_type, "fresh")
@@ -343,6 +362,7 @@ static PyMethodDef functions[] = {
     {"start", start, METH_O, NULL},
     {"method", make_method, METH_VARARGS, NULL},
     {"elementwise", call_elementwise, METH_VARARGS, NULL},
+    {"call", (PyCFunction)(void (*)(void))call_call, METH_FASTCALL, NULL},
     {"set_limit", set_limit, METH_O, NULL},
     {"set_window", set_window, METH_O, NULL},
     {"set_eager", set_eager, METH_O, NULL},

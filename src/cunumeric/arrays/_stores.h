@@ -65,7 +65,9 @@ static int enter_store(PyObject *view, PyArrayObject *owner, PyObject *source, i
         set(store, store_seq, next_sequence());
         set(store, store_source, source);
         set(store, store_destination, destination);
-        done = PyList_Append(FIELD(traffic, traffic_stores), store) < 0 ? 0 : enter(store) < 0 ? -1 : 1;
+        int failed = PyList_Append(FIELD(traffic, traffic_stores), store) < 0;
+        /* Memory for a value depends on where the last window ended, and tells no turn of a loop. */
+        done = failed ? 0 : (fresh ? PyList_Append(pending, store) : enter(store)) < 0 ? -1 : 1;
     }
     Py_XDECREF(store);
     return done;
@@ -103,21 +105,25 @@ static PyObject *left_by_operand(PyObject *of, PyObject *node, int depth)
     return NULL;
 }
 
-/* Give `x`, which stands for a node, memory of its own (`window.place`), on the host: 1; 0: not here. */
+/* Give `x`, which stands for a node, memory of its own (`window.place`): 1; 0: not here. */
 static int place(PyObject *x)
 {
     PyObject *node = FIELD(x, array_a), *a = NULL, *source;
     int done = 0;
-    if (!host || Py_TYPE(node) != node_type || NODE(node, N_STRIDES) != Py_None || !open_gate() || !lock()) {
+    if (Py_TYPE(node) != node_type || NODE(node, N_STRIDES) != Py_None || !open_gate() || !lock()) {
         return 0;
     }
     PyObject *both[2] = {NODE(node, N_SHAPE), NODE(node, N_DTYPE)};
-    a = Py_XNewRef(left_by_operand(node, node, 0));
+    a = host ? Py_XNewRef(left_by_operand(node, node, 0)) : NULL;
     if (a == NULL) {
         a = PyObject_Vectorcall(PyDict_GetItem(taking, s_empty), both, 2, NULL);
     }
     if (a == NULL || FIELD(x, array_a) != node) {
         goto end;
+    }
+    PyObject *base = PyArray_BASE((PyArrayObject *)a);
+    if (!host && base != NULL && Py_TYPE(base) == remote_type) {
+        set(base, remote_line, Py_NewRef(NODE(node, N_LINE)));
     }
     source = node;
     if (NODE(node, N_ROW) == copying) {

@@ -27,6 +27,8 @@ _ATOMS = (type(None), bool, int, float, complex, str, np.dtype, type, np.generic
 # Arrays of so many elements can be fixed arguments: axes, widths, percentiles.
 _FIXED_MOST = 1024
 
+# Set where recording is in C: `again(function, x)` records what it has seen before; None for all else.
+again: Callable[[Any, Any], Any] | None = None
 # NumPy's function -> a function with its signature that makes several calls, or says NotImplemented.
 WAYS: dict[Any, Callable[..., Any]] = {}
 
@@ -155,8 +157,12 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     if not there or (warns(spec) and warning.kinds_heard() is None):
         return NotImplemented
     r = calls.call(spec, tuple(given), arrays, tuple(static))
-    if r is NotImplemented or out is None:
-        return r if r is NotImplemented else told(r)
+    if r is NotImplemented:
+        return r
+    if out is None:
+        if again is not None and len(args) == 1 and not kwargs and function not in WAYS:
+            calls.remember(function, args[0], r, warns(spec))
+        return told(r)
     return _into(out, r, "dtype" in spec.names)
 
 
@@ -194,6 +200,10 @@ def offer(ours: Any, numpys: Any) -> Any:
 
 def _asking_first(ours: Any, numpys: Any, aloud: Any) -> Any:
     def call(*args, **kwargs):
+        if again is not None and len(args) == 1 and not kwargs:
+            r = again(numpys, args[0])
+            if r is not None:
+                return r
         r = attempt(numpys, args, kwargs)
         if r is not NotImplemented:
             return r

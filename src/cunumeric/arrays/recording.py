@@ -15,6 +15,7 @@ from ..graph.node import Leaf, Node, Reduction, Store
 from ..ops import elementwise
 from ..runtime import lines, memory, residence
 from ..runtime.settings import asked, listen, settings
+from . import lowered
 from .base import Deferred, ndarray
 from .operators import _ARITHMETIC, _COMPARISONS
 
@@ -85,6 +86,13 @@ def _start() -> Any:
         replace(f"__{symbol}__", elementwise.row(kernel), 0, getattr(operator, symbol))
     replace("__neg__", elementwise.row(np.negative), 0, operator.neg)
     replace("__abs__", elementwise.row(np.absolute), 0, operator.abs)
+    if residence.accelerated:
+        lowered.again = _recording.call
+        for symbol, kernel in _ARITHMETIC.items():
+            if symbol != "pow":
+                for how, name in enumerate((f"__{symbol}__", f"__r{symbol}__")):
+                    method = _recording.method(elementwise.row(kernel), getattr(Deferred, name), how, None)
+                    setattr(Deferred, name, method)
     replace("__getitem__", None, 2)
     replace("__setitem__", None, 3)
     return _recording.recorded

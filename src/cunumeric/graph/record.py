@@ -34,7 +34,7 @@ _WRITEABLE, _WRITING = 0x400, 0x400 | 1 << 31
 _MIDDLING = 1 << 21
 # From this many elements on, threads reduce an array faster than NumPy alone.
 _REDUCED_FROM = 1 << 21
-_SIGNATURES_MOST = 1 << 16
+SIGNATURES_MOST = 1 << 16
 _SILENT_ON_INTEGERS = frozenset({"add", "subtract", "multiply", "square", "negative", "absolute", "cast"})
 
 # Set by the array layer: the classes of arrays and of deferred scalars.
@@ -185,7 +185,7 @@ def _build(row: Row, values: list[Any]) -> tuple[Node, bool]:
     node = Node(row, tuple(args), shape, out, size, window.sequence())
     if ordered:
         node.strides = _result_strides(values, out)
-    elif at_once is not None and not (row.name == "power" and out.kind in "iu") and len(signatures) < _SIGNATURES_MOST:
+    elif at_once is not None and not (row.name == "power" and out.kind in "iu") and len(signatures) < SIGNATURES_MOST:
         described = (len(shape), out.itemsize, size * out.itemsize)
         signatures[_signature(row, values)] = (shape, out, size, dtypes, flagged, *described)
     if kinds and not accelerated:  # a device tells of no flags
@@ -202,7 +202,7 @@ def _signature(row: Row, values: list[Any]) -> tuple:
 
 def _seen(row: Row, values: list[Any]) -> bool:
     """Whether C may know the operation: what was not recorded yet is recorded once, so that it does."""
-    return at_once is None or len(signatures) >= _SIGNATURES_MOST or _signature(row, values) in signatures
+    return at_once is None or len(signatures) >= SIGNATURES_MOST or _signature(row, values) in signatures
 
 
 def _result_strides(values: list[Any], dtype: np.dtype) -> tuple[int, ...] | None:

@@ -4,6 +4,7 @@
 #ifndef CUNUMERIC_FORM_H
 #define CUNUMERIC_FORM_H
 
+#include "../../runtime/_dead.h"
 #include "../../runtime/_slots.h"
 
 static PyTypeObject *node_type, *leaf_type, *store_type, *lease_type;
@@ -11,70 +12,6 @@ static Py_ssize_t node_args, node_row, node_shape, node_dtype, node_handle, node
 static Py_ssize_t leaf_a, leaf_owner, store_destination, store_source, store_fresh;
 static Py_ssize_t reduction_ufunc, reduction_source, reduction_axes, reduction_dtype, reduction_temporary, reduction_moments,
     reduction_errors;
-
-/* -- what was met, by address --------------------------------------------------------------------------------------- */
-
-typedef struct {
-    const void *key;
-    npy_intp value;
-} Entry;
-
-typedef struct {
-    Entry *entries;
-    size_t mask, used;
-} Map;
-
-static Entry *map_find(const Map *m, const void *key)
-{
-    size_t at = ((size_t)key >> 4) * 0x9E3779B97F4A7C15ULL >> 20 & m->mask;
-    while (m->entries[at].key != NULL && m->entries[at].key != key) {
-        at = (at + 1) & m->mask;
-    }
-    return m->entries + at;
-}
-
-/* Forget everything, and keep the room where it is not much. */
-static void map_empty(Map *m)
-{
-    if (m->mask > 4095) {
-        free(m->entries);
-        *m = (Map){NULL, 0, 0};
-    }
-    else if (m->used) {
-        memset(m->entries, 0, (m->mask + 1) * sizeof(Entry));
-        m->used = 0;
-    }
-}
-
-static int map_put(Map *m, const void *key, npy_intp value)
-{
-    if (2 * (m->used + 1) > m->mask) {
-        Map larger = {NULL, m->mask ? 2 * m->mask + 1 : 255, 0};
-        larger.entries = calloc(larger.mask + 1, sizeof(Entry));
-        if (larger.entries == NULL) {
-            return -1;
-        }
-        for (size_t k = 0; m->used && k <= m->mask; k++) {
-            if (m->entries[k].key != NULL) {
-                *map_find(&larger, m->entries[k].key) = m->entries[k];
-            }
-        }
-        free(m->entries);
-        larger.used = m->used;
-        *m = larger;
-    }
-    Entry *e = map_find(m, key);
-    m->used += e->key == NULL;
-    *e = (Entry){key, value};
-    return 0;
-}
-
-/* The entry of `key`; NULL: none. */
-static Entry *map_get(const Map *m, const void *key)
-{
-    Entry *e = m->used ? map_find(m, key) : NULL;
-    return e == NULL || e->key == NULL ? NULL : e;
-}
 
 /* -- the form ------------------------------------------------------------------------------------------------------- */
 
@@ -229,44 +166,28 @@ static PyObject *idle(PyObject *self, PyObject *args)
  * `plan.is_dead`. Those that are written here enter `dead`, large ones that are only read `idle`. */
 static int find_dead(Form *f, PyObject *pending, PyObject *window_leaves, PyObject *exposed)
 {
-    static Map wanted, read; /* owner: how many references the window has; -1: it lives */
+    static Map wanted, read;
     PyObject *key, *leaf;
     Py_ssize_t at = 0;
     int failed = 0;
     for (Py_ssize_t k = 0; k < PyList_GET_SIZE(pending); k++) {
         PyObject *p = PyList_GET_ITEM(pending, k);
         if (Py_TYPE(p) == store_type) {
-            failed |= map_put(&wanted, FIELD(FIELD(p, store_destination), leaf_owner), 1) < 0; /* the traffic's */
+            failed |= map_put(&wanted, FIELD(FIELD(p, store_destination), leaf_owner), 1) < 0;
         }
     }
-    size_t stored = wanted.used;
     while (!failed && PyDict_Next(window_leaves, &at, &key, &leaf)) {
         PyObject *owner = FIELD(leaf, leaf_owner);
         if (map_get(&wanted, owner) == NULL && inheritable((PyArrayObject *)owner)) {
             failed |= map_put(&wanted, owner, 1) < 0 || map_put(&read, owner, 1) < 0;
         }
     }
-    at = 0;
-    while ((stored || read.used) && !failed && PyDict_Next(window_leaves, &at, &key, &leaf)) {
-        PyObject *owner = FIELD(leaf, leaf_owner), *a = FIELD(leaf, leaf_a);
-        Entry *e = map_get(&wanted, owner);
-        if (e != NULL && e->value > 0) {
-            /* The leaf's; that of the view's base, or the leaf's other one. */
-            e->value = a != owner && Py_REFCNT(a) != 1 ? -1 : e->value + 2;
-        }
-    }
+    failed = failed || tell_dead(&wanted, window_leaves, exposed, leaf_a, leaf_owner, lease_type) < 0;
     for (size_t k = 0; wanted.used && !failed && k <= wanted.mask; k++) {
         Entry *e = wanted.entries + k;
-        if (e->key == NULL || e->value < 0 || Py_REFCNT((PyObject *)e->key) > e->value) {
-            continue;
+        if (e->key != NULL && e->value) {
+            failed = map_put(map_get(&read, e->key) != NULL ? &f->idle : &f->dead, e->key, 1) < 0;
         }
-        PyObject *base = PyArray_BASE((PyArrayObject *)e->key), *id = PyLong_FromVoidPtr((void *)e->key);
-        int out = id == NULL ? -1 : PyDict_Contains(exposed, id);
-        if (out == 0 && (base == NULL || Py_TYPE(base) == lease_type)) {
-            failed |= map_put(map_get(&read, e->key) != NULL ? &f->idle : &f->dead, e->key, 1) < 0;
-        }
-        failed |= out < 0;
-        Py_XDECREF(id);
     }
     map_empty(&wanted);
     map_empty(&read);

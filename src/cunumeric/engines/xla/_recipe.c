@@ -9,6 +9,7 @@
 #include <Python.h>
 #include <structmember.h>
 #include <numpy/arrayobject.h>
+#include "../../runtime/_dead.h"
 #include "../../runtime/_slots.h"
 
 enum { NODE, LEAF, HOST, CONSTANT };
@@ -319,6 +320,61 @@ static PyObject *build(PyObject *self, PyObject *args)
     return key;
 }
 
+/* dead(pending, leaves of the window, exposed owners, large): ids of the owners of memory that is written here, or of at
+ * least so many bytes, and that only the window refers to; None where something is written that the device cannot hold,
+ * or that somebody else can reach. */
+static PyObject *find_dead(PyObject *self, PyObject *args)
+{
+    PyObject *pending, *leaves, *exposed, *key, *leaf, *found = NULL;
+    Py_ssize_t large, at = 0;
+    static Map owners;
+    if (!PyArg_ParseTuple(args, "O!O!O!n", &PyList_Type, &pending, &PyDict_Type, &leaves, &PyDict_Type, &exposed, &large)) {
+        return NULL;
+    }
+    int failed = 0, home = 0;
+    for (Py_ssize_t k = 0; !failed && !home && k < PyList_GET_SIZE(pending); k++) {
+        PyObject *p = PyList_GET_ITEM(pending, k);
+        if (Py_TYPE(p) == node_type) {
+            continue;
+        }
+        PyObject *owner = FIELD(FIELD(p, store_destination), leaf_owner), *base = PyArray_BASE((PyArrayObject *)owner);
+        home = base == NULL || Py_TYPE(base) != remote_type;
+        if (!home && PyDict_GET_SIZE(exposed)) {
+            PyObject *id = PyLong_FromVoidPtr(owner);
+            int out = id == NULL ? -1 : PyDict_Contains(exposed, id);
+            Py_XDECREF(id);
+            home = out > 0;
+            failed = out < 0;
+        }
+        failed = failed || map_put(&owners, owner, 1) < 0;
+    }
+    while (!failed && !home && PyDict_Next(leaves, &at, &key, &leaf)) {
+        PyObject *owner = FIELD(leaf, leaf_owner);
+        if (PyArray_NBYTES((PyArrayObject *)owner) >= large) {
+            failed = map_put(&owners, owner, 1) < 0;
+        }
+    }
+    if (failed) {
+        PyErr_NoMemory();
+    }
+    else if (home) {
+        found = Py_NewRef(Py_None);
+    }
+    else if (tell_dead(&owners, leaves, exposed, leaf_a, leaf_owner, remote_type) == 0) {
+        found = PySet_New(NULL);
+    }
+    for (size_t k = 0; found != NULL && found != Py_None && owners.used && k <= owners.mask; k++) {
+        Entry *e = owners.entries + k;
+        PyObject *id = e->key == NULL || !e->value ? NULL : PyLong_FromVoidPtr((void *)e->key);
+        if (e->key != NULL && e->value && (id == NULL || PySet_Add(found, id) < 0)) {
+            Py_CLEAR(found);
+        }
+        Py_XDECREF(id);
+    }
+    map_empty(&owners);
+    return found;
+}
+
 /* start(Node, Leaf, Store, Remote, shown, order, known) */
 static PyObject *start(PyObject *self, PyObject *args)
 {
@@ -348,6 +404,7 @@ static PyObject *start(PyObject *self, PyObject *args)
 static PyMethodDef functions[] = {
     {"start", start, METH_VARARGS, NULL},
     {"build", build, METH_VARARGS, NULL},
+    {"dead", find_dead, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

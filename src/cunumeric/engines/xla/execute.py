@@ -24,6 +24,7 @@ from . import region as regions
 from .collectives import Collective, collectives
 from .lowering import Lowering
 from .recipe import Recipe, Unsupported, operands, shown
+from .recipe import dead as dead_memory
 from .region import Region
 
 _PROGRAMS_MOST = 1024
@@ -199,12 +200,12 @@ def _retreat() -> None:
 
 
 def _run(pending: list[Node | Store]) -> None:
-    stores = [p for p in pending if type(p) is Store]
-    if _stays_home(stores):
+    dead = dead_memory(pending)
+    if dead is None:
         _run_on_host(pending)
         return
     try:
-        recipe = Recipe(pending, stores)
+        recipe = Recipe(pending, dead)
     except Unsupported:
         _run_on_host(pending)
         return
@@ -230,14 +231,8 @@ def wait() -> None:
     for reference in _last:
         value = reference()
         if value is not None and not value.is_deleted():
-            value.block_until_ready()
+            storage.ready(value)
     _last = ()
-
-
-def _stays_home(stores: list[Store]) -> bool:
-    """Whether a window with these stores writes memory that the device cannot hold, or that somebody else can reach."""
-    owners = [p.destination.owner for p in stores]
-    return any(type(owner.base) is not Remote or window.is_exposed(owner) for owner in owners)
 
 
 def _run_on_device(recipe: Recipe) -> None:
@@ -396,7 +391,7 @@ def show(a: np.ndarray, remote: Remote) -> np.ndarray:
     else:
         value = _shower(remote.layout, remote.kind, region)(remote.value)
     residence.counters.fetched += a.nbytes
-    return np.asarray(value).reshape(a.shape)
+    return np.asarray(storage.ready(value)).reshape(a.shape)
 
 
 def lend(a: np.ndarray, *, alone: bool = True) -> Any:

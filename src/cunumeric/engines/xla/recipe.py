@@ -80,8 +80,7 @@ class Recipe:
         "spent", "written",
     )  # fmt: skip
 
-    def __init__(self, pending: list[Node | Store], stores: list[Store]) -> None:
-        dead = dead_owners(stores, _GIVEN_FROM)
+    def __init__(self, pending: list[Node | Store], dead: set[int]) -> None:
         if len(pending) < len(window.pending):  # the head of a window: the rest asks for memory too
             rest = [v for p in window.pending[len(pending) :] for v in operands(p)]
             dead -= {id(v.owner) for v in rest if type(v) is Leaf}
@@ -191,9 +190,25 @@ def _fill(
     return tuple(items), tuple(keys)
 
 
+def _dead(pending: list[Any], leaves: dict[int, Leaf], exposed: dict[int, Any], large: int) -> set[int] | None:
+    """Ids of the owners of memory that is written here, or of at least `large` bytes, and that only the window refers
+    to; None where something is written that the device cannot hold, or that somebody else can reach. As in C."""
+    stores = [p for p in pending if type(p) is Store]
+    owners = [p.destination.owner for p in stores]
+    if any(type(owner.base) is not Remote or id(owner) in exposed for owner in owners):
+        return None
+    del owners  # references are counted
+    return dead_owners(stores, large)
+
+
+def dead(pending: list[Any]) -> set[int] | None:
+    """What memory the window `pending` is the last to know of; None where it has to run on the host."""
+    return tell_dead(pending, window._leaves, window._exposed, _GIVEN_FROM)
+
+
 # What `shown` said. Regions are told apart by identity, so none is ever forgotten.
 _known: dict[tuple, tuple[Region, str]] = {}
-fill = _fill
+fill, tell_dead = _fill, _dead
 if settings.native:
     try:
         from . import _recipe  # type: ignore[attr-defined]
@@ -201,4 +216,4 @@ if settings.native:
         pass
     else:
         _recipe.start(Node, Leaf, Store, Remote, shown, order_of, _known)
-        fill = _recipe.build
+        fill, tell_dead = _recipe.build, _recipe.dead
