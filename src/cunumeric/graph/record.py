@@ -292,6 +292,8 @@ def operator(row: Row, x: Any, y: Any, reflected: bool) -> Any:
         kind = x._a.dtype.kind
         if kind in "fc":
             short = _SHORT.get((type(y), y))
+            if short is None and y == 2 and kind == "f" and residence.accelerated:
+                short = _SQUARE  # NumPy's loop multiplies, a device's powers are a bit off
             if short is not None:
                 return elementwise_call(short, (x,))
             if y == 0:

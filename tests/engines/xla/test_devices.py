@@ -37,7 +37,7 @@ def test_rows_on_a_grid():
     assert not json.loads(out.rpartition("result:")[2])["problems"]
 
 
-@pytest.mark.parametrize("topic", ["grouped ingest", "parts scalars sharing"])
+@pytest.mark.parametrize("topic", ["grouped ingest", "parts scalars sharing", "quotients repeated"])
 def test_windows(topic):
     assert cut("tests.engines.xla.windows", *topic.split()).endswith("passed\n")
 

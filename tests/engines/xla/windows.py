@@ -156,6 +156,94 @@ def arguments() -> None:
     assert numpy.allclose(x.copy().tolist(), y)
 
 
+def literals() -> None:
+    """Many numbers are in the program at first; when others come they are arguments, once and for all."""
+    a = numpy.linspace(1, 2, 300)
+    x = np.array(a)
+    np.synchronize()
+
+    def chain(v: Any, k: float) -> Any:
+        return ((((v / 3.1 + k) / 7.3 - 0.1) / 1.9 + 5.7) / 2.3 - 1.3) / 0.7
+
+    for k, programs in ((0.5, 1), (0.5, 0), (0.7, 1), (0.5, 0), (0.9, 0)):
+        with assert_compiles(programs, programs):
+            found = chain(x, k)
+        assert numpy.allclose(found.tolist(), chain(a, k), rtol=1e-15, atol=0)
+
+
+def quotients() -> None:
+    """Quotients and roots are rounded once, as NumPy's are, whatever they are computed with."""
+    rng = numpy.random.default_rng(0)
+    a, b, c, d = (rng.random(5000) * 9 + 0.1 for _ in range(4))
+    n, huge = numpy.arange(1.0, 5001), numpy.full(5000, 1e200)
+    table = a[:4900].reshape(49, 100)
+    cases: list[Callable[..., Any]] = [
+        lambda np, a, b, c, d, n, huge, table: n / 49.0,
+        lambda np, a, b, c, d, n, huge, table: np.floor(n / 49),
+        lambda np, a, b, c, d, n, huge, table: n.astype("f4") / np.float32(49),
+        lambda np, a, b, c, d, n, huge, table: (n % 2000).astype("f2") / np.float16(49),
+        lambda np, a, b, c, d, n, huge, table: n / n.max(),
+        lambda np, a, b, c, d, n, huge, table: n.reshape(50, 100) / 49,
+        lambda np, a, b, c, d, n, huge, table: n.reshape(10, 5, 100) / n[:5, None],
+        lambda np, a, b, c, d, n, huge, table: n.reshape(10, 5, 100) / n[:10, None, None],
+        lambda np, a, b, c, d, n, huge, table: table / table[:, :1],
+        lambda np, a, b, c, d, n, huge, table: table / table[0],
+        lambda np, a, b, c, d, n, huge, table: (table * 0 + 1).mean(0),
+        lambda np, a, b, c, d, n, huge, table: np.average(table * 0 + 3, axis=0),
+        lambda np, a, b, c, d, n, huge, table: np.nanmean(table * 0 + 1, axis=0),
+        lambda np, a, b, c, d, n, huge, table: np.gradient(n * n, 0.3),
+        lambda np, a, b, c, d, n, huge, table: a / b / c,
+        lambda np, a, b, c, d, n, huge, table: a / 3.3 / 1.1,
+        lambda np, a, b, c, d, n, huge, table: a / (b / c),
+        lambda np, a, b, c, d, n, huge, table: (a / b) / (c / d),
+        lambda np, a, b, c, d, n, huge, table: a / np.sqrt(b),
+        lambda np, a, b, c, d, n, huge, table: 1 / np.sqrt(b),
+        lambda np, a, b, c, d, n, huge, table: np.reciprocal(np.sqrt(b)),
+        lambda np, a, b, c, d, n, huge, table: np.sqrt(a.astype("f4")) / np.sqrt(b.astype("f4")),
+        lambda np, a, b, c, d, n, huge, table: huge / (huge / huge),
+        lambda np, a, b, c, d, n, huge, table: a**2.0 + 0 * b,
+    ]
+    there = [np.array(v) for v in (a, b, c, d, n, huge, table)]
+    for k, case in enumerate(cases):
+        before = execute.counters.ran
+        found = numpy.asarray(case(np, *there))
+        assert execute.counters.ran > before, k
+        assert (found == case(numpy, a, b, c, d, n, huge, table)).all(), k
+
+
+def repeated() -> None:
+    """Calls of one array that were recorded before are recorded in C, where that is there; others are not."""
+    from cunumeric.arrays import lowered
+
+    x, y = np.arange(12.0).reshape(3, 4).copy(), np.arange(12.0).reshape(3, 4).T.copy("F")
+    np.synchronize()
+    for _ in range(2):
+        assert (float(x.sum()), np.sort(x).tolist(), x.argmax()) == (66.0, x.tolist(), 11)
+        np.synchronize()
+    asked = []
+    first = lowered.recorded
+    lowered.recorded = lambda *args: asked.append(args[0]) or first(*args)
+    try:
+        with assert_flushes(0):
+            s, m = x.sum(), (x * 2).sum()
+            t = s / m + x.sum() * 2.0 - 1.0 / s
+            z = t * x
+        assert not asked or lowered.again is None
+        assert (y.sum() == 66, np.sort(y).flags.f_contiguous, x.sum(axis=0).tolist()) == (
+            True, numpy.sort(numpy.zeros((4, 3), order="F")).flags.f_contiguous, [12.0, 15.0, 18.0, 21.0],
+        )  # fmt: skip
+        with numpy.errstate(all="raise"), pytest.raises(FloatingPointError):
+            (x * 1e308).sum()
+        assert numpy.allclose(z.tolist(), (66 / 132 + 132.0 - 1 / 66) * numpy.arange(12.0).reshape(3, 4))
+    finally:
+        lowered.recorded = first
+    with np.eager():
+        assert x.sum() == 66
+    w = numpy.asarray(x)  # from here on its owner writes past us
+    w[0, 0] = 5
+    assert x.sum() == 71
+
+
 def scalars() -> None:
     """A full reduction does not wait; asking does."""
     x = np.arange(10.0) + 1
@@ -478,7 +566,7 @@ TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
         arguments, bounds, busy, canaries, channel_flow, complex_parts, copies, dying, fork, given, grouped, ingest,
-        loops, memory, parts, scalars, sharing, temporaries, transforms,
+        literals, loops, memory, parts, quotients, repeated, scalars, sharing, temporaries, transforms,
     )
 }  # fmt: skip
 

@@ -3,6 +3,9 @@
 Those that are equal share a place: a kernel reads each place once an element, and Black-Scholes names thirty numbers,
 of which thirteen are different. Which are equal belongs to the program, not to the form of the window: one for which it
 does not hold gets a program that expects no more than both have in common, and takes the other's place.
+
+Where there are many, even so each costs a load an element. Then the first program of a form has the values in it
+(`literal`), and one with other values gets a program with arguments.
 """
 
 from __future__ import annotations
@@ -31,3 +34,17 @@ def packed(constants: list[np.ndarray], alike: Alike | None = None) -> tuple[np.
         if alike is None or alike[j] == j:
             groups.setdefault(c.dtype, []).append(c)
     return tuple([np.array(group, dtype) for dtype, group in groups.items()])
+
+
+# So many different floats are the program's own at first: Black-Scholes' thirteen cost 8 % of its kernel as arguments.
+_MANY = 8
+
+
+def literal(constants: list[np.ndarray], alike: Alike) -> bool:
+    """Whether the constants should be in the program itself."""
+    return sum([k == j and fits(constants[j]) for j, k in enumerate(alike)]) >= _MANY
+
+
+def fits(constant: np.ndarray) -> bool:
+    """Whether there is a way to write it into a program."""
+    return constant.dtype == np.float64 or constant.dtype == np.float32

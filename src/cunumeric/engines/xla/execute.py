@@ -87,8 +87,8 @@ class _Program:
         the last run."""
         key = distinct.raw(constants)
         if key != self.constants[0]:
-            alike = self.lowering.alike
-            if distinct.alike(constants, alike) != alike:
+            alike, literals = self.lowering.alike, self.lowering.literals
+            if distinct.alike(constants, alike) != alike or (literals is not None and key != distinct.raw(literals)):
                 return False
             self.constants = (key, tuple([storage.send(c) for c in distinct.packed(constants, alike)]))
         return True
@@ -257,7 +257,11 @@ def _run_on_device(recipe: Recipe) -> None:
     if program is not None:
         lowering = program.lowering
     else:
-        lowering = Lowering(recipe, backend.modules(), moving, distinct.alike(recipe.constants, known))
+        jx, alike = backend.modules(), distinct.alike(recipe.constants, known)
+        # Stencils are bound by memory: loading numbers costs them nothing.
+        plain = known is None and jx.mesh is None and all(region.whole for _, region, _ in recipe.regions)
+        literal = plain and distinct.literal(recipe.constants, alike)
+        lowering = Lowering(recipe, jx, moving, alike, literal)
     # Before anything is compiled, which may wait for other ranks.
     course = processes.window(recipe, program, distinct.packed(recipe.constants), moving) if ranks.size > 1 else None
     hosts = tuple([storage.store(a) for a in recipe.hosts])

@@ -18,12 +18,12 @@ import numpy as np
 
 from ...ops import elementwise
 from ...ops.calls import Bound
-from ...ops.lowering.elementwise import cast
+from ...ops.lowering.elementwise import TURNED, cast, hidden
+from . import constants, storage
 from . import region as regions
-from . import storage
 from .backend import Modules
 from .frames import Cut, Whole, cut
-from .recipe import HOST, LEAF, NODE, Recipe
+from .recipe import CONSTANT, HOST, LEAF, NODE, Recipe
 from .region import Region
 
 # A part below this share of its memory is thin.
@@ -53,12 +53,16 @@ class _Made(NamedTuple):
 
 
 class Lowering:
-    """The function that XLA compiles: `function(owners, hosts, constants, starts)`, and what it was found to need.
-    `moving`: the leaves whose place is an argument; `alike`: of each constant, the first that it is equal to."""
+    """The function that XLA compiles: `function(owners, hosts, packed, starts)`, and what it was found to need.
+    `moving`: the leaves whose place is an argument; `alike`: of each constant, the first that it is equal to;
+    `literal`: constants are part of the function."""
 
-    def __init__(self, recipe: Recipe, jx: Any, moving: tuple[int, ...], alike: tuple[int, ...]) -> None:
+    def __init__(
+        self, recipe: Recipe, jx: Any, moving: tuple[int, ...], alike: tuple[int, ...], literal: bool = False
+    ) -> None:
         self.moving = moving
         self.alike = alike
+        self.literals = recipe.constants if literal else None
         self.jx = jx
         self.items = recipe.items
         self.regions = recipe.regions
@@ -98,14 +102,14 @@ class Lowering:
         layouts += [shape if order is None else tuple([shape[k] for k in order]) for shape, order in living]
         return tuple([self.jx.mesh.sharding(layout) for layout in layouts])
 
-    def function(self, owners: tuple, hosts: tuple, constants: tuple, starts: tuple) -> tuple[Any, ...]:
+    def function(self, owners: tuple, hosts: tuple, packed: tuple, starts: tuple) -> tuple[Any, ...]:
         """Values of the written owners and of the living nodes, given those of `read`, host arrays, constants packed by
         dtype, and where the moving leaves lie, as one vector."""
-        return _Trace(self, owners, hosts, constants, starts).run()
+        return _Trace(self, owners, hosts, packed, starts).run()
 
 
 class _Trace:
-    def __init__(self, lowering: Lowering, owners: tuple, hosts: tuple, constants: tuple, starts: tuple) -> None:
+    def __init__(self, lowering: Lowering, owners: tuple, hosts: tuple, packed: tuple, starts: tuple) -> None:
         self.of = lowering
         self.starts: dict[int, list[Any]] = {}  # of the moving leaves
         at = 0
@@ -119,7 +123,7 @@ class _Trace:
         for k, value in zip(lowering.read, owners, strict=True):
             self.memory[k] = _Memory(storage.logical(self.jx, value, lowering.layouts[k][0]))
         self.constants: list[Any] = []
-        vectors = dict(zip(dict.fromkeys(lowering.kinds), constants, strict=True))
+        vectors = dict(zip(dict.fromkeys(lowering.kinds), packed, strict=True))
         counts: dict[np.dtype, int] = {}
         for j, kind in enumerate(lowering.kinds):
             first = lowering.alike[j]
@@ -174,9 +178,20 @@ class _Trace:
         return [self.memory[self.of.regions[r >> 2][0]] if r & 3 == LEAF else None for r in arguments]
 
     def _compute(self, row: elementwise.Row, arguments: tuple) -> Any:
-        return self._applied(row, [self._argument(reference) for reference in arguments])
+        return self._applied(row, arguments, [self._argument(reference) for reference in arguments])
 
-    def _applied(self, row: elementwise.Row, values: list[Any]) -> Any:
+    def _applied(self, row: elementwise.Row, arguments: tuple, values: list[Any]) -> Any:
+        literals = self.of.literals
+        shape = self.jx.np.broadcast_shapes(*[v.shape for v in values])
+        if literals is not None and shape:
+            for j, r in enumerate(arguments):
+                if r & 3 == CONSTANT and constants.fits(literals[r >> 2]):
+                    values[j] = hidden(self.jx, literals[r >> 2], shape)
+        if row.name in TURNED and shape:
+            for j, r in enumerate(arguments):
+                turned = r & 3 == NODE and self.made[r >> 2].row.name in TURNED
+                if turned and values[j].ndim and values[j].dtype.kind == "f":
+                    values[j] = hidden(self.jx, values[j], values[j].shape)
         dtypes = elementwise.resolve(row, tuple([np.dtype(v.dtype) for v in values]))
         values = [cast(self.jx, v, d) for v, d in zip(values, dtypes, strict=False)]  # type: ignore[arg-type]
         return row.lower(self.jx, *values)  # type: ignore[misc]
@@ -325,4 +340,4 @@ class _Trace:
         if not self._recomputed(made, frame):
             return frame.placed(self.nodes[k])
         values = [self._framed(r, held, frame, known) for r, held in zip(made.arguments, made.held, strict=True)]
-        return cast(self.jx, self._applied(made.row, values), made.dtype)
+        return cast(self.jx, self._applied(made.row, made.arguments, values), made.dtype)

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import Refused, lowers, no
 from .common import inexact, same
-from .elementwise import LOWER, cast
+from .elementwise import LOWER, cast, quotient
 from .reductions import _extreme
 
 
@@ -109,9 +109,9 @@ def round(jx, a, decimals=0, out=None):
     scale = np.asarray(10.0 ** abs(decimals)).astype(a.real.dtype)
     if not np.isfinite(scale) or not scale:
         raise Refused
-    # XLA would multiply by the inverse of a number that it knows, which is another result.
-    scale = jx.lax.optimization_barrier(jx.np.asarray(scale))
-    return rint(jx, a * scale) / scale if decimals > 0 else rint(jx, a / scale) * scale
+    if decimals > 0:
+        return quotient(jx, rint(jx, a * scale), scale)
+    return rint(jx, quotient(jx, a, scale)) * scale
 
 
 @lowers(np.fix, "x")

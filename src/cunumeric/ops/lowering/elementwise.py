@@ -3,7 +3,9 @@ broadcast."""
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -60,9 +62,50 @@ def multiply(jx, x, y):
 
 @lowering
 def divide(jx, x, y):
-    if x.dtype == np.float16 and not y.ndim:  # XLA multiplies by the reciprocal, which has few digits in half precision
-        return divide(jx, x.astype(np.float32), y.astype(np.float32)).astype(np.float16)
-    return jx.lax.div(*_shaped(jx, x, y))
+    return quotient(jx, x, y)
+
+
+def quotient(jx: Any, x: Any, y: Any) -> Any:
+    """x / y, rounded once as IEEE says. XLA multiplies by the reciprocal where elements share their divisor, and
+    49.0 / 49.0 would be less than one. Complex numbers are multiplied by the reciprocal of a real one by NumPy too."""
+    if _is(x, "c") and not _is(y := jx.np.asarray(y), "c"):
+        inverse = 1 / y.astype(x.real.dtype)
+        return jx.lax.complex(x.real * inverse, x.imag * inverse)
+    y = jx.np.asarray(y, x.dtype)
+    if x.dtype == np.float16 and y.size < x.size:
+        return quotient(jx, x.astype(np.float32), y.astype(np.float32)).astype(np.float16)
+    shape = jx.np.broadcast_shapes(x.shape, y.shape)
+    if y.shape != shape and _is(y, "f"):
+        y = hidden(jx, y, shape)
+    return _rounded_once(jx, jx.lax.div, *_shaped(jx, x, y))
+
+
+def _rounded_once(jx: Any, f: Any, x: Any, *others: Any) -> Any:
+    """A quotient or a root. In single precision GPUs approximate it; that of doubles, rounded, is the right one. LLVM
+    would divide floats where it knows that the doubles are some: their last bit, which is none, is taken away."""
+    if x.dtype != np.float32 or jx.jax.default_backend() != "gpu":
+        return f(x, *others)
+    bits = jx.lax.bitcast_convert_type(x.astype(np.float64), np.int64)
+    doubles = [v.astype(np.float64) for v in others]
+    return f(jx.lax.bitcast_convert_type(bits & -2, np.float64), *doubles).astype(np.float32)
+
+
+# Operations whose results XLA puts in other places where they are divided, or divided by: (a / b) / c becomes
+# a / (b * c), which may overflow, and a / sqrt(b) a product.
+TURNED = frozenset({"divide", "reciprocal", "sqrt"})
+
+
+def hidden(jx: Any, y: Any, shape: tuple[int, ...]) -> Any:
+    """Floating-point numbers broadcast to a shape with dimensions, without XLA knowing which elements are equal: it
+    would compute with them in ways that round differently. What XLA leaves to LLVM does not, and that sees through it.
+    The numbers' bits are turned by the sign of each element's place, which is no bit at all."""
+    bits, wide = np.dtype(f"i{y.dtype.itemsize}"), np.dtype(np.int64)
+    lengths = (1,) * (len(shape) - y.ndim) + y.shape
+    # A place told by fewer axes than elements are equal along would be moved out of the way.
+    axes = [k for k, (n, m) in enumerate(zip(shape, lengths, strict=True)) if n != m] or [len(shape) - 1]
+    place = functools.reduce(operator.or_, [jx.lax.broadcasted_iota(wide, shape, k) for k in axes])
+    nothing = jx.lax.shift_right_arithmetic(place, jx.np.full(shape, 63)).astype(bits)
+    return jx.lax.bitcast_convert_type(nothing ^ jx.lax.bitcast_convert_type(y, bits), y.dtype)
 
 
 def _shaped(jx: Any, *operands: Any) -> list[Any]:
@@ -109,12 +152,12 @@ def sign(jx, x):
 def reciprocal(jx, x):
     if _is(x, "iu"):  # NumPy divides doubles, and casts
         return cast(jx, 1.0 / x.astype(np.float64), x.dtype)
-    return jx.lax.div(jx.np.ones_like(x), x)
+    return quotient(jx, jx.np.ones_like(x), x)
 
 
 @lowering
 def sqrt(jx, x):
-    r = jx.lax.sqrt(x)
+    r = _rounded_once(jx, jx.lax.sqrt, x)
     if not _is(x, "c"):
         return r
     infinite, inf = jx.np.isinf(x.imag), np.array(np.inf, r.real.dtype)
