@@ -22,7 +22,8 @@ typedef struct {
 static PyObject *in_python(const Methods *m, PyObject *l, PyObject *r)
 {
     int left = Py_TYPE(l) == array_type;
-    return PyObject_CallFunctionObjArgs(left ? m->straight : m->reflected, left ? l : r, left ? r : l, NULL);
+    PyObject *both[2] = {left ? l : r, left ? r : l};
+    return PyObject_Vectorcall(left ? m->straight : m->reflected, both, 2, NULL);
 }
 
 /* NumPy lets other threads run meanwhile, and one of them may give an array of ours another inner array. */

@@ -217,7 +217,9 @@ static void sought(PyObject *marks, Py_ssize_t size)
 /* `loops.saw(item)` where no run ends and no window inside a run: 1; 0: ask Python. */
 static int saw(PyObject *item)
 {
-    PyObject *mark = NULL, *marks = FIELD(loops, loops_marks), *pair;
+    PyObject *mark = NULL, *marks = FIELD(loops, loops_marks);
+    Py_hash_t hash;
+    size_t told;
     Py_ssize_t period = PyLong_AsSsize_t(FIELD(loops, loops_period)), n = PyList_GET_SIZE(marks), covered;
     Py_ssize_t size = n + 1 - PyLong_AsSsize_t(FIELD(loops, loops_start));
     int known = 0;
@@ -232,24 +234,26 @@ static int saw(PyObject *item)
                                 (FIELD(loops, loops_busy) == Py_True || covered % period == 0)))) {
         return 0;
     }
-    if (Py_TYPE(item) == node_type) {
-        pair = PyTuple_Pack(2, NODE(item, N_ROW), NODE(item, N_SHAPE));
+    if (Py_TYPE(item) == node_type) { /* `window._told_by` */
+        hash = PyObject_Hash(NODE(item, N_SHAPE));
+        told = (size_t)NODE(item, N_ROW) * 31 ^ (size_t)hash;
     }
     else {
         PyObject *leaf = FIELD(item, store_destination), *shape = dims((PyArrayObject *)FIELD(leaf, leaf_a));
-        pair = shape == NULL ? NULL : PyTuple_Pack(2, shape, FIELD(leaf, leaf_offset));
+        hash = shape == NULL ? -1 : PyObject_Hash(shape);
+        told = (size_t)hash * 31 ^ (size_t)(PyArray_BYTES((PyArrayObject *)FIELD(leaf, leaf_a)) -
+                                           PyArray_BYTES((PyArrayObject *)FIELD(leaf, leaf_owner)));
         Py_XDECREF(shape);
     }
-    Py_hash_t hash = pair == NULL ? -1 : PyObject_Hash(pair);
-    Py_XDECREF(pair);
+    told &= (1ULL << 62) - 1;
     if (!period) {
-        known = hash != -1 && (mark = PyLong_FromSsize_t(hash)) != NULL && PyList_Append(marks, mark) == 0;
+        known = hash != -1 && (mark = PyLong_FromSize_t(told)) != NULL && PyList_Append(marks, mark) == 0;
         if (known) {
             sought(marks, size);
         }
     }
-    else if (hash != -1 && PyLong_AsSsize_t(PyList_GET_ITEM(marks, n - period)) == hash &&
-        (mark = PyLong_FromSsize_t(hash)) != NULL && PyList_Append(marks, mark) == 0) {
+    else if (hash != -1 && PyLong_AsSize_t(PyList_GET_ITEM(marks, n - period)) == told &&
+             (mark = PyLong_FromSize_t(told)) != NULL && PyList_Append(marks, mark) == 0) {
         set(loops, loops_covered, PyLong_FromSsize_t(covered));
         known = 1;
     }

@@ -66,7 +66,7 @@ def _unary(name: str, kernel: np.ufunc) -> None:
     row = elementwise.row(kernel)
 
     def method(self):
-        r = record.operator1(row, self)  # type: ignore[arg-type]
+        r = record.elementwise_call(row, (self,))  # type: ignore[arg-type]
         return getattr(self.value(), name)() if r is NotImplemented else Deferred(r)
 
     method.__name__ = name

@@ -110,7 +110,7 @@ def _unary(name: str, kernel: np.ufunc) -> Callable:
             return numpys(self)
         a = self._a
         if row is not None and (_pending or a.size >= settings.record_min or not _at_home(a, a)):
-            r = record.operator1(row, self)
+            r = record.elementwise_call(row, (self,))
             if r is not NotImplemented:
                 return r
             a = host(self)

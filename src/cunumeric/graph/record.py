@@ -292,7 +292,7 @@ def operator(row: Row, x: Any, y: Any, reflected: bool) -> Any:
         kind = x._a.dtype.kind
         if kind in "fc":
             short = _SHORT.get((type(y), y))
-            if short is None and y == 2 and kind == "f" and residence.accelerated:
+            if y == 2 and kind == "f" and residence.accelerated:
                 short = _SQUARE  # NumPy's loop multiplies, a device's powers are a bit off
             if short is not None:
                 return elementwise_call(short, (x,))
@@ -301,10 +301,6 @@ def operator(row: Row, x: Any, y: Any, reflected: bool) -> Any:
         elif kind in "iu" and y == 2 and type(y) is int:
             return elementwise_call(_SQUARE, (x,))
     return elementwise_call(row, (y, x) if reflected else (x, y))
-
-
-def operator1(row: Row, x: Any) -> Any:
-    return elementwise_call(row, (x,))
 
 
 def inplace(row: Row, x: Any, y: Any) -> bool | Any:

@@ -50,7 +50,7 @@ look: Callable[[], None] | None = None
 class Remote(nd):
     """Memory that an accelerator may hold: host addresses, and the value on the device."""
 
-    __slots__ = ("_start", "home", "kind", "layout", "line", "range", "value")
+    __slots__ = ("_start", "home", "kind", "layout", "line", "listed", "range", "value")
 
     value: Any  # the device's array, or None
     home: bool  # whether the host's bytes are the newest
@@ -58,6 +58,7 @@ class Remote(nd):
     kind: np.dtype
     line: Line | None  # of the program, that made it, where it is large
     range: addresses.Range | None  # the addresses, where they are kept for the next array
+    listed: weakref.ref | None  # in `_held`, where it was given a value
 
     @property
     def start(self) -> int:
@@ -92,16 +93,20 @@ def suits(dtype: np.dtype) -> bool:
     return dtype.char in "?bBhHiIlLqQefdFD" and dtype.isnative and dtype.fields is None
 
 
-# Every remote that was given a value, by weak reference.
+# Weak references to every remote that was given a value, by their identity.
 _held: dict[int, weakref.ref[Remote]] = {}
+
+
+def _gone(reference: weakref.ref[Remote]) -> None:
+    _held.pop(id(reference), None)
 
 
 def hold(remote: Remote, value: Any, *, home: bool = False) -> None:
     """Give `remote` a value on the device; `home`: the host's bytes are the same."""
     remote.value, remote.home = value, home
-    key = id(remote)
-    if key not in _held:
-        _held[key] = weakref.ref(remote, lambda _: _held.pop(key, None))
+    if remote.listed is None:
+        reference = remote.listed = weakref.ref(remote, _gone)
+        _held[id(reference)] = reference
 
 
 def held(least: int = 0) -> list[Remote]:
@@ -114,7 +119,7 @@ def held(least: int = 0) -> list[Remote]:
 def _owned(raw: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, strides: Any, order: Any) -> np.ndarray:
     remote = raw.view(Remote)
     remote.value, remote.home, remote.kind, remote.range = None, True, dtype, None
-    remote._start = remote.line = None
+    remote._start = remote.line = remote.listed = None
     if strides is None:
         a: np.ndarray = np.ndarray(shape, dtype, buffer=remote, order=order)
         remote.layout = shape if order == "C" else shape[::-1]

@@ -12,10 +12,10 @@ def start() -> None:
     if settings.engine != "xla":
         return
     from ...ops.lowering import chapters  # noqa: F401  (they fill the table)
-    from . import backend, execute, infer
+    from . import backend, execute, infer, recipe
 
     residence.accelerated = True
-    memory.empty = residence.reserve
+    memory.empty = recipe.reserve
     window.run = execute.run
     window.infer = infer.infer
     window.wait = execute.wait

@@ -16,8 +16,11 @@ enum { NODE, LEAF, HOST, CONSTANT };
 static PyTypeObject *node_type, *leaf_type, *remote_type;
 static Py_ssize_t node_args, node_row, node_shape, node_dtype, node_handle, node_strides, node_hazard;
 static Py_ssize_t leaf_a, leaf_owner, leaf_origin, leaf_offset, store_destination, store_source;
-static Py_ssize_t remote_layout, remote_kind;
+static Py_ssize_t node_line, array_a, range_raw, range_start, range_touched;
+static Py_ssize_t remote_layout, remote_kind, remote_value, remote_home, remote_line, remote_listed, remote_range,
+    remote_start;
 static PyObject *shown, *order_of, *known; /* known: what `shown` said before */
+static PyObject *spare, *held, *gone, *reserve, *hold; /* of `addresses` and `residence` */
 
 typedef struct {
     PyObject *items, *owners, *remotes, *hosts, *constants, *dtypes, *regions, *living, *numbers, *dead;
@@ -320,6 +323,130 @@ static PyObject *build(PyObject *self, PyObject *args)
     return key;
 }
 
+/* -- results ------------------------------------------------------------------------------------------------------- */
+
+static inline void set(PyObject *x, Py_ssize_t at, PyObject *v) /* takes the reference */
+{
+    PyObject *old = FIELD(x, at);
+    FIELD(x, at) = v;
+    Py_XDECREF(old);
+}
+
+/* Memory in C order for a value on the device, on addresses that an array before had (`residence.reserve`); NULL
+ * without an error where there are none. */
+static PyObject *fresh(PyObject *shape, PyArray_Descr *dtype, int touched)
+{
+    npy_intp dims[NPY_MAXDIMS];
+    Py_ssize_t n = PyTuple_GET_SIZE(shape), nbytes = PyDataType_ELSIZE(dtype), kept;
+    for (Py_ssize_t k = 0; k < n; k++) {
+        dims[k] = PyLong_AsSsize_t(PyTuple_GET_ITEM(shape, k));
+        nbytes *= dims[k];
+    }
+    PyObject *key = PyLong_FromSsize_t(nbytes), *list = key == NULL ? NULL : PyDict_GetItemWithError(spare, key);
+    Py_XDECREF(key);
+    if (list == NULL || (kept = PyList_GET_SIZE(list)) == 0) {
+        return NULL;
+    }
+    PyObject *range = Py_NewRef(PyList_GET_ITEM(list, kept - 1)), *raw = FIELD(range, range_raw), *a = NULL, *remote;
+    if (PyList_SetSlice(list, kept - 1, kept, NULL) < 0 ||
+        (remote = PyArray_View((PyArrayObject *)raw, NULL, remote_type)) == NULL) {
+        Py_DECREF(range);
+        return NULL;
+    }
+    set(range, range_touched, Py_NewRef(touched ? Py_True : Py_False));
+    set(remote, remote_range, range);
+    set(remote, remote_start, Py_NewRef(FIELD(range, range_start)));
+    set(remote, remote_layout, Py_NewRef(shape));
+    set(remote, remote_kind, Py_NewRef((PyObject *)dtype));
+    set(remote, remote_value, Py_NewRef(Py_None));
+    set(remote, remote_home, Py_NewRef(Py_True));
+    set(remote, remote_line, Py_NewRef(Py_None));
+    set(remote, remote_listed, Py_NewRef(Py_None));
+    Py_INCREF(dtype);
+    a = PyArray_NewFromDescr(&PyArray_Type, dtype, (int)n, dims, NULL, PyArray_DATA((PyArrayObject *)raw),
+                             NPY_ARRAY_CARRAY, NULL);
+    if (a == NULL || PyArray_SetBaseObject((PyArrayObject *)a, remote) < 0) { /* takes the reference */
+        Py_CLEAR(a);
+    }
+    return a;
+}
+
+/* reserve(shape, dtype): `residence.reserve`, with its other arguments too. */
+static PyObject *quick_reserve(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names)
+{
+    if (n == 2 && names == NULL && PyTuple_CheckExact(args[0]) && PyArray_DescrCheck(args[1])) {
+        PyObject *a = fresh(args[0], (PyArray_Descr *)args[1], 1);
+        if (a != NULL || PyErr_Occurred()) {
+            return a;
+        }
+    }
+    return PyObject_Vectorcall(reserve, args, n, names);
+}
+
+/* keep(living, values): give the arrays that stand for these nodes the values of the device's. */
+static PyObject *keep(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    PyObject *living = args[0], *values = PySequence_Fast(args[1], "keep(living, values)");
+    Py_ssize_t count = values == NULL ? 0 : PyList_GET_SIZE(living);
+    int failed = values == NULL;
+    if (!failed && PySequence_Fast_GET_SIZE(values) != count) {
+        PyErr_SetString(PyExc_ValueError, "keep(living, values)");
+        failed = 1;
+    }
+    for (Py_ssize_t k = 0; !failed && k < count; k++) {
+        PyObject *node = PyList_GET_ITEM(living, k), *value = PySequence_Fast_GET_ITEM(values, k), *base, *r;
+        PyObject *x = referent(FIELD(node, node_handle)), *strides = FIELD(node, node_strides), *a;
+        if (x == NULL) {
+            continue;
+        }
+        if (array_a == 0 && (array_a = offset_of((PyObject *)Py_TYPE(x), "_a")) < 0) {
+            array_a = 0;
+            Py_DECREF(x);
+            failed = 1;
+            continue;
+        }
+        PyObject *form[2] = {FIELD(node, node_shape), FIELD(node, node_dtype)};
+        a = strides == NULL || strides == Py_None ? fresh(form[0], (PyArray_Descr *)form[1], 0) : NULL;
+        if (a == NULL && !PyErr_Occurred()) {
+            a = PyObject_CallFunction(reserve, "OOsO", form[0], form[1], "C", strides == NULL ? Py_None : strides);
+            base = a == NULL ? NULL : PyArray_BASE((PyArrayObject *)a);
+            PyObject *range = base == NULL ? NULL : FIELD(base, remote_range);
+            if (range != NULL && range != Py_None) {
+                set(range, range_touched, Py_NewRef(Py_False));
+            }
+        }
+        base = a == NULL ? NULL : PyArray_BASE((PyArrayObject *)a);
+        if (base == NULL) {
+            failed = 1;
+        }
+        else if (FIELD(base, remote_listed) == Py_None) { /* `residence.hold` */
+            PyObject *reference = PyWeakref_NewRef(base, gone);
+            PyObject *key = reference == NULL ? NULL : PyLong_FromVoidPtr(reference);
+            failed = key == NULL || PyDict_SetItem(held, key, reference) < 0;
+            if (!failed) {
+                set(base, remote_listed, Py_NewRef(reference));
+                set(base, remote_value, Py_NewRef(value));
+                set(base, remote_home, Py_NewRef(Py_False));
+            }
+            Py_XDECREF(key);
+            Py_XDECREF(reference);
+        }
+        else {
+            r = PyObject_CallFunctionObjArgs(hold, base, value, NULL);
+            failed = r == NULL;
+            Py_XDECREF(r);
+        }
+        if (!failed) {
+            set(base, remote_line, Py_NewRef(FIELD(node, node_line)));
+            set(x, array_a, Py_NewRef(a));
+        }
+        Py_XDECREF(a);
+        Py_DECREF(x);
+    }
+    Py_XDECREF(values);
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
 /* dead(pending, leaves of the window, exposed owners, large): ids of the owners of memory that is written here, or of at
  * least so many bytes, and that only the window refers to; None where something is written that the device cannot hold,
  * or that somebody else can reach. */
@@ -375,11 +502,13 @@ static PyObject *find_dead(PyObject *self, PyObject *args)
     return found;
 }
 
-/* start(Node, Leaf, Store, Remote, shown, order, known) */
+/* start(Node, Leaf, Store, Remote, shown, order, known, Range, spare ranges, held remotes, what forgets those,
+ * reserve, hold); where `_a` is in an array is told by the first one met. */
 static PyObject *start(PyObject *self, PyObject *args)
 {
-    PyObject *store_type;
-    if (!PyArg_ParseTuple(args, "OOOOOOO", &node_type, &leaf_type, &store_type, &remote_type, &shown, &order_of, &known)) {
+    PyObject *store_type, *range_type;
+    if (!PyArg_ParseTuple(args, "OOOOOOOOOOOOO", &node_type, &leaf_type, &store_type, &remote_type, &shown, &order_of,
+                          &known, &range_type, &spare, &held, &gone, &reserve, &hold)) {
         return NULL;
     }
     for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(args); k++) {
@@ -392,6 +521,10 @@ static PyObject *start(PyObject *self, PyObject *args)
         {&leaf_origin, leaf_type, "origin"}, {&leaf_offset, leaf_type, "_offset"},
         {&store_destination, store_type, "destination"}, {&store_source, store_type, "source"},
         {&remote_layout, remote_type, "layout"}, {&remote_kind, remote_type, "kind"},
+        {&remote_value, remote_type, "value"}, {&remote_home, remote_type, "home"}, {&remote_line, remote_type, "line"},
+        {&remote_listed, remote_type, "listed"}, {&remote_range, remote_type, "range"},
+        {&remote_start, remote_type, "_start"}, {&node_line, node_type, "line"},
+        {&range_raw, range_type, "raw"}, {&range_start, range_type, "start"}, {&range_touched, range_type, "touched"},
     };
     for (size_t k = 0; k < sizeof places / sizeof *places; k++) {
         if ((*places[k].at = offset_of(places[k].type, places[k].name)) < 0) {
@@ -405,6 +538,8 @@ static PyMethodDef functions[] = {
     {"start", start, METH_VARARGS, NULL},
     {"build", build, METH_VARARGS, NULL},
     {"dead", find_dead, METH_VARARGS, NULL},
+    {"keep", (PyCFunction)(void (*)(void))keep, METH_FASTCALL, NULL},
+    {"reserve", (PyCFunction)(void (*)(void))quick_reserve, METH_FASTCALL | METH_KEYWORDS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

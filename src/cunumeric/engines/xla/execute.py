@@ -23,7 +23,7 @@ from . import constants as distinct
 from . import region as regions
 from .collectives import Collective, collectives
 from .lowering import Lowering
-from .recipe import Recipe, Unsupported, operands, shown
+from .recipe import Recipe, Unsupported, keep, operands, shown
 from .recipe import dead as dead_memory
 from .region import Region
 
@@ -293,13 +293,7 @@ def _run_on_device(recipe: Recipe) -> None:
         remotes[k].value = None
     for k, value in zip(recipe.written, results, strict=False):
         residence.hold(remotes[k], value)
-    for node, value in zip(recipe.living, results[len(recipe.written) :], strict=True):
-        x = node.handle() if node.handle is not None else None
-        if x is not None:
-            a = residence.reserve(node.shape, node.dtype, strides=node.strides, touched=False)
-            residence.hold(a.base, value)  # type: ignore[arg-type]
-            residence.made_at(a, node.line)
-            x._a = a
+    keep(recipe.living, results[len(recipe.written) :])
     for remote in exposed:
         remote.value = None  # it may change before it is read again
 

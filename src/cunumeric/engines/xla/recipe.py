@@ -14,6 +14,7 @@ import numpy as np
 from ...graph import window
 from ...graph.canonical import dead_owners
 from ...graph.node import Leaf, Node, Store
+from ...runtime import addresses, residence
 from ...runtime.residence import Remote
 from ...runtime.settings import settings
 from .region import Region, describe
@@ -206,14 +207,29 @@ def dead(pending: list[Any]) -> set[int] | None:
     return tell_dead(pending, window._leaves, window._exposed, _GIVEN_FROM)
 
 
+def _keep(living: list[Node], values: list[Any]) -> None:
+    """Give the arrays that stand for these nodes the values of the device's. As in C."""
+    for node, value in zip(living, values, strict=True):
+        x = node.handle() if node.handle is not None else None
+        if x is not None:
+            a = residence.reserve(node.shape, node.dtype, strides=node.strides, touched=False)
+            residence.hold(a.base, value)  # type: ignore[arg-type]
+            residence.made_at(a, node.line)
+            x._a = a
+
+
 # What `shown` said. Regions are told apart by identity, so none is ever forgotten.
 _known: dict[tuple, tuple[Region, str]] = {}
-fill, tell_dead = _fill, _dead
+fill, tell_dead, keep, reserve = _fill, _dead, _keep, residence.reserve
 if settings.native:
     try:
         from . import _recipe  # type: ignore[attr-defined]
     except ImportError:
         pass
     else:
-        _recipe.start(Node, Leaf, Store, Remote, shown, order_of, _known)
+        _recipe.start(
+            Node, Leaf, Store, Remote, shown, order_of, _known, addresses.Range, addresses._spare, residence._held,
+            residence._gone, residence.reserve, residence.hold,
+        )  # fmt: skip
         fill, tell_dead = _recipe.build, _recipe.dead
+        keep, reserve = _recipe.keep, _recipe.reserve
