@@ -37,7 +37,7 @@ _SHARED_FROM, _WIDE, _SHARED_WIDE_FROM = 5 << 16, 9 << 12, 3 << 16
 # additions of elements for each operation, and for as many more as running a window costs. One that ends in a reduction
 # saves less, because NumPy reads from the cache what it has just written; one along axes is run by Python; truths are a
 # byte each: to have them written costs nothing, as long as threads do not share the work.
-_FEW, _THIN, _RUN = 32, 5 << 12, 2
+_FEW, _THIN, _RUN = 32, 7 << 12, 2
 _REDUCED, _ALONG, _TRUTHS = 9, 14, 16
 _ALIGN = 64
 _TEMPLATES_MOST = 512
