@@ -526,8 +526,11 @@ end:
 /* again(reduction or None): whether the window was one that has come round, and was run. */
 static PyObject *again(PyObject *self, PyObject *reduction)
 {
-    if (ours.state == NULL || FIELD(ours.state, ours.running) != Py_False ||
-        (reduction == Py_None && PyList_GET_SIZE(ours.pending) < 3) || take(ours.gate, 0) <= 0) {
+    Py_ssize_t n = ours.state == NULL ? 0 : PyList_GET_SIZE(ours.pending);
+    /* A single statement, stored or not, is Python's to run without a program. */
+    int single = n < 2 || (n == 2 && Py_TYPE(PyList_GET_ITEM(ours.pending, 1)) == store_type);
+    if (ours.state == NULL || FIELD(ours.state, ours.running) != Py_False || (reduction == Py_None && single) ||
+        take(ours.gate, 0) <= 0) {
         Py_RETURN_FALSE;
     }
     if (FIELD(ours.state, ours.running) != Py_False ||

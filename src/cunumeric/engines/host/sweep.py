@@ -22,7 +22,7 @@ from ...graph.canonical import Form
 from ...graph.node import Leaf, Node, Reduction, Store
 from ...graph.plan import Sweep
 from ...graph.skew import Skewed, hidden_owners, skewed
-from ...ops.elementwise import WHERE
+from ...ops.elementwise import CAST, WHERE
 from ...runtime import memory, threads
 from ...runtime.settings import settings
 from . import along, native
@@ -36,9 +36,9 @@ _SHARED_FROM, _WIDE, _SHARED_WIDE_FROM = 5 << 16, 9 << 12, 3 << 16
 # A window of so few recordings may save less than it costs, which grows with them: where all that they do is this many
 # additions of elements for each operation, and for as many more as running a window costs. One that ends in a reduction
 # saves less, because NumPy reads from the cache what it has just written; one along axes is run by Python; truths are a
-# byte each: to have them written costs nothing, as long as threads do not share the work.
+# byte each: to have them written costs nothing, as long as threads do not share the work. A cast is recorded by Python.
 _FEW, _THIN, _RUN = 32, 7 << 12, 2
-_REDUCED, _ALONG, _TRUTHS = 9, 14, 16
+_REDUCED, _ALONG, _TRUTHS, _CAST = 9, 14, 16, 7
 _ALIGN = 64
 _TEMPLATES_MOST = 512
 _templates: OrderedDict[Any, Template] = OrderedDict()
@@ -135,15 +135,15 @@ def _thin(pending: list[Node | Store], reduction: Reduction | None) -> bool:
     """Whether running the window saves less than it costs."""
     if len(pending) > _FEW:
         return False
-    work, nodes, truths = 0, 0, True
+    work, nodes, truths, cast = 0, 0, True, False
     for p in pending:
         if isinstance(p, Node):
             work += p.size * p.row.cost
             nodes += 1
-            truths = p.dtype.itemsize == 1
+            truths, cast = p.dtype.itemsize == 1, p.row is CAST
         elif type(p.source) is not Node:  # otherwise the node is computed where it is stored
             work += p.destination.a.size
-    worth = nodes + _RUN
+    worth = max(nodes + _RUN, _CAST if cast and nodes <= 2 else 0)
     if reduction is not None and (reduction.out_shape or reduction.places):
         worth = nodes + _ALONG
     elif reduction is not None:
