@@ -136,7 +136,7 @@ static PyObject *method_call(PyObject *self, PyObject *const *args, size_t nargs
 {
     Method *m = (Method *)self;
     Py_ssize_t n = PyVectorcall_NARGS(nargsf);
-    if (names == NULL && n == 2 && Py_TYPE(args[0]) == deferred_type) {
+    if (names == NULL && n == 2 && m->how <= 1 && m->row != Py_None && Py_TYPE(args[0]) == deferred_type) {
         Verdict verdict = {0, NULL};
         PyObject *both[2] = {args[m->how], args[1 - m->how]};
         PyObject *found = elementwise(m->row, both, 2, 1, &verdict);
