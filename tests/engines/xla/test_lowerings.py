@@ -45,7 +45,7 @@ def test_every_row_gives_what_numpy_gives():
 
 TOPICS = (
     "arguments bounds canaries channel_flow complex_parts copies dying fork given ingest literals loops memory parts "
-    "quotients repeated scalars sharing busy temporaries transforms"
+    "quotients ranges repeated scalars sharing busy temporaries transforms"
 ).split()
 
 

@@ -212,6 +212,43 @@ def quotients() -> None:
         assert (found == case(numpy, a, b, c, d, n, huge, table)).all(), k
 
 
+def ranges() -> None:
+    """Results take the addresses of arrays that died, in C where that is there: values, views, lines and what is held
+    are as on new ones."""
+    from cunumeric.runtime import addresses
+
+    least, addresses.UNBACKED_FROM, kept, lines.KEPT_FROM = addresses.UNBACKED_FROM, 1, lines.KEPT_FROM, 1
+    try:
+        a = numpy.arange(24.0).reshape(4, 6)
+        x, starts = np.array(a), set()
+        for k in range(12):
+            y, z = x * (k + 1.5), (x + k).T  # both of the size of those that die
+            w = y.copy()
+            w[1:3] -= z.T[1:3]
+            np.synchronize()
+            remote = residence.remote_of(y._a)
+            assert remote is not None
+            assert remote.range is not None
+            assert not remote.range.touched
+            assert (remote.layout, remote.kind, remote.home) == ((4, 6), numpy.dtype(float), False)
+            starts.add(remote.start)
+            flags = y._a.flags
+            assert (flags.c_contiguous, flags.writeable, flags.owndata) == (True, True, False)
+            expected = a * (k + 1.5)
+            assert (y.tolist(), z.tolist()) == (expected.tolist(), (a + k).T.tolist())
+            expected[1:3] -= (a + k)[1:3]
+            assert numpy.allclose(w.tolist(), expected)
+            w[0, 0] = k  # NumPy may write there
+            assert numpy.asarray(w)[0, 0] == k
+        assert len(starts) < 12
+        held = len(residence.held())
+        del x, y, z, w, remote
+        gc.collect()
+        assert len(residence.held()) < held
+    finally:
+        addresses.UNBACKED_FROM, lines.KEPT_FROM = least, kept
+
+
 def repeated() -> None:
     """Calls of one array that were recorded before are recorded in C, where that is there; others are not."""
     from cunumeric.arrays import lowered
@@ -567,7 +604,7 @@ TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
         arguments, bounds, busy, canaries, channel_flow, complex_parts, copies, dying, fork, given, grouped, ingest,
-        literals, loops, memory, parts, quotients, repeated, scalars, sharing, temporaries, transforms,
+        literals, loops, memory, parts, quotients, ranges, repeated, scalars, sharing, temporaries, transforms,
     )
 }  # fmt: skip
 
