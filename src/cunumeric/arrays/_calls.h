@@ -38,9 +38,7 @@ static PyObject *called(PyObject *function, PyObject *x)
     }
     else {
         PyArrayObject *v = (PyArrayObject *)a;
-        if (!PyArray_CheckExact(a) || !PyArray_NDIM(v) || !PyArray_ISALIGNED(v) || !descending(v) ||
-            (owner = owner_of(a)) == NULL ||
-            (PyArray_SIZE(v) < limit && FIELD(PyArray_BASE(owner), remote_home) != Py_False)) {
+        if ((owner = read_from(a)) == NULL || !PyArray_NDIM(v) || (PyArray_SIZE(v) < limit && !away(owner))) {
             return NULL;
         }
         shape = dims(v);

@@ -224,18 +224,17 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
             }
             else {
                 PyArrayObject *view = (PyArrayObject *)a;
-                if (!PyArray_CheckExact(a) || !PyArray_ISALIGNED(view) || !descending(view) ||
-                    (host && !PyArray_NDIM(view)) || (owners[k] = owner_of(a)) == NULL) {
+                if ((owners[k] = read_from(a)) == NULL || (host && !PyArray_NDIM(view))) {
                     goto slow;
                 }
-                if (!PyArray_NDIM(view) && FIELD(PyArray_BASE(owners[k]), remote_home) != Py_False) {
+                if (!PyArray_NDIM(view) && !away(owners[k])) {
                     goto slow; /* a number, which may change before the window runs */
                 }
                 if (host) {
                     size = size == -1 || size == PyArray_SIZE(view) ? PyArray_SIZE(view) : -2;
                 }
                 else {
-                    worth |= PyArray_SIZE(view) >= limit || FIELD(PyArray_BASE(owners[k]), remote_home) == Py_False;
+                    worth |= PyArray_SIZE(view) >= limit || away(owners[k]);
                 }
                 types[k] = (PyObject *)PyArray_DESCR(view);
             }

@@ -203,7 +203,7 @@ static int setitem(PyObject *x, PyObject *key, PyObject *value)
     PyArray_Descr *d = PyArray_DESCR(v);
     int large = PyArray_SIZE(v) >= limit, scalar = is_word(value);
     int worth = host ? written(owner)
-                     : traffic_on(owner) != NULL || large || FIELD(PyArray_BASE(owner), remote_home) == Py_False;
+                     : traffic_on(owner) != NULL || large || away(owner);
     if (scalar) {
         if (!worth || (host && d->kind != 'f')) {
             goto slow;

@@ -65,6 +65,19 @@ static int descending(PyArrayObject *a)
     return 1;
 }
 
+/* The owner of the memory of `a`, where that is NumPy's exact array, aligned, and its axes descend; else NULL. */
+static PyArrayObject *read_from(PyObject *a)
+{
+    PyArrayObject *v = (PyArrayObject *)a;
+    return PyArray_CheckExact(a) && PyArray_ISALIGNED(v) && descending(v) ? owner_of(a) : NULL;
+}
+
+/* Whether the newest bytes of an accelerator's memory are on the device alone. */
+static int away(PyArrayObject *owner)
+{
+    return FIELD(PyArray_BASE(owner), remote_home) == Py_False;
+}
+
 /* Whether no two elements share memory, told by the strides in any order and direction. */
 static int distinct(PyArrayObject *a)
 {
@@ -236,7 +249,7 @@ static int saw(PyObject *item)
     }
     if (Py_TYPE(item) == node_type) { /* `window._told_by` */
         hash = PyObject_Hash(NODE(item, N_SHAPE));
-        told = (size_t)NODE(item, N_ROW) * 31 ^ (size_t)hash;
+        told = (size_t)PyObject_Hash(NODE(item, N_ROW)) * 31 ^ (size_t)hash;
     }
     else {
         PyObject *leaf = FIELD(item, store_destination), *shape = dims((PyArrayObject *)FIELD(leaf, leaf_a));

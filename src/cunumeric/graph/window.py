@@ -223,11 +223,9 @@ def _mark(item: Node | Store) -> tuple[Any, Any]:
 
 
 def _told_by(item: Node | Store) -> int:
-    """A number of 62 bits that tells recordings apart; C makes it, too."""
-    if type(item) is Node:
-        return (id(item.row) * 31 ^ hash(item.shape)) % 2**62
-    leaf: Leaf = item.destination  # type: ignore[union-attr]
-    return (hash(leaf.a.shape) * 31 ^ leaf.offset) % 2**62
+    """Its mark as a number of 62 bits; C makes it, too."""
+    first, second = _mark(item)
+    return (hash(first) * 31 ^ hash(second)) % 2**62
 
 
 _period = _Period()

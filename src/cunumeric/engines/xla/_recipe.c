@@ -20,7 +20,8 @@ static Py_ssize_t node_line, array_a, range_raw, range_start, range_touched;
 static Py_ssize_t remote_layout, remote_kind, remote_value, remote_home, remote_line, remote_listed, remote_range,
     remote_start;
 static PyObject *shown, *order_of, *known; /* known: what `shown` said before */
-static PyObject *spare, *held, *gone, *reserve, *hold; /* of `addresses` and `residence` */
+static PyObject *spare, *held, *gone, *reserve; /* of `addresses` and `residence` */
+static PyObject *python_keep;
 
 typedef struct {
     PyObject *items, *owners, *remotes, *hosts, *constants, *dtypes, *regions, *living, *numbers, *dead;
@@ -383,68 +384,44 @@ static PyObject *quick_reserve(PyObject *self, PyObject *const *args, Py_ssize_t
     return PyObject_Vectorcall(reserve, args, n, names);
 }
 
-/* keep(living, values): give the arrays that stand for these nodes the values of the device's. */
+/* Give the array `x`, which stands for `node`, the device's value; 0: done; 1: not here; -1: an error. */
+static int keep_one(PyObject *x, PyObject *node, PyObject *value)
+{
+    PyObject *strides = FIELD(node, node_strides);
+    if (array_a == 0) { /* where an array has its inner one is told by the first one met */
+        array_a = offset_of((PyObject *)Py_TYPE(x), "_a");
+    }
+    if (array_a < 0 || (strides != NULL && strides != Py_None)) {
+        return 1;
+    }
+    PyObject *a = fresh(FIELD(node, node_shape), (PyArray_Descr *)FIELD(node, node_dtype), 0);
+    if (a == NULL) {
+        return PyErr_Occurred() ? -1 : 1;
+    }
+    PyObject *remote = PyArray_BASE((PyArrayObject *)a); /* new: `residence.hold` */
+    PyObject *reference = PyWeakref_NewRef(remote, gone), *key = reference ? PyLong_FromVoidPtr(reference) : NULL;
+    int failed = key == NULL || PyDict_SetItem(held, key, reference) < 0;
+    if (!failed) {
+        set(remote, remote_listed, Py_NewRef(reference));
+        set(remote, remote_value, Py_NewRef(value));
+        set(remote, remote_home, Py_NewRef(Py_False));
+        set(remote, remote_line, Py_NewRef(FIELD(node, node_line)));
+        set(x, array_a, Py_NewRef(a));
+    }
+    Py_XDECREF(key);
+    Py_XDECREF(reference);
+    Py_DECREF(a);
+    return -failed;
+}
+
+/* keep(node, value): give the array that stands for the node, if it lives, the device's value. Without addresses that an
+ * array before had Python does it. */
 static PyObject *keep(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
-    PyObject *living = args[0], *values = PySequence_Fast(args[1], "keep(living, values)");
-    Py_ssize_t count = values == NULL ? 0 : PyList_GET_SIZE(living);
-    int failed = values == NULL;
-    if (!failed && PySequence_Fast_GET_SIZE(values) != count) {
-        PyErr_SetString(PyExc_ValueError, "keep(living, values)");
-        failed = 1;
-    }
-    for (Py_ssize_t k = 0; !failed && k < count; k++) {
-        PyObject *node = PyList_GET_ITEM(living, k), *value = PySequence_Fast_GET_ITEM(values, k), *base, *r;
-        PyObject *x = referent(FIELD(node, node_handle)), *strides = FIELD(node, node_strides), *a;
-        if (x == NULL) {
-            continue;
-        }
-        if (array_a == 0 && (array_a = offset_of((PyObject *)Py_TYPE(x), "_a")) < 0) {
-            array_a = 0;
-            Py_DECREF(x);
-            failed = 1;
-            continue;
-        }
-        PyObject *form[2] = {FIELD(node, node_shape), FIELD(node, node_dtype)};
-        a = strides == NULL || strides == Py_None ? fresh(form[0], (PyArray_Descr *)form[1], 0) : NULL;
-        if (a == NULL && !PyErr_Occurred()) {
-            a = PyObject_CallFunction(reserve, "OOsO", form[0], form[1], "C", strides == NULL ? Py_None : strides);
-            base = a == NULL ? NULL : PyArray_BASE((PyArrayObject *)a);
-            PyObject *range = base == NULL ? NULL : FIELD(base, remote_range);
-            if (range != NULL && range != Py_None) {
-                set(range, range_touched, Py_NewRef(Py_False));
-            }
-        }
-        base = a == NULL ? NULL : PyArray_BASE((PyArrayObject *)a);
-        if (base == NULL) {
-            failed = 1;
-        }
-        else if (FIELD(base, remote_listed) == Py_None) { /* `residence.hold` */
-            PyObject *reference = PyWeakref_NewRef(base, gone);
-            PyObject *key = reference == NULL ? NULL : PyLong_FromVoidPtr(reference);
-            failed = key == NULL || PyDict_SetItem(held, key, reference) < 0;
-            if (!failed) {
-                set(base, remote_listed, Py_NewRef(reference));
-                set(base, remote_value, Py_NewRef(value));
-                set(base, remote_home, Py_NewRef(Py_False));
-            }
-            Py_XDECREF(key);
-            Py_XDECREF(reference);
-        }
-        else {
-            r = PyObject_CallFunctionObjArgs(hold, base, value, NULL);
-            failed = r == NULL;
-            Py_XDECREF(r);
-        }
-        if (!failed) {
-            set(base, remote_line, Py_NewRef(FIELD(node, node_line)));
-            set(x, array_a, Py_NewRef(a));
-        }
-        Py_XDECREF(a);
-        Py_DECREF(x);
-    }
-    Py_XDECREF(values);
-    return failed ? NULL : Py_NewRef(Py_None);
+    PyObject *x = n == 2 ? referent(FIELD(args[0], node_handle)) : NULL;
+    int left = x == NULL ? 0 : keep_one(x, args[0], args[1]);
+    Py_XDECREF(x);
+    return left < 0 ? NULL : left ? PyObject_Vectorcall(python_keep, args, 2, NULL) : Py_NewRef(Py_None);
 }
 
 /* dead(pending, leaves of the window, exposed owners, large): ids of the owners of memory that is written here, or of at
@@ -502,13 +479,13 @@ static PyObject *find_dead(PyObject *self, PyObject *args)
     return found;
 }
 
-/* start(Node, Leaf, Store, Remote, shown, order, known, Range, spare ranges, held remotes, what forgets those,
- * reserve, hold); where `_a` is in an array is told by the first one met. */
+/* start(Node, Leaf, Store, Remote, shown, order, known, Range, spare ranges, held remotes, what forgets those, reserve,
+ * keep) */
 static PyObject *start(PyObject *self, PyObject *args)
 {
     PyObject *store_type, *range_type;
     if (!PyArg_ParseTuple(args, "OOOOOOOOOOOOO", &node_type, &leaf_type, &store_type, &remote_type, &shown, &order_of,
-                          &known, &range_type, &spare, &held, &gone, &reserve, &hold)) {
+                          &known, &range_type, &spare, &held, &gone, &reserve, &python_keep)) {
         return NULL;
     }
     for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(args); k++) {

@@ -293,7 +293,8 @@ def _run_on_device(recipe: Recipe) -> None:
         remotes[k].value = None
     for k, value in zip(recipe.written, results, strict=False):
         residence.hold(remotes[k], value)
-    keep(recipe.living, results[len(recipe.written) :])
+    for node, value in zip(recipe.living, results[len(recipe.written) :], strict=True):
+        keep(node, value)
     for remote in exposed:
         remote.value = None  # it may change before it is read again
 

@@ -207,15 +207,14 @@ def dead(pending: list[Any]) -> set[int] | None:
     return tell_dead(pending, window._leaves, window._exposed, _GIVEN_FROM)
 
 
-def _keep(living: list[Node], values: list[Any]) -> None:
-    """Give the arrays that stand for these nodes the values of the device's. As in C."""
-    for node, value in zip(living, values, strict=True):
-        x = node.handle() if node.handle is not None else None
-        if x is not None:
-            a = residence.reserve(node.shape, node.dtype, strides=node.strides, touched=False)
-            residence.hold(a.base, value)  # type: ignore[arg-type]
-            residence.made_at(a, node.line)
-            x._a = a
+def _keep(node: Node, value: Any) -> None:
+    """Give the array that stands for the node, if it lives, the device's value. As in C."""
+    x = node.handle() if node.handle is not None else None
+    if x is not None:
+        a = residence.reserve(node.shape, node.dtype, strides=node.strides, touched=False)
+        residence.hold(a.base, value)  # type: ignore[arg-type]
+        residence.made_at(a, node.line)
+        x._a = a
 
 
 # What `shown` said. Regions are told apart by identity, so none is ever forgotten.
@@ -229,7 +228,7 @@ if settings.native:
     else:
         _recipe.start(
             Node, Leaf, Store, Remote, shown, order_of, _known, addresses.Range, addresses._spare, residence._held,
-            residence._gone, residence.reserve, residence.hold,
+            residence._gone, residence.reserve, _keep,
         )  # fmt: skip
         fill, tell_dead = _recipe.build, _recipe.dead
         keep, reserve = _recipe.keep, _recipe.reserve

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import Refused, lowers, no
 from .common import inexact, same
-from .elementwise import LOWER, cast, quotient
+from .elementwise import LOWER, cast, divide
 from .reductions import _extreme
 
 
@@ -110,8 +110,8 @@ def round(jx, a, decimals=0, out=None):
     if not np.isfinite(scale) or not scale:
         raise Refused
     if decimals > 0:
-        return quotient(jx, rint(jx, a * scale), scale)
-    return rint(jx, quotient(jx, a, scale)) * scale
+        return divide(jx, rint(jx, a * scale), scale)
+    return rint(jx, divide(jx, a, scale)) * scale
 
 
 @lowers(np.fix, "x")

@@ -62,10 +62,6 @@ def multiply(jx, x, y):
 
 @lowering
 def divide(jx, x, y):
-    return quotient(jx, x, y)
-
-
-def quotient(jx: Any, x: Any, y: Any) -> Any:
     """x / y, rounded once as IEEE says. XLA multiplies by the reciprocal where elements share their divisor, and
     49.0 / 49.0 would be less than one. Complex numbers are multiplied by the reciprocal of a real one by NumPy too."""
     if _is(x, "c") and not _is(y := jx.np.asarray(y), "c"):
@@ -73,7 +69,7 @@ def quotient(jx: Any, x: Any, y: Any) -> Any:
         return jx.lax.complex(x.real * inverse, x.imag * inverse)
     y = jx.np.asarray(y, x.dtype)
     if x.dtype == np.float16 and y.size < x.size:
-        return quotient(jx, x.astype(np.float32), y.astype(np.float32)).astype(np.float16)
+        return divide(jx, x.astype(np.float32), y.astype(np.float32)).astype(np.float16)
     shape = jx.np.broadcast_shapes(x.shape, y.shape)
     if y.shape != shape and _is(y, "f"):
         y = hidden(jx, y, shape)
@@ -152,7 +148,7 @@ def sign(jx, x):
 def reciprocal(jx, x):
     if _is(x, "iu"):  # NumPy divides doubles, and casts
         return cast(jx, 1.0 / x.astype(np.float64), x.dtype)
-    return quotient(jx, jx.np.ones_like(x), x)
+    return divide(jx, jx.np.ones_like(x), x)
 
 
 @lowering

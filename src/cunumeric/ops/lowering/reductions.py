@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import Refused, lowers, no
-from .elementwise import LOWER, cast, quotient
+from .elementwise import LOWER, cast, divide
 
 _NV = np._NoValue
 
@@ -157,7 +157,7 @@ def mean(jx, a, axis=None, dtype=None, out=None, keepdims=_NV, *, where=_NV):
             raise Refused
     else:
         count = jx.np.sum(jx.np.broadcast_to(where, a.shape), axes, keepdims=True).astype(total.real.dtype)
-    r = quotient(jx, total, count).astype(kind)
+    r = divide(jx, total, count).astype(kind)
     return r if _keeps(keepdims) else jx.np.squeeze(r, axes)
 
 
@@ -177,10 +177,10 @@ def var(jx, a, axis=None, dtype=None, out=None, ddof=0, keepdims=_NV, *, where=_
         count = jx.np.sum(mask, axes, keepdims=True).astype(a.real.dtype)
     elif count - ddof <= 0:
         raise Refused
-    centre = quotient(jx, _sum(jx, a, axes, keepdims=True, where=where), count)
+    centre = divide(jx, _sum(jx, a, axes, keepdims=True, where=where), count)
     distance = a - centre
     squares = distance.real**2 + distance.imag**2 if a.dtype.kind == "c" else distance * distance
-    r = quotient(jx, _sum(jx, squares, axes, keepdims=True, where=where), count - ddof)
+    r = divide(jx, _sum(jx, squares, axes, keepdims=True, where=where), count - ddof)
     r = r.astype(np.float16) if kind == np.float16 else r
     return r if _keeps(keepdims) else jx.np.squeeze(r, axes)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import Refused, lowers, no
 from .common import NV, axis_of, concatenated, floating, inexact, joined, part
-from .elementwise import LOWER, cast, quotient
+from .elementwise import LOWER, cast, divide
 from .products import _product
 from .reductions import _axes, _count, _extreme, _kept, _prod, _sum, mean
 from .selection import rows_of, tallied
@@ -34,7 +34,7 @@ def average(jx, a, axis=None, weights=None, returned=False, *, keepdims=NV):
             weights = jx.np.broadcast_to(weights, a.shape)
         a, weights = cast(jx, a, kind), cast(jx, weights, kind)
         scale = _sum(jx, weights, axes, keepdims=keepdims)
-        r = quotient(jx, _sum(jx, LOWER["multiply"](jx, a, weights), axes, keepdims=keepdims), scale)
+        r = divide(jx, _sum(jx, LOWER["multiply"](jx, a, weights), axes, keepdims=keepdims), scale)
     return (r, jx.np.broadcast_to(scale, r.shape)) if returned else r
 
 
@@ -66,8 +66,8 @@ def cov(jx, m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweigh
     factor = x.shape[1] - ((0 if bias else 1) if ddof is None else ddof)
     if factor <= 0 or not x.shape[0]:
         raise Refused
-    x = x - x.mean(1, keepdims=True)
-    c = quotient(jx, _product(jx, "matmul", x, x.T.conj()), factor)
+    x = x - mean(jx, x, 1, keepdims=True)
+    c = divide(jx, _product(jx, "matmul", x, x.T.conj()), factor)
     return c.squeeze()
 
 
@@ -77,7 +77,7 @@ def corrcoef(jx, x, y=None, rowvar=True, *, dtype=None):
     if not c.ndim:
         return c / c
     size = jx.np.sqrt(jx.np.diagonal(c).real)
-    c = c / size[:, None] / size[None, :]
+    c = divide(jx, divide(jx, c, size[:, None]), size[None, :])
     if c.dtype.kind != "c":
         return jx.np.clip(c, -1, 1)
     return jx.lax.complex(jx.np.clip(c.real, -1, 1), jx.np.clip(c.imag, -1, 1))
@@ -149,7 +149,7 @@ def _slope(jx: Any, f: Any, h: Any, axis: int, edge_order: int) -> Any:
     f = jx.np.moveaxis(f, axis, 0)
     if not h.ndim:
         steps = jx.np.full((n - 1,), h)
-        inner = quotient(jx, f[2:] - f[:-2], 2 * h)
+        inner = divide(jx, f[2:] - f[:-2], 2 * h)
     else:
         if h.shape != (n,):
             raise Refused
@@ -158,7 +158,7 @@ def _slope(jx: Any, f: Any, h: Any, axis: int, edge_order: int) -> Any:
         p, q = steps[:-1].reshape(column), steps[1:].reshape(column)
         inner = -q / (p * (p + q)) * f[:-2] + (q - p) / (p * q) * f[1:-1] + p / (q * (p + q)) * f[2:]
     if edge_order == 1:
-        first, last = quotient(jx, f[1] - f[0], steps[0]), quotient(jx, f[-1] - f[-2], steps[-1])
+        first, last = divide(jx, f[1] - f[0], steps[0]), divide(jx, f[-1] - f[-2], steps[-1])
     else:
         p, q = steps[0], steps[1]
         first = -(2 * p + q) / (p * (p + q)) * f[0] + (p + q) / (p * q) * f[1] - p / (q * (p + q)) * f[2]
@@ -291,7 +291,7 @@ def histogram(jx, a, bins, range=None, density=None, weights=None):
         wide = w if w.dtype.kind in "iu" else cast(jx, w, np.result_type(w.dtype, np.float64))
         counts = tallied(jx, at, wide, n).astype(w.dtype)
     if density:
-        counts = quotient(jx, counts / (bins[1:] - bins[:-1]), counts.sum())
+        counts = divide(jx, counts / (bins[1:] - bins[:-1]), counts.sum())
     return counts, bins
 
 
@@ -309,7 +309,7 @@ def _table(jx, x, y, edges, density, weights):
     w = np.ones((), np.float64) if weights is None else cast(jx, weights, np.float64)
     h = tallied(jx, at, w, m * n).reshape(m, n)
     if density:
-        h = quotient(jx, h, h.sum()) / (ex[1:] - ex[:-1])[:, None] / (ey[1:] - ey[:-1])
+        h = divide(jx, divide(jx, divide(jx, h, h.sum()), (ex[1:] - ex[:-1])[:, None]), ey[1:] - ey[:-1])
     return h
 
 
@@ -381,7 +381,7 @@ def _nan_moments(jx: Any, a: Any, axis: Any, dtype: Any, where: Any) -> tuple[An
 def nanmean(jx, a, axis=None, dtype=None, out=None, keepdims=NV, *, where=NV):
     no(out)
     a, _, number, axes, kind = _nan_moments(jx, a, axis, dtype, where)
-    r = quotient(jx, jx.np.sum(a, axes, keepdims=True), number).astype(kind)
+    r = divide(jx, jx.np.sum(a, axes, keepdims=True), number).astype(kind)
     return r if keepdims is not NV and keepdims else jx.np.squeeze(r, axes)
 
 
@@ -393,10 +393,10 @@ def nanvar(jx, a, axis=None, dtype=None, out=None, ddof=0, keepdims=NV, *, where
             raise Refused
         ddof = correction
     a, counts, number, axes, kind = _nan_moments(jx, a, axis, dtype, where)
-    apart = jx.np.where(counts, a - quotient(jx, jx.np.sum(a, axes, keepdims=True), number), np.zeros((), a.dtype))
+    apart = jx.np.where(counts, a - divide(jx, jx.np.sum(a, axes, keepdims=True), number), np.zeros((), a.dtype))
     squares = apart.real**2 + apart.imag**2 if a.dtype.kind == "c" else apart * apart
     free = number - ddof
-    r = quotient(jx, jx.np.sum(squares, axes, keepdims=True), free)
+    r = divide(jx, jx.np.sum(squares, axes, keepdims=True), free)
     r = jx.np.where(free <= 0, np.array(np.nan, r.dtype), r)
     r = r.astype(np.float16) if kind == np.float16 else r
     return r if keepdims is not NV and keepdims else jx.np.squeeze(r, axes)
