@@ -566,7 +566,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--suite-share", type=float, default=1.0, help="share of the tests to run, chosen by their ids")
     group.addoption("--suite-only", default=None, help="regular expression that ids must contain")
     group.addoption("--suite-done", default=None, help="file of ids to leave out, one a line")
-    group.addoption("--suite-timeout", type=float, default=180.0, help="seconds one test may take")
+    group.addoption("--suite-timeout", type=float, default=400.0, help="seconds one test may take")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -276,7 +276,7 @@ def main() -> int:
     parser.add_argument("--folder", choices=harness.FOLDERS, help="only this folder of tests")
     parser.add_argument("--only", help="regular expression: only tests whose id holds it")
     parser.add_argument("--processes", "-n", type=int, default=2, help="test processes at a time")
-    parser.add_argument("--timeout", type=float, default=180.0, help="seconds one test may take")
+    parser.add_argument("--timeout", type=float, default=400.0, help="seconds one test may take")
     parser.add_argument("--details", help="write errors and frames of failures to this file (.json)")
     parser.add_argument("--cache", default=str(HERE / ".cache"), help="folder that keeps what NumPy itself passes")
     args = parser.parse_args()

@@ -265,14 +265,29 @@ static PyObject *call_elementwise(PyObject *self, PyObject *args)
     return r;
 }
 
-/* call(function, x): NumPy's function of one array recorded (`_calls.h`), or None where it is the Python version's. */
+/* call(function, args, kwargs): NumPy's function recorded (`_calls.h`), or None where it is the Python version's. */
 static PyObject *call_call(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
-    PyObject *r = n == 2 ? told(called(args[0], args[1])) : NULL;
+    PyObject *r = n == 3 ? told(called(args[0], args[1], args[2])) : NULL;
     if (r == NULL && !PyErr_Occurred()) {
         Py_RETURN_NONE;
     }
     return r;
+}
+
+/* key(function, args, kwargs): what the call stands under in `signatures`, and what its arrays hold; or None. */
+static PyObject *call_key(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    Call c = {.filled = 0};
+    PyObject *key = n == 3 ? key_of_call(&c, args[0], args[1], args[2]) : NULL;
+    if (key == NULL) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    }
+    PyObject *held = PyTuple_New(c.arrays);
+    for (int k = 0; held != NULL && k < c.arrays; k++) {
+        PyTuple_SET_ITEM(held, k, Py_NewRef(c.inner[k]));
+    }
+    return held == NULL ? (Py_DECREF(key), NULL) : Py_BuildValue("NN", key, held);
 }
 
 static PyObject *set_limit(PyObject *self, PyObject *v)
@@ -363,6 +378,7 @@ static PyMethodDef functions[] = {
     {"method", make_method, METH_VARARGS, NULL},
     {"elementwise", call_elementwise, METH_VARARGS, NULL},
     {"call", (PyCFunction)(void (*)(void))call_call, METH_FASTCALL, NULL},
+    {"key", (PyCFunction)(void (*)(void))call_key, METH_FASTCALL, NULL},
     {"set_limit", set_limit, METH_O, NULL},
     {"set_window", set_window, METH_O, NULL},
     {"set_eager", set_eager, METH_O, NULL},

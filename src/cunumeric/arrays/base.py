@@ -24,7 +24,7 @@ from ..engines import host as _host  # noqa: F401  (sets the engine)
 from ..engines import xla as _xla  # noqa: F401  (takes its place where the settings say so)
 from ..graph import record, window
 from ..graph.node import Node
-from ..runtime import residence
+from ..runtime import residence, weak
 from ..runtime.settings import settings
 from . import writing
 
@@ -428,7 +428,7 @@ def hand_out(x: ndarray, a: np.ndarray) -> None:
     """`a`, which is the inner array of `x`, goes out of our hands; should it come back, it is `x` again."""
     window.expose(a)
     key = id(a)
-    _handed[key] = weakref.ref(x, lambda _: _handed.pop(key, None))
+    _handed[key] = weak.entry(x, _handed, key)
 
 
 def taken_back(a: np.ndarray) -> ndarray | None:

@@ -71,7 +71,7 @@ def _finite_argument(*functions: Any) -> None:
 _finite_argument(_L.matrix_rank)
 
 
-@way(_L.norm)
+@way(_L.norm, direct=lambda x, ord=None, axis=None, keepdims=False: ord in (None, "fro", 1, np.inf))
 def norm(x, ord=None, axis=None, keepdims=False):
     r = recorded(_L.norm, (x, ord, axis, keepdims), {})
     if r is not NotImplemented and (ord in ("nuc",) or (type(ord) is int and abs(ord) == 2)):
@@ -253,7 +253,7 @@ def select(condlist, choicelist, default=0):
     return r._x if type(r) is Deferred else r
 
 
-@way(np.searchsorted)
+@way(np.searchsorted, direct=lambda a, v, side="left", sorter=None: sorter is None)
 def searchsorted(a, v, side="left", sorter=None):
     a = taken(a)
     if sorter is not None:
@@ -351,7 +351,7 @@ for _function in (np.array_equal, np.array_equiv):
     _truth(_function)
 
 
-@way(np.isclose)
+@way(np.isclose, direct=lambda *args, **kwargs: True)
 def isclose(a, b, *args, **kwargs):
     return recorded(np.isclose, (*_strong([a, b]), *args), kwargs)
 
@@ -370,16 +370,18 @@ def _stays_array(*functions: Any) -> None:
             r = recorded(_f, args, kwargs)
             return r._x if type(r) is Deferred else r
 
-        way(function)(call)
+        way(function, direct=lambda *args, **kwargs: True)(call)
 
 
 _stays_array(np.tensordot, np.linalg.tensordot, np.cov, np.isin, np.i0, np.roll)
 
 
-def _places(obj: Any, n: int) -> Any:
-    """What a slice stands for; integers as they are."""
+def _places(obj: Any, n: int, most: int) -> Any:
+    """What a slice stands for; integers as they are, unless they are out of bounds."""
     if isinstance(obj, slice):
         return list(range(*obj.indices(n)))
+    if isinstance(obj, int) and not -n <= obj <= most:
+        raise Elsewhere
     return obj if isinstance(obj, int) or (type(obj) is list and obj) else whole(obj)
 
 
@@ -387,14 +389,14 @@ def _places(obj: Any, n: int) -> Any:
 def delete(arr, obj, axis=None):
     arr = taken(arr)
     n = arr.size if axis is None else arr.shape[axis_of(arr, axis)]
-    return recorded(np.delete, (arr, _places(obj, n), axis), {})
+    return recorded(np.delete, (arr, _places(obj, n, n - 1), axis), {})
 
 
 @way(np.insert)
 def insert(arr, obj, values, axis=None):
     arr = taken(arr)
     n = arr.size if axis is None else arr.shape[axis_of(arr, axis)]
-    return recorded(np.insert, (arr, _places(obj, n), values, axis), {})
+    return recorded(np.insert, (arr, _places(obj, n, n), values, axis), {})
 
 
 @way(np.lexsort)
@@ -427,7 +429,7 @@ def diag(v, k=0):
     return v.diagonal(k)
 
 
-@way(np.einsum)
+@way(np.einsum, direct=lambda *args, **kwargs: kwargs.get("out") is None)
 def einsum(*operands, out=None, optimize=False, **kwargs):
     if kwargs or not operands or type(operands[0]) is not str or not any(map(concerns, operands)):
         raise Elsewhere

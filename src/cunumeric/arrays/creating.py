@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import record
 from ..ops.lowering import creation
 from ..runtime import residence
 from ..runtime.settings import settings
@@ -32,6 +31,13 @@ def _kind(dtype: Any, kinds: str) -> np.dtype:
     return found
 
 
+def _place(k: Any) -> np.ndarray:
+    try:
+        return np.asarray(operator.index(k), np.int64)
+    except OverflowError:
+        raise Elsewhere from None
+
+
 def _number(*values: Any) -> None:
     if not all(
         isinstance(v, _REALS) and not isinstance(v, (bool, np.timedelta64)) and math.isfinite(v) for v in values
@@ -49,12 +55,11 @@ def filled(shape: Any, value: Any, dtype: Any, order: str) -> Any:
     _large(math.prod(lengths))
     residence.ask(lengths, kind)
     try:
-        value = np.array(value, kind)[()]
+        value = np.array(value, kind).item()
     except (ValueError, OverflowError):
         raise Elsewhere from None
-    x = array_of(residence.make(lengths, kind, order))  # type: ignore[arg-type]
-    if not record.fill(x, value):
-        raise Elsewhere
+    x: Any = array_of(residence.make(lengths, kind, order))  # type: ignore[arg-type]
+    x[...] = value  # which C records
     return x
 
 
@@ -73,7 +78,8 @@ def arange(start, /, stop=None, step=1, dtype=None):  # by keyword, NumPy knows 
     none: Any = (start, start + 0 * stop, step, dtype)
     kind = _kind(np.arange(*none).dtype, "iuf")
     first = kind.type(start)  # NumPy's step is the distance of the first two
-    return one(creation.steps, n, first.item(), (kind.type(start + step) - first).item(), kind)
+    delta = kind.type(start + step) - first
+    return one(creation.steps, n, np.asarray(first), np.asarray(delta), creation.ZERO, kind)
 
 
 @way(np.linspace)
@@ -86,7 +92,8 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     step = wide.type(np.subtract(stop, start, dtype=wide)) / wide.type(n - 1 if endpoint else n)
     if retstep or axis not in (0, -1) or not step or wide != np.float64:
         raise Elsewhere
-    return one(creation.spaced, n, float(start), float(step), float(stop) if endpoint else None, wide, kind)
+    first, last = np.asarray(start, wide), np.asarray(stop, wide) if endpoint else None
+    return one(creation.spaced, n, first, np.asarray(step), last, creation.ZERO, kind)
 
 
 @way(np.eye)
@@ -96,7 +103,7 @@ def eye(N, M=None, k=0, dtype=float, order="C"):
     if n < 1 or m < 1 or order != "C":
         raise Elsewhere
     _large(n * m)
-    return one(creation.diagonal_ones, n, m, operator.index(k), _kind(dtype, "biufc"))
+    return one(creation.diagonal_ones, n, m, _place(k), _kind(dtype, "biufc"))
 
 
 @way(np.tri)
@@ -106,7 +113,7 @@ def tri(N, M=None, k=0, dtype=float, *, like=None):
     if n < 1 or m < 1 or like is not None:
         raise Elsewhere
     _large(n * m)
-    return one(creation.triangle, n, m, operator.index(k), _kind(dtype, "biufc"))
+    return one(creation.triangle, n, m, _place(k), _kind(dtype, "biufc"))
 
 
 @way(np.identity)

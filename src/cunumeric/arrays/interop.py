@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import window
-from ..runtime import residence
+from ..runtime import residence, weak
 from . import lowered
 from .base import array_of, ndarray
 
@@ -34,7 +34,7 @@ def value(x: Any, *, alone: bool = True) -> Any:
     found = residence.lend(a, alone=alone)
     key = id(x)
     if key not in _lent:
-        _lent[key] = (weakref.ref(x, lambda _: _lent.pop(key, None)), [])
+        _lent[key] = (weak.entry(x, _lent, key), [])
     _lent[key][1].append(found)
     return found
 

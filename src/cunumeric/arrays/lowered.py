@@ -14,6 +14,7 @@ from ..graph import call as calls
 from ..graph import warning, window
 from ..graph.node import Node
 from ..ops import lowering
+from ..ops.calls import Bound
 from ..runtime import residence
 from ..runtime.settings import settings
 from . import fallback
@@ -27,18 +28,28 @@ _ATOMS = (type(None), bool, int, float, complex, str, np.dtype, type, np.generic
 # Arrays of so many elements can be fixed arguments: axes, widths, percentiles.
 _FIXED_MOST = 1024
 
-# Set where recording is in C: `again(function, x)` records what it has seen before; None for all else.
-again: Callable[[Any, Any], Any] | None = None
+# Set where recording is in C: `again(name, args, kwargs)` records what was recorded before, and gives None for all
+# else; `key` says what a call is known by. Its name is NumPy's function or, of what a way calls, the table's row.
+again: Callable[[Any, tuple, dict[str, Any]], Any] | None = None
+key: Callable[[Any, tuple, dict[str, Any]], Any] | None = None
 # NumPy's function -> a function with its signature that makes several calls, or says NotImplemented.
 WAYS: dict[Any, Callable[..., Any]] = {}
 
 
-def way(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Enter a way of doing NumPy's `functions` by several calls."""
+# Of ways that do some calls by one row of the table, without looking at values: which calls, told by their arguments.
+DIRECT: dict[Any, Callable[..., bool]] = {}
+
+
+def way(
+    *functions: Any, direct: Callable[..., bool] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter a way of doing NumPy's `functions` by several calls; those for which `direct` is true are done by one."""
 
     def enter(f: Callable[..., Any]) -> Callable[..., Any]:
         for function in functions:
             WAYS[function] = f
+            if direct is not None:
+                DIRECT[function] = direct
         return f
 
     return enter
@@ -77,11 +88,19 @@ def _fixed(v: Any) -> Any:
 
 def attempt(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """What NumPy's `function` gives, recorded for the accelerator; NotImplemented where it is NumPy's to do."""
+    if again is not None:
+        r = again(function, args, kwargs)
+        if r is not None:
+            return r
     found = WAYS.get(function)
     if found is None:
-        return recorded(function, args, kwargs)
+        return _anew(function, function, args, kwargs)
     try:
-        return found(*args, **kwargs)
+        r = found(*args, **kwargs)
+        direct = DIRECT.get(function)
+        if direct is not None and type(r) in (ndarray, Deferred) and direct(*args, **kwargs):
+            remember(function, args, kwargs, r._x if type(r) is Deferred else r if r.ndim else None)
+        return r
     except Elsewhere:
         return NotImplemented
     except TypeError as error:  # arguments that the way does not take: NumPy says so, or takes them
@@ -120,7 +139,17 @@ def warns(spec: lowering.Spec) -> bool:
 
 
 def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-    """`attempt` by one row of the table."""
+    """`attempt` by one row of the table, for ways."""
+    spec = lowering.TABLE.get(function)
+    if again is not None and spec is not None:
+        r = again(spec, args, kwargs)
+        if r is not None:
+            return r
+    return _anew(spec, function, args, kwargs)
+
+
+def _anew(call: Any, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """`recorded`, for the first time; for C to record it as `call` from now on."""
     spec = lowering.TABLE.get(function)
     if spec is None or len(args) > len(spec.names):
         return NotImplemented
@@ -153,6 +182,8 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         return NotImplemented
     if out is not None and any(name == "casting" or (name == "dtype" and v is not None) for name, v in static):
         return NotImplemented  # what goes into what is NumPy's to say
+    if spec.numbers and any(name in spec.numbers for name, _ in static):
+        _let_change(spec, given, arrays, static)
     there = spec.grows or not spec.arrays or any(map(concerns, arrays))
     if not there or (warns(spec) and warning.kinds_heard() is None):
         return NotImplemented
@@ -160,10 +191,49 @@ def recorded(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     if r is NotImplemented:
         return r
     if out is None:
-        if again is not None and len(args) == 1 and not kwargs and function not in WAYS:
-            calls.remember(function, args[0], r, warns(spec))
+        if type(r) is ndarray:
+            remember(call, args, kwargs, r)
         return told(r)
     return _into(out, r, "dtype" in spec.names)
+
+
+def remember(call: Any, args: tuple, kwargs: dict[str, Any], r: Any) -> None:
+    """Have C record such calls, which gave the array `r`, from now on (`again`)."""
+    known = key(call, args, kwargs) if key is not None and r is not None and type(r._a) is Node else None
+    if known is not None:
+        (name, held), row = known, r._a.row
+        calls.remember(name, held, r, type(row) is not Bound or warns(row.spec))
+
+
+# Values of a number that are compiled into programs: shifts and places are few, and known ones cost less.
+_INTEGERS_MOST = 4
+_FLOATS_MOST = 2
+_met: dict[Any, set[str]] = {}
+_CALLS_MOST = 4096
+
+
+def _let_change(spec: lowering.Spec, given: list, arrays: list[Any], static: list[tuple[str, Any]]) -> None:
+    """Make operands of the fixed numbers of a call whose values keep changing (`lowering.numbers`)."""
+    numbers = [(name, v) for name, v in static if name in spec.numbers and (type(v) is float or type(v) is int)]
+    rest = {name: v for name, v in static if name not in spec.numbers}
+    if not numbers:
+        return
+    if len(_met) > _CALLS_MOST:
+        _met.clear()
+    values = _met.setdefault((spec.function, tuple([name for name, _ in numbers]), repr(rest)), set())
+    value = repr(numbers)
+    if value in values:
+        return
+    if len(values) < (_FLOATS_MOST if any(type(v) is float for _, v in numbers) else _INTEGERS_MOST):
+        values.add(value)
+        return
+    dtypes = [v.dtype for v in arrays if hasattr(v, "dtype")]
+    for name, v in numbers:
+        operand = spec.numbers[name](v, dtypes, dict(static))
+        if operand is not None:
+            static.remove((name, v))
+            given.append((name, -1))
+            arrays.append(operand)
 
 
 def one(function: Any, *args: Any, **kwargs: Any) -> Any:
@@ -200,10 +270,6 @@ def offer(ours: Any, numpys: Any) -> Any:
 
 def _asking_first(ours: Any, numpys: Any, aloud: Any) -> Any:
     def call(*args, **kwargs):
-        if again is not None and len(args) == 1 and not kwargs:
-            r = again(numpys, args[0])
-            if r is not None:
-                return r
         r = attempt(numpys, args, kwargs)
         if r is not NotImplemented:
             return r

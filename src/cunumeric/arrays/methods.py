@@ -17,7 +17,7 @@ from ..engines.host import kernels
 from ..graph import record, window
 from ..graph.node import Node, owner_of
 from ..runtime import memory as shelf
-from ..runtime import residence
+from ..runtime import residence, weak
 from ..runtime.settings import settings
 from . import lowered, writing
 from .base import array_of, host, memory, nd, ndarray, strip, strip_keywords, wrap, wrap_from
@@ -336,8 +336,12 @@ for _name in ("sum", "prod", "min", "max", "mean", "any", "all", "std", "var"):
 @method
 def astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True):
     if order == "K" and copy is True and lowered.worth_recording(self):
+        known = lowered.again and lowered.again(nd.astype, (self, dtype, casting), {})
+        if known is not None:
+            return known
         r = record.cast(self, dtype, casting)
         if r is not NotImplemented:
+            lowered.remember(nd.astype, (self, dtype, casting), {}, r)
             return r
     r = nd.astype(host(self), strip(dtype), order, casting, subok, copy)
     return self if type(self) is ndarray and r is self._a else wrap_from(r, (self,))
@@ -405,7 +409,7 @@ def resize(self, *args, refcheck=True, **kwargs):
     own.resize(*args, refcheck=False)
     if window.is_exposed(owner_of(a)):
         key = id(self)
-        kept = _resized.setdefault(key, (weakref.ref(self, lambda _: _resized.pop(key, None)), []))
+        kept = _resized.setdefault(key, (weak.entry(self, _resized, key), []))
         kept[1].append(a)
     self._a = own
 

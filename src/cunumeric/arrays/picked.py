@@ -7,14 +7,13 @@ a value: an index out of bounds raises NumPy's IndexError then, with a note that
 from __future__ import annotations
 
 import math
-import weakref
 from typing import Any
 
 import numpy as np
 
 from ..graph import record, warning, window
 from ..ops.lowering import indexing as rows
-from ..runtime import lines, residence
+from ..runtime import lines, residence, weak
 from . import lowered
 from .base import Deferred, host, nd, wrap
 from .base import ndarray as _ndarray
@@ -194,7 +193,7 @@ class _Promised:
 
     def __init__(self, value: Any) -> None:
         key = id(value)
-        self.value = weakref.ref(value, lambda _: _promised.pop(key, None))
+        self.value = weak.entry(value, _promised, key)
         self.views: set[tuple] = set()
 
 

@@ -87,7 +87,7 @@ def _start() -> Any:
     replace("__neg__", elementwise.row(np.negative), 0, operator.neg)
     replace("__abs__", elementwise.row(np.absolute), 0, operator.abs)
     if residence.accelerated:
-        lowered.again = _recording.call
+        lowered.again, lowered.key = _recording.call, _recording.key
         for symbol, kernel in _ARITHMETIC.items():
             if symbol != "pow":
                 for how, name in enumerate((f"__{symbol}__", f"__r{symbol}__")):

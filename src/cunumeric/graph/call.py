@@ -17,7 +17,7 @@ from ..ops.lowering import Spec
 from ..runtime import residence
 from ..runtime.settings import settings
 from . import record, warning, window
-from .node import Node
+from .node import Leaf, Node
 
 nd = np.ndarray
 _WORDS = (bool, int, float, complex, np.number, np.bool_)
@@ -175,13 +175,19 @@ def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], stat
         return NotImplemented
 
 
-def remember(function: Any, x: Any, r: Any, warns: bool) -> None:
-    """Have C record `function` of arrays like `x`, which gave the array `r`, without asking here; `warns`: where
-    somebody waits for warnings it is NumPy's."""
-    if type(x) is not record.ndarray or type(r) is not record.ndarray or type(r._a) is not Node:
+def remember(key: Any, held: tuple[Any, ...], r: Any, warns: bool) -> None:
+    """Have C record calls of this key (`arrays/_calls.h`) without asking here, after one that gave `r`. `held`: what
+    the arrays in the key hold; they must be the operands, for others are fixed by their values. `warns`: where somebody
+    waits for warnings the call is NumPy's."""
+    node = r._a
+    if type(node) is not Node or node.strides is not None or len(record.signatures) >= record.SIGNATURES_MOST:
         return
-    a, node = x._a, r._a
-    plain = node.strides is None and len(node.args) == 1 and len(record.signatures) < record.SIGNATURES_MOST
-    if plain and a.ndim and _order(a) is None:
+    if len(held) != len(node.args) or any(_order(a) is not None for a in held):
+        return
+
+    def holds(v: Any, a: Any) -> bool:  # numbers are copied
+        return v is a or (v.a is a if type(v) is Leaf else type(v) is type(a) is nd and not a.ndim)
+
+    if all(map(holds, node.args, held)):
         described = (node.shape, node.dtype, node.size, None, warns, node.ndim, node.itemsize, node.nbytes)
-        record.signatures[function, a.shape, a.dtype] = (*described, node.row)
+        record.signatures[key] = (*described, node.row)

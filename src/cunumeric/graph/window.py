@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..runtime import memory as _memory
-from ..runtime import residence, threads
+from ..runtime import residence, threads, weak
 from ..runtime.settings import settings
 from .node import Leaf, Node, Reduction, Store, is_foreign, owner_of
 
@@ -142,7 +142,7 @@ def expose(a: Any) -> None:
     owner = owner_of(a)
     if id(owner) not in _exposed:
         key = id(owner)
-        _exposed[key] = weakref.ref(owner, lambda _: _exposed.pop(key, None))
+        _exposed[key] = weak.entry(owner, _exposed, key)
     if pending and id(owner) in memory:
         flush()
 

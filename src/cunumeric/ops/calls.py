@@ -67,8 +67,8 @@ def bind(
     spec: Spec, given: tuple[tuple[str, int], ...], static: tuple[tuple[str, Any], ...], index: int | None
 ) -> Bound:
     """The one `Bound` of these; `static` must be hashable."""
-    # 1, 1.0 and True are equal and hash alike, but are not the same argument.
-    group = (id(spec), given, static, tuple([type(v) for _, v in static]))
+    # 1, 1.0 and True are equal and hash alike, as 0.0 and -0.0 are, but are not the same argument.
+    group = (id(spec), given, static, repr(static))
     key = (group, index)
     found = _interned.get(key)
     if found is None:

@@ -97,8 +97,8 @@ def suits(dtype: np.dtype) -> bool:
 _held: dict[int, weakref.ref[Remote]] = {}
 
 
-def _gone(reference: weakref.ref[Remote]) -> None:
-    _held.pop(id(reference), None)
+def _gone(reference: weakref.ref[Remote], drop: Callable[..., Any] = _held.pop) -> None:
+    drop(id(reference), None)
 
 
 def hold(remote: Remote, value: Any, *, home: bool = False) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,23 @@ def test_every_row_gives_what_numpy_gives():
     assert found["rows"] > 280
 
 
+def test_ends_in_silence():
+    """Arrays that outlive the modules leave without a word."""
+    lines = """
+        import numpy, cunumeric as np
+        x = np.arange(30000.0); y = numpy.asarray(x); z = x + 1; w = numpy.asarray(z)
+        class Last:
+            def __init__(self): self.x, self.y = np.linspace(0, 1, 30000), numpy.asarray(np.ones(30000))
+        numpy.kept = Last(), x, z
+    """
+    env = os.environ | {"CUNUMERIC_ENGINE": "xla", "CUNUMERIC_RECORD_MIN": "100"}
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(lines)], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 TOPICS = (
-    "arguments bounds canaries channel_flow complex_parts copies dying fork given ingest literals loops memory parts "
-    "quotients ranges repeated scalars sharing busy temporaries transforms"
+    "arguments bounds canaries changing channel_flow complex_parts copies dying fork given ingest literals loops "
+    "memory parts quotients ranges repeated scalars sharing busy temporaries transforms"
 ).split()
 
 

@@ -172,6 +172,77 @@ def literals() -> None:
         assert found.tolist() == chain(a, k).tolist()  # quotients and sums alone: nothing is contracted
 
 
+def changing() -> None:
+    """Numbers that change from call to call do not compile again and again, and results are NumPy's."""
+    rng = numpy.random.default_rng(3)
+    table, line = rng.normal(size=(30, 40)), rng.normal(size=1300)
+    single, odd = line.astype("f4"), numpy.where(line > 0, line, numpy.nan)
+    cases: list[Callable[..., Any]] = [
+        lambda np, a, b, c, d, i: np.clip(a, -0.1 * i, 0.1 * i),
+        lambda np, a, b, c, d, i: c.clip(0.01 * i, None),
+        lambda np, a, b, c, d, i: np.clip(np.arange(1300) - 600, -i, 5 * i),
+        lambda np, a, b, c, d, i: np.clip(np.arange(1300, dtype="i4"), 0, 0.5 + i),
+        lambda np, a, b, c, d, i: np.roll(b, i),
+        lambda np, a, b, c, d, i: np.roll(a, -3 * i, axis=1),
+        lambda np, a, b, c, d, i: np.quantile(b, 0.07 * i),
+        lambda np, a, b, c, d, i: np.percentile(a, 7.1 * i, axis=0),
+        lambda np, a, b, c, d, i: np.nanpercentile(d, 3 * i, method="hazen"),
+        lambda np, a, b, c, d, i: np.quantile(a, 0.05 * i, axis=1, method="higher", keepdims=True),
+        lambda np, a, b, c, d, i: np.linspace(0.1, 1.0 * i, 1300),
+        lambda np, a, b, c, d, i: np.linspace(-i, 3.3, 1300, endpoint=False, dtype="f4"),
+        lambda np, a, b, c, d, i: np.arange(0.1 * i, 130.0 + 0.1 * i, 0.1),
+        lambda np, a, b, c, d, i: np.arange(i, 1300 + i, dtype="f4"),
+        lambda np, a, b, c, d, i: np.arange(i, 13 * i, 1),
+        lambda np, a, b, c, d, i: np.arange(-i, 1300 - i),
+        lambda np, a, b, c, d, i: np.eye(40, k=i) + np.tri(40, 40, -i),
+        lambda np, a, b, c, d, i: np.tril(a, i - 3) + np.triu(a, i),
+        lambda np, a, b, c, d, i: np.pad(a, 2, constant_values=0.1 * i),
+        lambda np, a, b, c, d, i: a.max(axis=0, initial=0.2 * i),
+        lambda np, a, b, c, d, i: np.min(c, initial=-0.3 * i),
+        lambda np, a, b, c, d, i: np.max(c.astype("f8"), axis=0, initial=0.1 * i) == 0.1 * i,
+        lambda np, a, b, c, d, i: np.maximum.reduce(a, initial=0.2 * i),
+        lambda np, a, b, c, d, i: np.nan_to_num(d, nan=0.1 * i),
+        lambda np, a, b, c, d, i: np.nan_to_num(d.astype("f4"), nan=0.1 * i, posinf=3.0),
+        lambda np, a, b, c, d, i: np.isclose(a, 0.3, rtol=0.1 * i),
+        lambda np, a, b, c, d, i: np.isclose(c, 0.1 * i, rtol=1e-3, atol=0.1 * i),
+        lambda np, a, b, c, d, i: np.diff(b, prepend=0.1 * i, append=i),
+        lambda np, a, b, c, d, i: np.delete(b, i),
+        lambda np, a, b, c, d, i: np.delete(a, -i, axis=0),
+        lambda np, a, b, c, d, i: np.insert(b, -i, 0.5),
+        lambda np, a, b, c, d, i: np.insert(a, i, np.arange(30.0), axis=1),
+        lambda np, a, b, c, d, i: np.insert(a, i, a[:, :2], axis=1) if i < 0 else np.insert(a, 3 * i, 0.1, axis=0),
+    ]
+    there = [np.array(v) for v in (table, line, single, odd)]
+    for k, case in enumerate(cases):
+        for i in range(1, 6):  # up to four as they are, and one as an operand
+            found = case(np, *there, i)
+            np.synchronize()
+        before = execute.counters.ran
+        for i in range(6, 10):
+            with assert_compiles(1 if k in (14, 17) else 0):  # another length; two numbers in one window
+                found = case(np, *there, i)
+            expected = case(numpy, table, line, single, odd, i)
+            assert found.dtype == expected.dtype and found.shape == expected.shape, k
+            if 6 <= k <= 8:  # between neighbours a product is added, which XLA contracts
+                numpy.testing.assert_allclose(found, expected, rtol=1e-15, atol=1e-15)
+            else:
+                assert numpy.array_equal(numpy.asarray(found), expected, equal_nan=True), (k, i)
+        assert execute.counters.ran > before, k
+    x = np.array(line)
+    for zero in (0.0, -0.0, 0.0, -0.0):  # which are equal
+        assert numpy.signbit(numpy.asarray(np.pad(x, 1, constant_values=zero))[0]) == numpy.signbit(zero)
+    # What NumPy refuses is refused as ever.
+    refused: list[Callable[..., Any]] = [
+        lambda i: np.quantile(x, 1.0 + i),
+        lambda i: np.delete(x, 1300 + i),
+        lambda i: np.insert(x, 2000 + i, 0),
+    ]
+    for bad in refused:
+        for i in range(1, 8):
+            with pytest.raises((ValueError, IndexError)):
+                bad(i)
+
+
 def quotients() -> None:
     """Quotients and roots are rounded once, as NumPy's are, whatever they are computed with."""
     rng = numpy.random.default_rng(0)
@@ -603,8 +674,8 @@ def canaries() -> None:
 TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
-        arguments, bounds, busy, canaries, channel_flow, complex_parts, copies, dying, fork, given, grouped, ingest,
-        literals, loops, memory, parts, quotients, ranges, repeated, scalars, sharing, temporaries, transforms,
+        arguments, bounds, busy, canaries, changing, channel_flow, complex_parts, copies, dying, fork, given, grouped,
+        ingest, literals, loops, memory, parts, quotients, ranges, repeated, scalars, sharing, temporaries, transforms,
     )
 }  # fmt: skip
 

@@ -39,7 +39,8 @@ def _inferred(bound: Bound, operands: Signature) -> Any:
         return None
     several = isinstance(found, (tuple, list))
     results = list(found) if several else [found]
-    dtypes = (_dtypes(bound, operands, len(results)) if operands else None) or [np.dtype(r.dtype) for r in results]
+    asks = operands and not bound.spec.grows  # what it gives for small arrays may be large
+    dtypes = (_dtypes(bound, operands, len(results)) if asks else None) or [np.dtype(r.dtype) for r in results]
     return several, tuple([(tuple(r.shape), d) for r, d in zip(results, dtypes, strict=True)])
 
 

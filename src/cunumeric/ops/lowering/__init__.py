@@ -14,7 +14,8 @@ what NumPy defines otherwise than XLA (division by zero, casts of NaN, wide shif
 
 whose parameters are those of NumPy's function. The words after the function name the parameters that are arrays; a
 star before one says that it is a sequence of arrays, a question mark that it may also be a number, a string or nothing,
-which is fixed. What a lowering returns is cast to the dtypes of NumPy's result.
+which is fixed. What a lowering returns is cast to the dtypes of NumPy's result. `numbers` names parameters that are
+fixed until they change from call to call, then operands (`numbers.py`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from .numbers import Rule
 
 
 class Refused(Exception):
@@ -46,13 +49,14 @@ class Spec:
     positional: frozenset[str]  # parameters that NumPy takes by position alone
     grows: bool  # results are large however small the arrays
     takes: frozenset[str] | None  # all parameters, where NumPy's function may have more; None: any
+    numbers: dict[str, Rule]  # parameters that become operands when they change
 
 
 TABLE: dict[Any, Spec] = {}
 
 
 def lowers(
-    function: Callable[..., Any], *arrays: str, grows: bool = False
+    function: Callable[..., Any], *arrays: str, grows: bool = False, numbers: dict[str, Rule] | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Enter a lowering of NumPy's `function` into the table. `grows`: it makes large arrays of small ones, and whoever
     calls it has seen to it that they are large enough for the device."""
@@ -70,7 +74,7 @@ def lowers(
         of = {name.lstrip("*?"): name[0] if name[0] in "*?" else "" for name in arrays}
         any_word = any(p.kind is p.VAR_KEYWORD for p in kinds)
         takes = None if any_word else frozenset([p.name for p in kinds])
-        TABLE[function] = Spec(function, f, names, of, positional, grows, takes)
+        TABLE[function] = Spec(function, f, names, of, positional, grows, takes, numbers or {})
         return f
 
     return enter

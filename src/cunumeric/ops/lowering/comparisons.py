@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Refused, lowers, no
+from . import Refused, lowers, no, numbers
 from .common import inexact, same
 from .elementwise import LOWER, cast, divide
 from .reductions import _extreme
@@ -23,12 +23,12 @@ def _close(jx: Any, a: Any, b: Any, rtol: Any, atol: Any, equal_nan: Any) -> Any
     return r | (jx.np.isnan(x) & jx.np.isnan(y)) if equal_nan else r
 
 
-@lowers(np.isclose, "a", "b", "?rtol", "?atol")
+@lowers(np.isclose, "a", "b", "?rtol", "?atol", numbers={"rtol": numbers.joined, "atol": numbers.joined})
 def isclose(jx, a, b, rtol=1.0e-5, atol=1.0e-8, equal_nan=False):
     return _close(jx, a, b, rtol, atol, equal_nan)
 
 
-@lowers(np.allclose, "a", "b", "?rtol", "?atol")
+@lowers(np.allclose, "a", "b", "?rtol", "?atol", numbers={"rtol": numbers.joined, "atol": numbers.joined})
 def allclose(jx, a, b, rtol=1.0e-5, atol=1.0e-8, equal_nan=False):
     return _close(jx, a, b, rtol, atol, equal_nan).all()
 
@@ -52,18 +52,19 @@ def array_equiv(jx, a1, a2):
     return LOWER["equal"](jx, a1, a2).all()
 
 
-@lowers(np.nan_to_num, "x")
+@lowers(np.nan_to_num, "x", numbers=dict.fromkeys(("nan", "posinf", "neginf"), numbers.like))
 def nan_to_num(jx, x, copy=True, nan=0.0, posinf=None, neginf=None):
-    if not copy or not all(v is None or isinstance(v, (int, float, np.generic)) for v in (nan, posinf, neginf)):
+    words = (nan, posinf, neginf)
+    if not copy or not all(v is None or isinstance(v, (int, float)) or hasattr(v, "dtype") for v in words):
         raise Refused
     if x.dtype.kind == "c":
         return jx.lax.complex(*[nan_to_num(jx, v, True, nan, posinf, neginf) for v in (x.real, x.imag)])
     if x.dtype.kind != "f":
         return x
     most = np.finfo(x.dtype).max
-    high = np.array(most if posinf is None else posinf, x.dtype)
-    low = np.array(-most if neginf is None else neginf, x.dtype)
-    r = jx.np.where(jx.np.isnan(x), np.array(nan, x.dtype), x)
+    high = jx.np.asarray(most if posinf is None else posinf, x.dtype)
+    low = jx.np.asarray(-most if neginf is None else neginf, x.dtype)
+    r = jx.np.where(jx.np.isnan(x), jx.np.asarray(nan, x.dtype), x)
     return jx.np.where(x == np.inf, high, jx.np.where(x == -np.inf, low, r))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Refused, lowers, no
+from . import Refused, lowers, no, numbers
 from .common import axis_of, concatenated, flat, flat_axis, joined, part, picked
 from .elementwise import LOWER, cast
 from .scans import cumulated
@@ -70,10 +70,12 @@ def append(jx, arr, values, axis=None):
     return concatenated(jx, [arr, values], axis_of(axis, arr.ndim))
 
 
-@lowers(np.roll, "a")
+@lowers(np.roll, "a", numbers={"shift": numbers.index})
 def roll(jx, a, shift, axis=None):
     if jx.mesh is None:
         return jx.np.roll(a, shift, axis)
+    if hasattr(shift, "dtype"):
+        raise Refused  # whom the devices send to is part of a program
     if axis is None:
         return jx.sharded.reshaped(jx, roll(jx, flat(jx, a), int(np.sum(shift)), 0), a.shape)
     shifts, axes = np.broadcast_arrays(shift, axis)
@@ -124,7 +126,7 @@ def resize(jx, a, new_shape):
     return jx.np.resize(a, shape)
 
 
-@lowers(np.pad, "array")
+@lowers(np.pad, "array", numbers={"constant_values": numbers.like})
 def pad(jx, array, pad_width, mode="constant", **words):
     if type(mode) is not str:
         raise Refused
@@ -134,6 +136,8 @@ def pad(jx, array, pad_width, mode="constant", **words):
             raise Refused
         pad_width = tuple([tuple(pair) for pair in np.broadcast_to(widths, (array.ndim, 2)).tolist()])
     constants = words.get("constant_values")
+    if hasattr(constants, "dtype") and jx.mesh is not None:
+        raise Refused
     if constants is not None and array.dtype.kind in "biu":  # NumPy casts them to the array's dtype
         try:
             words["constant_values"] = np.array(np.asarray(constants).tolist(), array.dtype)
@@ -207,8 +211,8 @@ def _triangle(upper: bool) -> Any:
     return triangle
 
 
-lowers(np.tril, "m")(_triangle(False))
-lowers(np.triu, "m")(_triangle(True))
+lowers(np.tril, "m", numbers={"k": numbers.index})(_triangle(False))
+lowers(np.triu, "m", numbers={"k": numbers.index})(_triangle(True))
 
 
 def diagonal_of(a: np.ndarray, k: int) -> np.ndarray:
@@ -275,23 +279,39 @@ def _indices(obj: Any, n: int) -> np.ndarray:
     return np.where(found < 0, found + n, found)
 
 
-@lowers(np.delete, "arr")
+def _one_place(jx: Any, a: Any, axis: int, at: Any) -> Any:
+    """A place along an axis that is not known, for the elements of that axis."""
+    if jx.mesh is not None:
+        raise Refused
+    return jx.np.where(at < 0, at + a.shape[axis], at)
+
+
+def _places_along(jx: Any, shape: tuple[int, ...], axis: int) -> Any:
+    return jx.lax.broadcasted_iota(np.int64, shape, axis)
+
+
+@lowers(np.delete, "arr", numbers={"obj": numbers.index})
 def delete(jx, arr, obj, axis=None):
     arr, axis = flat_axis(jx, arr, axis)
     n = arr.shape[axis]
+    if hasattr(obj, "dtype"):
+        at = _one_place(jx, arr, axis, obj)
+        before, after = part(arr, axis, None, -1), part(arr, axis, 1, None)
+        return jx.np.where(_places_along(jx, before.shape, axis) < at, before, after)
     gone = _indices(obj, n)
     if (gone >= n).any():
         raise Refused
     return picked(jx, arr, np.setdiff1d(np.arange(n), gone), axis)
 
 
-@lowers(np.insert, "arr", "values")
+@lowers(np.insert, "arr", "values", numbers={"obj": numbers.index})
 def insert(jx, arr, obj, values, axis=None):
     whole = axis is None
     arr, axis = flat_axis(jx, arr, axis)
     n = arr.shape[axis]
-    at = _indices(obj, n)
-    if (at > n).any() or (isinstance(obj, (tuple, np.ndarray)) and at.size == 0):
+    moves = hasattr(obj, "dtype")
+    at = _one_place(jx, arr, axis, obj) if moves else _indices(obj, n)
+    if (not moves and (at > n).any()) or (isinstance(obj, (tuple, np.ndarray)) and at.size == 0):
         raise Refused
     values = cast(jx, values, arr.dtype)
     single = at.ndim == 0
@@ -301,6 +321,11 @@ def insert(jx, arr, obj, values, axis=None):
             values = jx.np.moveaxis(values, 0, axis)  # as arr[..., i, ...] = values would broadcast
         count = values.shape[axis]
         shape = arr.shape[:axis] + (count,) + arr.shape[axis + 1 :]
+        if moves:
+            values = jx.np.broadcast_to(values, shape)
+            before, after = (jx.np.concatenate(pair, axis) for pair in ((arr, values), (values, arr)))
+            r = jx.np.where(_places_along(jx, before.shape, axis) < at, before, after)
+            return jx.lax.dynamic_update_slice_in_dim(r, values, at, axis)
         i = int(at.reshape(-1)[0])
         head, tail = jx.np.split(arr, [i], axis)
         return concatenated(jx, [head, jx.np.broadcast_to(values, shape), tail], axis)

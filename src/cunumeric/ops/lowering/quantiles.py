@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from . import Refused, lowers, no
+from . import Refused, lowers, no, numbers
 from .common import NV, given, is_cut
-from .elementwise import cast
+from .elementwise import cast, divide
 from .radix import coded, decoded
 from .reductions import _axes
 from .sorting import in_order, keys, parts, whole
@@ -34,7 +34,7 @@ def _collapsed(jx: Any, a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
 
 
 def _at_ranks(jx: Any, a: Any, axis: Any, ranks: list[Any]) -> list[Any]:
-    """The elements that sorting along the axes brings to these places: numbers, or a place for each line."""
+    """The elements that sorting along the axes brings to these places: one for all lines, or one for each."""
     if len(_axes(axis, a.ndim)) == a.ndim and is_cut(jx, a):
         where = jx.np.stack([jx.np.asarray(r, np.int64).reshape(()) for r in ranks])
         if a.dtype.kind == "c":
@@ -44,7 +44,7 @@ def _at_ranks(jx: Any, a: Any, axis: Any, ranks: list[Any]) -> list[Any]:
         return [values[k] for k in range(len(ranks))]
     a, _ = _collapsed(jx, a, axis)
     s = in_order(jx, a, a.ndim - 1)
-    return [s[..., r] if isinstance(r, int) else jx.np.take_along_axis(s, r[..., None], -1)[..., 0] for r in ranks]
+    return [s[..., r] if not np.ndim(r) else jx.np.take_along_axis(s, r[..., None], -1)[..., 0] for r in ranks]
 
 
 def _place(np_: Any, n: Any, q: Any, method: str) -> tuple[Any, Any]:
@@ -74,8 +74,9 @@ def _quantile(jx: Any, a: Any, q: Any, axis: Any, method: str, keepdims: Any, we
     no(weights)
     if a.dtype.kind in "bc":
         raise Refused
-    q = np.asarray(q)
-    if q.ndim > 1 or not q.size or q.dtype.kind not in "biuf" or not np.all((q >= 0) & (q <= 1)):
+    moves = hasattr(q, "aval")  # a number that changes, which the call was found to be right with
+    q = q if moves else np.asarray(q)
+    if not moves and (q.ndim > 1 or not q.size or q.dtype.kind not in "biuf" or not np.all((q >= 0) & (q <= 1))):
         raise Refused
     axes = _axes(axis, a.ndim)
     shape = [1 if k in axes else n for k, n in enumerate(a.shape)]
@@ -87,14 +88,14 @@ def _quantile(jx: Any, a: Any, q: Any, axis: Any, method: str, keepdims: Any, we
     nan = jx.np.isnan(a).sum(axes) if real else None
     ranks: list[Any] = []
     weights = []
-    for value in q.reshape(-1).astype(np.float64):
-        if skip and nan is not None:
-            n = jx.np.maximum(count - nan, 1)
-            low, weight = _place(jx.np, n.astype(np.float64), float(value), method)
+    for value in [q] if moves else q.reshape(-1).astype(np.float64).tolist():
+        if moves or (skip and nan is not None):
+            n = jx.np.maximum(count - nan, 1) if skip and nan is not None else jx.np.asarray(count)
+            low, weight = _place(jx.np, n.astype(np.float64), value, method)
             first = low.astype(np.int64)
             ranks += [first, jx.np.minimum(first + 1, n - 1)]
         else:
-            low, weight = _place(np, count, float(value), method)
+            low, weight = _place(np, count, value, method)
             ranks += [int(low), min(int(low) + 1, count - 1)]
         weights.append(weight)
     at = _at_ranks(jx, a, axis, ranks)
@@ -124,7 +125,8 @@ def _rows(skip: bool) -> tuple[Any, Any, Any]:
 
     def percentile(jx, a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=NV, *, weights=None):
         no(out)
-        return _quantile(jx, a, np.true_divide(q, 100), axis, method, keepdims, weights, skip)
+        q = divide(jx, q, np.float64(100)) if hasattr(q, "dtype") else np.true_divide(q, 100)
+        return _quantile(jx, a, q, axis, method, keepdims, weights, skip)
 
     def median(jx, a, axis=None, out=None, overwrite_input=False, keepdims=NV):
         no(out)
@@ -158,4 +160,5 @@ _CHAPTER: tuple[tuple[tuple[Any, ...], bool], ...] = (
 )
 for _functions, _skip in _CHAPTER:
     for _function, _row in zip(_functions, _rows(_skip), strict=True):
-        lowers(_function, "a")(_row)
+        _whole = {"quantile": 1.0, "percentile": 100.0}.get(_function.__name__.removeprefix("nan"))
+        lowers(_function, "a", numbers={"q": numbers.share(_whole)} if _whole else {})(_row)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Refused, lowers, no
+from . import Refused, lowers, no, numbers
 from .elementwise import LOWER, cast, divide
 
 _NV = np._NoValue
@@ -215,18 +215,19 @@ def _reduced(f: Any) -> Any:
     return reduce
 
 
-lowers(np.sum, "a", "where")(_sum)
-lowers(np.prod, "a", "where")(_prod)
+_INITIAL: dict[str, numbers.Rule] = {"initial": numbers.computed}
+lowers(np.sum, "a", "where", numbers=_INITIAL)(_sum)
+lowers(np.prod, "a", "where", numbers=_INITIAL)(_prod)
 for _function, _name, _method in (
     (np.max, "maximum", "max"), (np.amax, "maximum", "max"), (np.min, "minimum", "min"), (np.amin, "minimum", "min"),
 ):  # fmt: skip
-    lowers(_function, "a", "where")(_extreme(_name, _method))
+    lowers(_function, "a", "where", numbers=_INITIAL)(_extreme(_name, _method))
 _TRUTHS = _any, _all = _truth("any"), _truth("all")
 lowers(np.any, "a", "where")(_any)
 lowers(np.all, "a", "where")(_all)
-lowers(np.add.reduce, "array", "where")(_reduced(_sum))
-lowers(np.multiply.reduce, "array", "where")(_reduced(_prod))
-lowers(np.maximum.reduce, "array", "where")(_reduced(_extreme("maximum", "max")))
-lowers(np.minimum.reduce, "array", "where")(_reduced(_extreme("minimum", "min")))
+lowers(np.add.reduce, "array", "where", numbers=_INITIAL)(_reduced(_sum))
+lowers(np.multiply.reduce, "array", "where", numbers=_INITIAL)(_reduced(_prod))
+lowers(np.maximum.reduce, "array", "where", numbers=_INITIAL)(_reduced(_extreme("maximum", "max")))
+lowers(np.minimum.reduce, "array", "where", numbers=_INITIAL)(_reduced(_extreme("minimum", "min")))
 lowers(np.logical_or.reduce, "array", "where")(_reduced(_any))
 lowers(np.logical_and.reduce, "array", "where")(_reduced(_all))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Refused, lowers, no
+from . import Refused, lowers, no, numbers
 from .common import NV, flat_axis, given, is_cut, joined
 from .elementwise import LOWER, cast
 
@@ -231,7 +231,10 @@ def _fits(v: int, kind: np.dtype) -> bool:
     return bool(np.iinfo(kind).min <= v <= np.iinfo(kind).max)
 
 
-@lowers(np.clip, "a", "?a_min", "?a_max", "?min", "?max")
+_BOUNDS = ("a_min", "a_max", "min", "max")
+
+
+@lowers(np.clip, "a", *["?" + name for name in _BOUNDS], numbers=dict.fromkeys(_BOUNDS, numbers.joined))
 def clip(jx, a, a_min=NV, a_max=NV, out=None, *, min=NV, max=NV):
     no(out)
     if (a_min is NV) != (a_max is NV) or (a_min is not NV and (min is not NV or max is not NV)):

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from . import Refused, lowers, no
+from . import Refused, lowers, no, numbers
 from .common import NV, axis_of, concatenated, floating, inexact, joined, part
 from .elementwise import LOWER, cast, divide
 from .products import _product
-from .reductions import _axes, _count, _extreme, _kept, _prod, _sum, mean
+from .reductions import _INITIAL, _axes, _count, _extreme, _kept, _prod, _sum, mean
 from .selection import rows_of, tallied
 from .sorting import _places, place_of, with_order
 
@@ -86,7 +86,7 @@ def corrcoef(jx, x, y=None, rowvar=True, *, dtype=None):
 # -- differences -------------------------------------------------------------------------------------------------------
 
 
-@lowers(np.diff, "a", "?prepend", "?append")
+@lowers(np.diff, "a", "?prepend", "?append", numbers={"prepend": numbers.itself, "append": numbers.itself})
 def diff(jx, a, n=1, axis=-1, prepend=NV, append=NV):
     if n < 1 or not a.ndim:
         raise Refused
@@ -167,7 +167,7 @@ def _slope(jx: Any, f: Any, h: Any, axis: int, edge_order: int) -> Any:
     return jx.np.moveaxis(concatenated(jx, [first[None], inner, last[None]], 0), 0, axis)
 
 
-@lowers(np.trapezoid, "y", "x")
+@lowers(np.trapezoid, "y", "x", numbers={"dx": numbers.joined})
 def trapezoid(jx, y, x=None, dx=1.0, axis=-1):
     axis = axis_of(axis, y.ndim)
     if y.dtype.kind == "b" or (x is not None and x.dtype.kind == "b"):
@@ -327,8 +327,8 @@ def _total(f: Any, instead: int) -> Any:
     return total
 
 
-lowers(np.nansum, "a", "where")(_total(_sum, 0))
-lowers(np.nanprod, "a", "where")(_total(_prod, 1))
+lowers(np.nansum, "a", "where", numbers=_INITIAL)(_total(_sum, 0))
+lowers(np.nanprod, "a", "where", numbers=_INITIAL)(_total(_prod, 1))
 
 
 def _nan_extreme(name: str, method: str, worst: float) -> Any:
@@ -347,8 +347,8 @@ def _nan_extreme(name: str, method: str, worst: float) -> Any:
     return extreme
 
 
-lowers(np.nanmin, "a", "where")(_nan_extreme("minimum", "min", np.inf))
-lowers(np.nanmax, "a", "where")(_nan_extreme("maximum", "max", -np.inf))
+lowers(np.nanmin, "a", "where", numbers=_INITIAL)(_nan_extreme("minimum", "min", np.inf))
+lowers(np.nanmax, "a", "where", numbers=_INITIAL)(_nan_extreme("maximum", "max", -np.inf))
 
 
 def _nan_places(best: str, worst: float) -> Any:
