@@ -182,12 +182,17 @@ def _anew(call: Any, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         return NotImplemented
     if out is not None and any(name == "casting" or (name == "dtype" and v is not None) for name, v in static):
         return NotImplemented  # what goes into what is NumPy's to say
-    if spec.numbers and any(name in spec.numbers for name, _ in static):
-        _let_change(spec, given, arrays, static)
     there = spec.grows or not spec.arrays or any(map(concerns, arrays))
     if not there or (warns(spec) and warning.kinds_heard() is None):
         return NotImplemented
-    r = calls.call(spec, tuple(given), arrays, tuple(static))
+    changing = _changing(spec, arrays, static) if spec.numbers else {}
+    r: Any = NotImplemented
+    if changing:
+        fixed = tuple([(name, v) for name, v in static if name not in changing])
+        operands = [(name, -1) for name in changing]
+        r = calls.call(spec, (*given, *operands), [*arrays, *changing.values()], fixed)
+    if r is NotImplemented:
+        r = calls.call(spec, tuple(given), arrays, tuple(static))
     if r is NotImplemented:
         return r
     if out is None:
@@ -212,28 +217,24 @@ _met: dict[Any, set[str]] = {}
 _CALLS_MOST = 4096
 
 
-def _let_change(spec: lowering.Spec, given: list, arrays: list[Any], static: list[tuple[str, Any]]) -> None:
-    """Make operands of the fixed numbers of a call whose values keep changing (`lowering.numbers`)."""
-    numbers = [(name, v) for name, v in static if name in spec.numbers and (type(v) is float or type(v) is int)]
-    rest = {name: v for name, v in static if name not in spec.numbers}
+def _changing(spec: lowering.Spec, arrays: list[Any], static: list[tuple[str, Any]]) -> dict[str, np.ndarray]:
+    """Those of a call's fixed numbers whose values keep changing, as operands (`lowering.numbers`)."""
+    numbers = {name: v for name, v in static if name in spec.numbers and (type(v) is float or type(v) is int)}
     if not numbers:
-        return
+        return {}
+    fixed = {name: v for name, v in static if name not in numbers}
     if len(_met) > _CALLS_MOST:
         _met.clear()
-    values = _met.setdefault((spec.function, tuple([name for name, _ in numbers]), repr(rest)), set())
+    values = _met.setdefault((spec.function, tuple(numbers), repr(fixed)), set())
     value = repr(numbers)
     if value in values:
-        return
-    if len(values) < (_FLOATS_MOST if any(type(v) is float for _, v in numbers) else _INTEGERS_MOST):
+        return {}
+    if len(values) < (_FLOATS_MOST if float in map(type, numbers.values()) else _INTEGERS_MOST):
         values.add(value)
-        return
+        return {}
     dtypes = [v.dtype for v in arrays if hasattr(v, "dtype")]
-    for name, v in numbers:
-        operand = spec.numbers[name](v, dtypes, dict(static))
-        if operand is not None:
-            static.remove((name, v))
-            given.append((name, -1))
-            arrays.append(operand)
+    found = {name: spec.numbers[name](v, dtypes, dict(static)) for name, v in numbers.items()}
+    return {name: v for name, v in found.items() if v is not None}
 
 
 def one(function: Any, *args: Any, **kwargs: Any) -> Any:
