@@ -33,7 +33,7 @@ static PyObject *house, *cut_window;
 static int eager, host;
 
 static Py_ssize_t array_a, array_b, deferred_x, remote_home, remote_line;
-static Py_ssize_t loops_busy, loops_due, loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start;
+static Py_ssize_t loops_busy, loops_due, loops_marks, loops_period, loops_covered, loops_cutting, loops_places, loops_start, loops_quiet;
 static Py_ssize_t window_lingering, window_running, window_sequence;
 static Py_ssize_t leaf_met, leaf_offset, leaf_a, leaf_origin, leaf_owner;
 static Py_ssize_t ear_code, ear_kinds, ear_at, ear_namespace, row_cost, row_kernel, row_aliases, company_alone, company_passed, period_cut, crowd_entered,
@@ -367,6 +367,7 @@ static PyObject *start(PyObject *self, PyObject *parts)
     PLACE(loops_busy, Py_TYPE(loops), "busy") PLACE(loops_due, Py_TYPE(loops), "due")
     PLACE(loops_covered, Py_TYPE(loops), "covered") PLACE(loops_cutting, Py_TYPE(loops), "cutting")
     PLACE(loops_places, Py_TYPE(loops), "places") PLACE(loops_start, Py_TYPE(loops), "start")
+    PLACE(loops_quiet, Py_TYPE(loops), "quiet")
     for (int k = 0; k < N_COUNT; k++) {
         PLACE(node_at[k], node_type, node_names[k])
     }

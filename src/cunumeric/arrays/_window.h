@@ -236,7 +236,8 @@ static int saw(PyObject *item)
     Py_ssize_t period = PyLong_AsSsize_t(FIELD(loops, loops_period)), n = PyList_GET_SIZE(marks), covered;
     Py_ssize_t size = n + 1 - PyLong_AsSsize_t(FIELD(loops, loops_start));
     int known = 0;
-    if (period > n) {
+    Py_ssize_t quiet = PyLong_AsSsize_t(FIELD(loops, loops_quiet));
+    if (period > n || (quiet && n >= quiet)) {
         return 0;
     }
     covered = PyLong_AsSsize_t(FIELD(loops, loops_covered)) + 1;
@@ -261,7 +262,7 @@ static int saw(PyObject *item)
     told &= (1ULL << 62) - 1;
     if (!period) {
         known = hash != -1 && (mark = PyLong_FromSize_t(told)) != NULL && PyList_Append(marks, mark) == 0;
-        if (known) {
+        if (known && !quiet) {
             sought(marks, size);
         }
     }

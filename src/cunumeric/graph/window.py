@@ -271,11 +271,15 @@ class _Loops:
     When a run ends in which was cut, what is left of it is a window of its own: the next one begins where the loop
     ended, however many turns there were. A read begins anew.
 
+    Where values are read before a window was cut, turns are not looked for in so many recordings as the longest of
+    such windows had; should one be longer, it is followed from its start.
+
     Many recordings a window save what starting it costs. Where a few keep the device busy for longer than that they are
     enough: it begins to work sooner, and holds less from turn to turn."""
 
     __slots__ = (
-        "busy", "covered", "cut_in_run", "cutting", "due", "living", "marks", "period", "places", "seeking", "start",
+        "busy", "covered", "cut_in_run", "cutting", "due", "living", "marks", "period", "places", "quiet", "seeking",
+        "start",
     )  # fmt: skip
 
     GRAM = 6  # so many equal recordings in a row are a turn
@@ -284,6 +288,7 @@ class _Loops:
 
     def __init__(self) -> None:
         self.cutting = False
+        self.quiet = 0  # recordings in which no turn is looked for
         self.begin()
 
     def begin(self) -> None:
@@ -300,6 +305,7 @@ class _Loops:
 
     def flushed(self) -> None:
         """The window was run; if that was not our doing, somebody has read a value."""
+        self.quiet = 0 if self.cutting or self.start else max(self.quiet, len(self.marks))
         if not self.cutting or (len(self.marks) > self.KEPT and not self.period):
             self.begin()
         elif len(self.marks) > self.KEPT:  # inside a run, which goes on
@@ -311,16 +317,27 @@ class _Loops:
     def saw(self, item: Node | Store) -> None:
         """`item` has entered the window: decide whether it should end, once the operation at hand is recorded."""
         mark = _told_by(item)
+        if self.quiet:
+            if len(self.marks) < self.quiet:
+                self.marks.append(mark)
+                return
+            past, self.marks, self.quiet = self.marks, [], 0
+            for earlier in past:
+                self._follow(earlier, False)
+        self._follow(mark, True)
+
+    def _follow(self, mark: int, decides: bool) -> None:
+        """The stream with one mark more; `decides`: whether the window may end with it."""
         marks, period = self.marks, self.period
         marks.append(mark)
         size, limit = len(marks) - self.start, settings.window
         if period:
             if marks[-1 - period] == mark:
                 self.covered += 1
-                if size >= self.due and self._turned(size, limit):
+                if decides and size >= self.due and self._turned(size, limit):
                     self.cutting = True
                 return
-            if self.cut_in_run or size >= limit:
+            if decides and (self.cut_in_run or size >= limit):
                 self.cutting = True
             self.period, self.cut_in_run, self.seeking = 0, False, False
             self.living = {}
@@ -334,7 +351,7 @@ class _Loops:
         if at - last and at - last <= 2 * limit:
             self.period = at - last
             self.covered = self.period + self.GRAM
-        elif size >= 2 * limit:
+        elif decides and size >= 2 * limit:
             self.cutting = True
 
     def _turned(self, size: int, limit: int) -> bool:

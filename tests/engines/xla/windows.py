@@ -384,6 +384,30 @@ def loops() -> None:
     assert numpy.allclose(numpy.asarray(v), expected[1])
 
 
+def reads() -> None:
+    """Where every window ends in a read no loop is looked for; one that comes later, without reads, is found."""
+    x = np.ones(64)
+    for k in range(6):
+        for _ in range(20 + k):
+            x = x * 0.5 + 1
+        with assert_flushes(1):
+            assert float(x[3]) <= 2
+        assert window._loops.quiet >= 40
+    before = window.counters.flushes
+    with assert_compiles(3):
+        for _ in range(300):
+            x = np.sqrt(x) * 0.5 + 1
+        np.synchronize()
+    assert window.counters.flushes - before in range(4, 9) and not window._loops.quiet
+    expected = numpy.ones(64)
+    for k in range(6):
+        for _ in range(20 + k):
+            expected = expected * 0.5 + 1
+    for _ in range(300):
+        expected = numpy.sqrt(expected) * 0.5 + 1
+    numpy.testing.assert_allclose(x, expected, rtol=1e-14)
+
+
 def temporaries() -> None:
     """Windows of a loop end where no temporary lives, wherever the loop began."""
     p = np.ones((40, 40)) * 1
@@ -675,7 +699,8 @@ TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
         arguments, bounds, busy, canaries, changing, channel_flow, complex_parts, copies, dying, fork, given, grouped,
-        ingest, literals, loops, memory, parts, quotients, ranges, repeated, scalars, sharing, temporaries, transforms,
+        ingest, literals, loops, memory, parts, quotients, ranges, reads, repeated, scalars, sharing, temporaries,
+        transforms,
     )
 }  # fmt: skip
 
