@@ -63,14 +63,13 @@ static int array_part(Call *c, PyObject *v)
     return part(c, dims(view), (PyObject *)PyArray_DESCR(view)) && ++c->arrays;
 }
 
-/* A number, as NumPy's array. Where all arrays are such, the device is the place if it was before. */
+/* A number, as NumPy's array. */
 static int number_part(Call *c, PyObject *v)
 {
     PyArrayObject *a = (PyArrayObject *)v;
     if (PyArray_NDIM(a) || c->arrays == CALL_ARRAYS) {
         return 0;
     }
-    c->worth |= c->arrays == c->numbers;
     c->numbers++;
     c->inner[c->arrays] = v;
     c->owners[c->arrays++] = NULL;
@@ -95,7 +94,8 @@ static int argument_part(Call *c, PyObject *v)
         return array_part(c, v);
     }
     if (t == deferred_type) {
-        return array_part(c, FIELD(v, deferred_x));
+        PyObject *x = FIELD(v, deferred_x);
+        return x != NULL && Py_TYPE(x) == array_type && array_part(c, x);
     }
     if (t == &PyArray_Type) {
         return number_part(c, v);
@@ -140,7 +140,9 @@ static PyObject *key_of_call(Call *c, PyObject *function, PyObject *args, PyObje
     while (arrives && words != NULL && PyDict_Next(words, &at, &name, &v)) {
         arrives = part(c, Py_NewRef(name), Py_None) && argument_part(c, v);
     }
-    if (arrives && c->worth && (key = PyTuple_New(1 + c->filled)) != NULL) {
+    /* Where all arrays are numbers, the device is the place if it was before. */
+    int worth = c->worth || (c->arrays && c->arrays == c->numbers);
+    if (arrives && worth && (key = PyTuple_New(1 + c->filled)) != NULL) {
         PyTuple_SET_ITEM(key, 0, Py_NewRef(function));
         for (int k = 0; k < c->filled; k++) {
             PyTuple_SET_ITEM(key, 1 + k, Py_NewRef(c->parts[k]));
