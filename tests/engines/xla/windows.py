@@ -18,7 +18,7 @@ import pytest
 
 import cunumeric as np
 from cunumeric.arrays import picked
-from cunumeric.engines.xla import execute, pressure, recipe
+from cunumeric.engines.xla import execute, novelty, pressure, recipe
 from cunumeric.graph import window
 from cunumeric.runtime import lines, residence
 from cunumeric.runtime.settings import settings
@@ -408,6 +408,43 @@ def reads() -> None:
     numpy.testing.assert_allclose(x, expected, rtol=1e-14)
 
 
+def novelties() -> None:
+    """Shapes that never come again are not compiled for ever; what comes again is, and what is much work."""
+    before, settings.record_min = settings.record_min, 100
+    limits = novelty._FIXED, novelty._EACH
+    try:
+        rng = numpy.random.default_rng(1)
+        start = rng.random((60, 60)) + 60 * numpy.eye(60)
+
+        def eliminated(np: Any) -> Any:
+            a = np.array(start)
+            for k in range(40):
+                a[k + 1 :, k] /= a[k, k]
+                a[k + 1 :, k + 1 :] -= np.outer(a[k + 1 :, k], a[k, k + 1 :])
+            return a
+
+        hosted = execute.counters.hosted
+        with assert_compiles(2 * novelty.PATIENCE):
+            found = eliminated(np)
+        assert execute.counters.hosted > hosted + 5
+        numpy.testing.assert_allclose(found, eliminated(numpy), rtol=1e-13)
+        a = np.array(start)
+        for step in range(5):  # the second time it is compiled, from the third on there is a program
+            with assert_compiles(int(step == 1), int(step == 1)):
+                x = np.sqrt(a) * 0.5 + np.exp(a * 0.01)
+        assert novelty.alone == 0
+        numpy.testing.assert_allclose(x, numpy.sqrt(start) * 0.5 + numpy.exp(start * 0.01), rtol=1e-13)
+        novelty.alone = novelty.PATIENCE
+        novelty._FIXED, novelty._EACH = 30_000, 0
+        for n, programs in ((1000, 0), (2000, 0), (4000, 1), (5000, 1)):
+            a = np.array(rng.random(n))
+            with assert_compiles(programs, programs):
+                x = np.sin(a) * 2
+            assert x.shape == (n,)
+    finally:
+        settings.record_min, (novelty._FIXED, novelty._EACH) = before, limits
+
+
 def temporaries() -> None:
     """Windows of a loop end where no temporary lives, wherever the loop began."""
     p = np.ones((40, 40)) * 1
@@ -699,8 +736,8 @@ TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
         arguments, bounds, busy, canaries, changing, channel_flow, complex_parts, copies, dying, fork, given, grouped,
-        ingest, literals, loops, memory, parts, quotients, ranges, reads, repeated, scalars, sharing, temporaries,
-        transforms,
+        ingest, literals, loops, memory, novelties, parts, quotients, ranges, reads, repeated, scalars, sharing,
+        temporaries, transforms,
     )
 }  # fmt: skip
 

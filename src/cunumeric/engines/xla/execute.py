@@ -18,7 +18,7 @@ from ...runtime import memory, ranks, residence
 from ...runtime.residence import Remote
 from ...runtime.settings import settings
 from ..host import sweep
-from . import backend, giving, paper, pressure, processes, storage
+from . import backend, giving, novelty, paper, pressure, processes, storage
 from . import constants as distinct
 from . import region as regions
 from .collectives import Collective, collectives
@@ -80,6 +80,7 @@ class _Program:
             place = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
             self.call = paper.Window(self.call, len(lowering.items), place)
         self.constants: tuple[bytes | None, Any] = (None, None)
+        self.runs = 0
         self.course: Any = None  # what `processes.window` remembers of it
 
     def takes(self, constants: list[np.ndarray]) -> bool:
@@ -212,12 +213,16 @@ def _run(pending: list[Node | Store]) -> None:
     if not recipe.written and not recipe.living:
         return
     try:
-        _run_on_device(recipe)
+        ran = _run_on_device(recipe)
     except _TooLarge as error:
         del recipe
         if len(pending) < 2:
             raise pressure.shortage(error.wanted) from None
         _in_two(pending)
+        return
+    if not ran:
+        del recipe
+        _run_on_host(pending)
 
 
 # The results of the window that was started last: a device runs one after the other. Weak, for memory that nobody else
@@ -235,7 +240,8 @@ def wait() -> None:
     _last = ()
 
 
-def _run_on_device(recipe: Recipe) -> None:
+def _run_on_device(recipe: Recipe) -> bool:
+    """Whether the window ran: not where it is not worth a program (`novelty`)."""
     remotes = recipe.remotes
     values = [remote.value for remote in remotes]
     exposed = [r for r, owner in zip(remotes, recipe.owners, strict=True) if r.home and window.is_exposed(owner)]
@@ -251,6 +257,8 @@ def _run_on_device(recipe: Recipe) -> None:
         if moving:
             key = (form, moving, donated, spare)
             program = _programs.get(key)
+    if program is None and novelty.passes(key, recipe):
+        return False
     known = None
     if program is not None and not program.takes(recipe.constants):
         known, program = program.lowering.alike, None
@@ -276,11 +284,15 @@ def _run_on_device(recipe: Recipe) -> None:
         arguments = (owners, hosts, distinct.packed(recipe.constants, lowering.alike), starts)
         program = _programs[key] = _Program(lowering, given, arguments)
         program.takes(recipe.constants)
+        novelty.compiled()
         if len(_programs) > _PROGRAMS_MOST:
             _programs.popitem(last=False)
     elif 2 * len(_programs) > _PROGRAMS_MOST:
         _programs.move_to_end(key)  # hashes the key again
     program.course = course
+    program.runs += 1
+    if program.runs == 2:
+        novelty.recurred()
     global _last
     counters.ran += 1
     kept, free = split(owners, lowering.read, program.donated)
@@ -297,6 +309,7 @@ def _run_on_device(recipe: Recipe) -> None:
         keep(node, value)
     for remote in exposed:
         remote.value = None  # it may change before it is read again
+    return True
 
 
 class _Places:

@@ -77,7 +77,7 @@ def operands(p: Node | Store) -> tuple[Any, ...]:
 
 class Recipe:
     __slots__ = (
-        "_dead", "_items", "_pending", "constants", "dtypes", "hosts", "key", "living", "owners", "regions", "remotes",
+        "_dead", "_items", "constants", "dtypes", "hosts", "key", "living", "owners", "pending", "regions", "remotes",
         "spent", "written",
     )  # fmt: skip
 
@@ -85,7 +85,7 @@ class Recipe:
         if len(pending) < len(window.pending):  # the head of a window: the rest asks for memory too
             rest = [v for p in window.pending[len(pending) :] for v in operands(p)]
             dead -= {id(v.owner) for v in rest if type(v) is Leaf}
-        self._pending, self._dead = pending, dead
+        self.pending, self._dead = pending, dead
         self._items: list[tuple] | None = None
         self.owners: list[np.ndarray] = []  # arrays that own memory of the device's
         self.remotes: list[Remote] = []
@@ -110,7 +110,7 @@ class Recipe:
         Made for windows that are met for the first time, and before their window is emptied."""
         if self._items is None:
             items: list[tuple] = []
-            fill(self._pending, self._dead, set(), items, [], [], [], [], [], [], self.living)
+            fill(self.pending, self._dead, set(), items, [], [], [], [], [], [], self.living)
             self._items = items
         return self._items
 
