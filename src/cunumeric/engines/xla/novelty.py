@@ -23,7 +23,7 @@ from .recipe import Recipe
 PATIENCE = 8
 # Additions of elements that the host does while XLA compiles a window: a fixed part and one a recording.
 _FIXED, _EACH = 100_000_000, 5_000_000
-# Bytes that may have to come home for it.
+# Bytes that may have to come home for it, and that may be new at home: they are sent when the device wants them.
 _MOVED = 1 << 29
 _KNOWN = 4096
 # Chapters of calls whose work is a few additions for each element of their operands or result, but for a few.
@@ -54,6 +54,9 @@ def passes(key: Any, recipe: Recipe) -> bool:
     if ranks.size > 1 or backend.modules().mesh is not None:
         return False
     moved = sum([r.value.nbytes for r in recipe.remotes if not r.home and r.value is not None])
+    stores = [p.destination for p in recipe.pending if isinstance(p, Store)]
+    moved += sum([leaf.a.nbytes for leaf in stores if leaf.a.nbytes == leaf.owner.nbytes])
+    moved += sum([node.nbytes for node in recipe.living])
     if moved > _MOVED or _work(recipe.pending) > _FIXED + _EACH * len(recipe.pending):
         return False
     _met[key] = None
