@@ -197,17 +197,17 @@ def _anew(call: Any, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         return r
     if out is None:
         if type(r) is ndarray:
-            remember(call, args, kwargs, r)
+            remember(call, args, kwargs, r, arrays)
         return told(r)
     return _into(out, r, "dtype" in spec.names)
 
 
-def remember(call: Any, args: tuple, kwargs: dict[str, Any], r: Any) -> None:
-    """Have C record such calls, which gave the array `r`, from now on (`again`)."""
+def remember(call: Any, args: tuple, kwargs: dict[str, Any], r: Any, given: list[Any] | None = None) -> None:
+    """Have C record such calls, which gave the array `r`, from now on (`again`); `given`: their operands."""
     known = key(call, args, kwargs) if key is not None and r is not None and type(r._a) is Node else None
     if known is not None:
         (name, held), row = known, r._a.row
-        calls.remember(name, held, r, type(row) is not Bound or warns(row.spec))
+        calls.remember(name, held, given or [], r, type(row) is not Bound or warns(row.spec))
 
 
 # Values of a number that are compiled into programs: shifts and places are few, and known ones cost less.

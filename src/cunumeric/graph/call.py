@@ -175,19 +175,19 @@ def call(spec: Spec, given: tuple[tuple[str, int], ...], arrays: list[Any], stat
         return NotImplemented
 
 
-def remember(key: Any, held: tuple[Any, ...], r: Any, warns: bool) -> None:
+def remember(key: Any, held: tuple[Any, ...], given: list[Any], r: Any, warns: bool) -> None:
     """Have C record calls of this key (`arrays/_calls.h`) without asking here, after one that gave `r`. `held`: what
-    the arrays in the key hold; they must be the operands, for others are fixed by their values. `warns`: where somebody
-    waits for warnings the call is NumPy's."""
+    the arrays in the key hold; they must be the operands, of which numbers are copies of what was `given`, for others
+    are fixed by their values. `warns`: where somebody waits for warnings the call is NumPy's."""
     node = r._a
     if type(node) is not Node or node.strides is not None or len(record.signatures) >= record.SIGNATURES_MOST:
         return
     if len(held) != len(node.args) or any(_order(a) is not None for a in held):
         return
 
-    def holds(v: Any, a: Any) -> bool:  # numbers are copied
-        return v is a or (v.a is a if type(v) is Leaf else type(v) is type(a) is nd and not a.ndim)
+    def holds(k: int, v: Any, a: Any) -> bool:
+        return v is a or (v.a is a if type(v) is Leaf else type(v) is nd and k < len(given) and given[k] is a)
 
-    if all(map(holds, node.args, held)):
+    if all(holds(k, v, a) for k, (v, a) in enumerate(zip(node.args, held, strict=True))):
         described = (node.shape, node.dtype, node.size, None, warns, node.ndim, node.itemsize, node.nbytes)
         record.signatures[key] = (*described, node.row)

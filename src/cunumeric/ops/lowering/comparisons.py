@@ -55,7 +55,7 @@ def array_equiv(jx, a1, a2):
 @lowers(np.nan_to_num, "x", numbers=dict.fromkeys(("nan", "posinf", "neginf"), numbers.like))
 def nan_to_num(jx, x, copy=True, nan=0.0, posinf=None, neginf=None):
     words = (nan, posinf, neginf)
-    if not copy or not all(v is None or isinstance(v, (int, float)) or hasattr(v, "dtype") for v in words):
+    if not copy or not all(v is None or isinstance(v, (int, float, np.generic)) or numbers.changes(v) for v in words):
         raise Refused
     if x.dtype.kind == "c":
         return jx.lax.complex(*[nan_to_num(jx, v, True, nan, posinf, neginf) for v in (x.real, x.imag)])

@@ -74,7 +74,7 @@ def append(jx, arr, values, axis=None):
 def roll(jx, a, shift, axis=None):
     if jx.mesh is None:
         return jx.np.roll(a, shift, axis)
-    if hasattr(shift, "dtype"):
+    if numbers.changes(shift):
         raise Refused  # whom the devices send to is part of a program
     if axis is None:
         return jx.sharded.reshaped(jx, roll(jx, flat(jx, a), int(np.sum(shift)), 0), a.shape)
@@ -136,7 +136,7 @@ def pad(jx, array, pad_width, mode="constant", **words):
             raise Refused
         pad_width = tuple([tuple(pair) for pair in np.broadcast_to(widths, (array.ndim, 2)).tolist()])
     constants = words.get("constant_values")
-    if hasattr(constants, "dtype") and jx.mesh is not None:
+    if numbers.changes(constants) and jx.mesh is not None:
         raise Refused
     if constants is not None and array.dtype.kind in "biu":  # NumPy casts them to the array's dtype
         try:
@@ -294,7 +294,7 @@ def _places_along(jx: Any, shape: tuple[int, ...], axis: int) -> Any:
 def delete(jx, arr, obj, axis=None):
     arr, axis = flat_axis(jx, arr, axis)
     n = arr.shape[axis]
-    if hasattr(obj, "dtype"):
+    if numbers.changes(obj):
         at = _one_place(jx, arr, axis, obj)
         before, after = part(arr, axis, None, -1), part(arr, axis, 1, None)
         return jx.np.where(_places_along(jx, before.shape, axis) < at, before, after)
@@ -309,7 +309,7 @@ def insert(jx, arr, obj, values, axis=None):
     whole = axis is None
     arr, axis = flat_axis(jx, arr, axis)
     n = arr.shape[axis]
-    moves = hasattr(obj, "dtype")
+    moves = numbers.changes(obj)
     at = _one_place(jx, arr, axis, obj) if moves else _indices(obj, n)
     if (not moves and (at > n).any()) or (isinstance(obj, (tuple, np.ndarray)) and at.size == 0):
         raise Refused

@@ -15,6 +15,11 @@ import numpy as np
 Rule = Callable[[Any, list[np.dtype], dict[str, Any]], np.ndarray | None]
 
 
+def changes(v: Any) -> bool:
+    """Whether a lowering was given the number as an operand; NumPy's scalars, which have a dtype too, are fixed."""
+    return hasattr(v, "aval")
+
+
 def _as(value: Any, dtype: np.dtype) -> np.ndarray | None:
     try:
         return np.asarray(value, dtype)

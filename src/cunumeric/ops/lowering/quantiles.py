@@ -74,7 +74,7 @@ def _quantile(jx: Any, a: Any, q: Any, axis: Any, method: str, keepdims: Any, we
     no(weights)
     if a.dtype.kind in "bc":
         raise Refused
-    moves = hasattr(q, "aval")  # a number that changes, which the call was found to be right with
+    moves = numbers.changes(q)  # then it is within bounds
     q = q if moves else np.asarray(q)
     if not moves and (q.ndim > 1 or not q.size or q.dtype.kind not in "biuf" or not np.all((q >= 0) & (q <= 1))):
         raise Refused
@@ -125,7 +125,7 @@ def _rows(skip: bool) -> tuple[Any, Any, Any]:
 
     def percentile(jx, a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=NV, *, weights=None):
         no(out)
-        q = divide(jx, q, np.float64(100)) if hasattr(q, "dtype") else np.true_divide(q, 100)
+        q = divide(jx, q, np.float64(100)) if numbers.changes(q) else np.true_divide(q, 100)
         return _quantile(jx, a, q, axis, method, keepdims, weights, skip)
 
     def median(jx, a, axis=None, out=None, overwrite_input=False, keepdims=NV):
