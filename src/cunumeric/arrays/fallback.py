@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..graph import window
 from ..graph.node import Node
 from ..runtime import residence
 from ..runtime.settings import settings
@@ -49,8 +50,8 @@ def _arrays(values: Any, depth: int = 0) -> Iterator[Any]:
 
 
 def _waits_there(x: Any) -> bool:
-    """Whether the newest bytes of `x` are not on the host."""
-    return type(x._a) is Node or residence.on_device(x._a)
+    """Whether the newest bytes of `x` are not on the host, or will not be once what is recorded on it has run."""
+    return type(x._a) is Node or residence.on_device(x._a) or (residence.accelerated and window.written(x._a))
 
 
 def aloud(ours: Callable[..., Any], numpys: Any, name: str = "") -> Callable[..., Any]:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import io
+import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy
 
 import cunumeric
 from cunumeric.arrays import lowered
-from cunumeric.engines.xla import execute, novelty
+from cunumeric.engines.xla import backend, execute, novelty
 from cunumeric.graph import window
 from cunumeric.ops import lowering
 from cunumeric.runtime import residence
@@ -344,6 +348,8 @@ def strict() -> None:
         kind, words = raised(f)
         assert kind is NotImplementedError
         assert words.endswith("CUNUMERIC_STRICT forbids it.")
+    made = cunumeric.ones(1000)  # recorded as a write, and not run yet
+    assert raised(lambda: made.byteswap())[0] is NotImplementedError
     assert residence.counters.fetched == fetched
     assert cunumeric.sort(x)[3] == 3
     assert str(x[:2]) == "[0. 1.]"
@@ -431,7 +437,29 @@ def timer() -> None:
     assert execute.counters.hosted == 0
 
 
-TOPICS = (errors, fallback, views, small_views, created, threads, strict, faults, plain, hosted, timer)
+def unusable() -> None:
+    """The machine shows a GPU, and JAX's plugin for it fails: one line, and NumPy's kernels."""
+    backend.gpu_ready = lambda: True
+    os.environ.pop("JAX_PLATFORMS", None)
+    with tempfile.TemporaryDirectory() as folder:
+        plugin = Path(folder, "jax_plugins", "broken")
+        plugin.mkdir(parents=True)
+        (plugin / "__init__.py").write_text("def initialize():\n    raise RuntimeError('no driver')\n")
+        sys.path.insert(0, folder)
+        errors, sys.stderr = sys.stderr, io.StringIO()
+        try:
+            x = cunumeric.arange(100_000.0) + 1
+            assert float(x.sum()) == 5_000_050_000.0
+            said = sys.stderr.getvalue()
+        finally:
+            sys.stderr = errors
+    assert said.count("RuntimeWarning") == 1, said
+    assert "cannot be used" in said and "no driver" in said and "Traceback" not in said, said
+    assert not residence.accelerated and not execute.counters.ran
+    assert (cunumeric.sort(x[::-1]) == x).all() and (x * 2).sum() == 10_000_100_000.0
+
+
+TOPICS = (errors, fallback, views, small_views, created, threads, strict, faults, plain, hosted, timer, unusable)
 
 
 def main() -> None:

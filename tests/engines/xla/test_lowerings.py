@@ -88,7 +88,7 @@ def test_random_programs(record_min):
 
 
 @pytest.mark.parametrize(
-    "topic", "errors fallback views small_views created threads strict faults plain hosted timer".split()
+    "topic", "errors fallback views small_views created threads strict faults plain hosted timer unusable".split()
 )
 def test_behaviour(topic):
     assert run("tests.engines.xla.behaviour", topic).endswith("passed\n")

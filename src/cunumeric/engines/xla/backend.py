@@ -4,6 +4,7 @@ kept on disk between runs."""
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...runtime import places, ranks, residence, threads
+from ...runtime.cores import gpu_ready
 from ...runtime.settings import settings
 from . import sharded
 from .mesh import Mesh, grid_for
@@ -32,6 +34,41 @@ class Modules(types.SimpleNamespace):
     mesh: Mesh | None
     sharded: Any
     computed: Callable[[Any], bool]
+
+
+class _Kept(logging.Filter):
+    """Keeps what a logger is told to itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        self.records.append(record)
+        return False
+
+    def cause(self) -> str:
+        """The first exception that was told of, or else the first message."""
+        errors = [f"{type(r.exc_info[1]).__name__}: {r.exc_info[1]}" for r in self.records if r.exc_info]
+        return [*errors, *[r.getMessage() for r in self.records], "JAX does not see it"][0]
+
+
+def _devices(jax: Any) -> list[Any]:
+    """JAX's devices. Where the machine shows a GPU that JAX cannot use, JAX takes the processor and logs a traceback:
+    that is an error here, with the cause in its message."""
+    if not gpu_ready():
+        return jax.devices()
+    kept, logger = _Kept(), logging.getLogger("jax._src.xla_bridge")
+    logger.addFilter(kept)
+    try:
+        found = jax.devices()
+        if found[0].platform == "cpu":
+            raise RuntimeError(f"the GPU does not start: {kept.cause()}")
+    finally:
+        logger.removeFilter(kept)
+    for record in kept.records:
+        logger.handle(record)
+    return found
 
 
 @functools.cache
@@ -59,7 +96,7 @@ def modules() -> Modules:
         from . import processes
 
         processes.join()
-    devices = jax.devices()
+    devices = _devices(jax)
     grid = settings.mesh or grid_for(len(devices))
     if math.prod(grid) > len(devices):
         raise RuntimeError(f"CUNUMERIC_MESH asks for {math.prod(grid)} devices, there are {len(devices)}")
