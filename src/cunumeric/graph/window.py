@@ -578,6 +578,19 @@ def forget() -> None:
     _leaves.clear()
 
 
+def retain() -> None:
+    """Forget the memory that what is still recorded does not concern: an engine has run the rest."""
+    read = {id(v) for p in pending for v in ((p.destination, p.source) if isinstance(p, Store) else p.args)}
+    stores = {id(p) for p in pending}
+    for key in [key for key, found in _leaves.items() if id(found) not in read]:
+        del _leaves[key]
+    owners = {id(found.owner) for found in _leaves.values()}
+    for key in [key for key in memory if key not in owners]:
+        del memory[key]
+    for traffic in memory.values():
+        traffic.stores[:] = [s for s in traffic.stores if id(s) in stores]
+
+
 def _after_fork() -> None:
     state.running = False
     lock.release()  # the thread that forked took it, and is the only one here

@@ -59,8 +59,8 @@ def test_ends_in_silence():
 
 
 TOPICS = (
-    "arguments bounds canaries changing channel_flow complex_parts copies dying fork given ingest literals loops "
-    "memory novelties parts quotients ranges reads repeated scalars sharing busy temporaries transforms"
+    "arguments bounds canaries changing channel_flow complex_parts copies dying fork given halves ingest literals "
+    "loops memory novelties parts quotients ranges reads repeated scalars sharing busy temporaries transforms"
 ).split()
 
 

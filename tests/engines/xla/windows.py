@@ -660,6 +660,14 @@ def memory() -> None:
     np.synchronize()
     assert {lines.told(residence.remote_of(y._a).line) for y in made} == {f"{__file__}:{line}"}
     del made
+    # The memory of a temporary that one of the halves makes is nobody else's, though the whole did not fit.
+    settings.fbmem, spilled = 26, pressure.counters.spilled
+    first = np.ones(1 << 21) * 1.5
+    second = np.ones(1 << 21) + 1
+    np.synchronize()
+    assert pressure.counters.spilled > spilled
+    assert (first[3], second[-1]) == (1.5, 2.0)
+    del first, second
     settings.fbmem = 24
     line = sys._getframe().f_lineno + 1
     whole = np.ones(1 << 21)
@@ -679,6 +687,35 @@ def memory() -> None:
         raise AssertionError("no error")
     except MemoryError as error:
         assert "(8388608, 8388608)" in str(error)
+
+
+def halves() -> None:
+    """Windows that are cut where the memory ends, wherever that is: NumPy's values, also after an error."""
+    n = 1 << 18  # two MiB an array
+
+    def values(m: Any, many: int) -> list[Any]:
+        spare = m.arange(n) * 2.0  # read by the first, and then nobody's
+        made = [m.arange(n) * 1.0 + spare]
+        del spare
+        for k in range(many):
+            made.append(made[-1] * 2 + made[k // 2])
+        made[many // 2][1:] += made[0][:-1]
+        return [*made, made[many // 2][::-1] - made[-1]]
+
+    short = 0
+    for cap in range(5, 20, 2):
+        for many in range(2, 10):
+            ours, theirs = values(np, many), values(numpy, many)
+            settings.fbmem = cap
+            try:
+                np.synchronize()
+            except MemoryError:
+                short += 1
+                settings.fbmem = 64
+            for a, b in zip(ours, theirs, strict=True):
+                assert (numpy.asarray(a) == b).all(), (cap, many)
+            settings.fbmem = 0
+    assert 0 < short < 10 and pressure.counters.split > 50, (short, pressure.counters.split)
 
 
 def sharing() -> None:
@@ -754,7 +791,7 @@ TOPICS: dict[str, Any] = {
     f.__name__: f
     for f in (
         arguments, bounds, busy, canaries, changing, channel_flow, complex_parts, copies, dying, fork, given, grouped,
-        ingest, literals, loops, memory, novelties, parts, quotients, ranges, reads, repeated, scalars, sharing,
+        halves, ingest, literals, loops, memory, novelties, parts, quotients, ranges, reads, repeated, scalars, sharing,
         temporaries, transforms,
     )
 }  # fmt: skip

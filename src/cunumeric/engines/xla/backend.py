@@ -71,6 +71,10 @@ def _devices(jax: Any) -> list[Any]:
     return found
 
 
+# So much of what is free on a GPU may be taken, if it is needed; the rest is for libraries that XLA calls.
+_MEMORY = "0.92"
+
+
 @functools.cache
 def modules() -> Modules:
     """JAX, ready to use. Raises ImportError, or what JAX raises where no device can be used."""
@@ -82,6 +86,10 @@ def modules() -> Modules:
         # for each other for ever.
         order = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {order}".strip()
+    # JAX would take three quarters of a GPU's memory at once, and never more.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ:  # its older name
+        os.environ.setdefault("XLA_CLIENT_MEM_FRACTION", _MEMORY)
     import jax
     import jax.numpy
     import jax.scipy

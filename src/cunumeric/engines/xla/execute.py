@@ -123,36 +123,35 @@ class _Holder:
     __slots__ = ("__weakref__", "_a")
 
 
-def _in_two(pending: list[Node | Store]) -> None:
-    """Run a window as two: what passes between them becomes memory."""
-    pressure.counters.split += 1
-    first, second = pending[: len(pending) // 2], pending[len(pending) // 2 :]
-    before = {id(p) for p in first if isinstance(p, Node)}
-    passed = {id(v): v for p in second for v in operands(p) if id(v) in before}
-    holders = []
-    for node in passed.values():
-        if not node.alive():
-            holder = _Holder()
-            node.handle = weakref.ref(holder)
-            holders.append(holder)
-    owners: dict[int, Any] = {key: node.handle() for key, node in passed.items()}  # type: ignore[misc]
-    _run_part(first)
-    for p in second:
+def _passed(part: list[Node | Store]) -> dict[int, Any]:
+    """What will hold the arrays of those nodes of `part`, the head of the window, that the rest of the window reads; by
+    the nodes' ids."""
+    nodes = {id(p) for p in part if type(p) is Node}
+    read = {id(v): v for p in window.pending[len(part) :] for v in operands(p) if id(v) in nodes}
+    holders = {}
+    for key, node in read.items():
+        x = node.handle() if node.handle is not None else None
+        if x is None:
+            x = _Holder()
+            node.handle = weakref.ref(x)
+        holders[key] = x
+    return holders
+
+
+def _leave(part: list[Node | Store], holders: dict[int, Any]) -> None:
+    """`part` has run: take it from the window, which must not run it again should the rest find no memory. The rest
+    reads arrays where it read nodes; what it does not read is not held any longer."""
+    del window.pending[: len(part)]
+    arrays = {}
+    for key, x in holders.items():
+        arrays[key] = window.leaf(x._a)
+        window.traffic_of(arrays[key].owner)  # references are counted
+    for p in window.pending:
         if isinstance(p, Store):
-            if id(p.source) in owners:
-                p.source = window.leaf(owners[id(p.source)]._a)
+            p.source = arrays.get(id(p.source), p.source)
         else:
-            p.args = tuple([window.leaf(owners[id(v)]._a) if id(v) in owners else v for v in p.args])
-    del before, passed
-    _run_part(second)
-
-
-def _run_part(part: list[Node | Store]) -> None:
-    """Run the head of the window. What has run must not run again should the rest find no memory."""
-    before = len(window.pending)
-    _run(part)
-    if len(window.pending) == before:  # it was not itself cut in two
-        del window.pending[: len(part)]
+            p.args = tuple([arrays.get(id(v), v) for v in p.args])
+    window.retain()
 
 
 def split(values: list[Any], read: list[int], donated: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
@@ -201,28 +200,44 @@ def _retreat() -> None:
 
 
 def _run(pending: list[Node | Store]) -> None:
-    dead = dead_memory(pending)
+    """Run a window: in one piece, or in two for which there is room, and so on."""
+    parts = [list(pending)]
+    while parts:
+        part = parts.pop()
+        holders = _passed(part) if len(part) < len(window.pending) else {}
+        short = _attempt(part)
+        if short is None:
+            if parts:
+                _leave(part, holders)
+        elif len(part) < 2:
+            raise pressure.shortage(short.wanted)
+        else:
+            pressure.counters.split += 1
+            half = len(part) // 2
+            parts += [part[half:], part[:half]]
+
+
+def _attempt(part: list[Node | Store]) -> _TooLarge | None:
+    """Run a part of the window; nothing of it where the device has no room for it."""
+    dead = dead_memory(part)
     if dead is None:
-        _run_on_host(pending)
-        return
+        _run_on_host(part)
+        return None
     try:
-        recipe = Recipe(pending, dead)
+        recipe = Recipe(part, dead)
     except Unsupported:
-        _run_on_host(pending)
-        return
+        _run_on_host(part)
+        return None
     if not recipe.written and not recipe.living:
-        return
+        return None
     try:
         ran = _run_on_device(recipe)
     except _TooLarge as error:
-        del recipe
-        if len(pending) < 2:
-            raise pressure.shortage(error.wanted) from None
-        _in_two(pending)
-        return
+        return error.with_traceback(None)  # its frames refer to memory, which would pass for somebody else's
     if not ran:
         del recipe
-        _run_on_host(pending)
+        _run_on_host(part)
+    return None
 
 
 # The results of the window that was started last: a device runs one after the other. Weak, for memory that nobody else
