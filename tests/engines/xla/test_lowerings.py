@@ -87,6 +87,10 @@ def test_random_programs(record_min):
     assert ", 0 differ;" in run("tests.random_programs.check", first, count, CUNUMERIC_RECORD_MIN=record_min)
 
 
+def test_random_programs_in_halves():
+    assert ", 0 differ;" in run("tests.engines.xla.halving", "0", "25")
+
+
 @pytest.mark.parametrize(
     "topic", "errors fallback views small_views created threads strict faults plain hosted timer unusable".split()
 )

@@ -547,7 +547,8 @@ def given() -> None:
         assert numpy.allclose(a.tolist(), b, rtol=1e-15)
     text = execute.programs()[-1].call.as_text()
     assert taken() == 3 * 8 << 18
-    assert " copy(" not in text
+    if residence.kind() == "cpu":  # for a GPU XLA computes r and p together, where neighbours are still to be read
+        assert " copy(" not in text
 
 
 def parts() -> None:
