@@ -492,8 +492,9 @@ def _overwritten_since(node: Node) -> bool:
 
 
 def flush(reduction: Reduction | None = None) -> None:
-    """Run everything recorded, and then `reduction`. When memory runs out nothing has been run, and the error names
-    what was asked for; what is recorded stays, to run when memory has been given back."""
+    """Run everything recorded, and then `reduction`. When the host's memory runs out nothing has been run, and the
+    error names what was asked for; what is recorded stays, to run when memory has been given back. When a device's
+    does, what found no room and what builds on it is as if it had raised the error."""
     if not pending and reduction is None:
         return
     if again is None or not again(reduction):

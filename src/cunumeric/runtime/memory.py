@@ -12,6 +12,7 @@ The optional extension `_shelf` does the same without Python's price, and looks 
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from typing import Any, Literal
 
@@ -80,6 +81,37 @@ class _Shelf:
 
 
 _shelf = _Shelf()
+
+
+def available() -> int:
+    """Bytes that the host still has for this process: what the system calls available, and what its cgroup may take;
+    plenty where neither is told."""
+    found = [sys.maxsize]
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            found += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+    except (OSError, ValueError):
+        pass
+    for most, used, freed in _CGROUPS:
+        try:
+            limit, taken = (int(_text(name)) for name in (most, used))  # "max": no limit
+            stat = dict(line.split() for line in _text(freed).splitlines())
+            found.append(limit - taken + int(stat.get("inactive_file", stat.get("total_inactive_file", 0))))
+        except (OSError, ValueError):
+            pass
+    return min(found)
+
+
+def _text(name: str) -> str:
+    with open(name, encoding="ascii") as lines:
+        return lines.read()
+
+
+# The memory's limit, what is taken of it, and what of that the system would give back, of both kinds of cgroups.
+_CGROUPS = (
+    [f"/sys/fs/cgroup/memory.{name}" for name in ("max", "current", "stat")],
+    [f"/sys/fs/cgroup/memory/memory.{name}" for name in ("limit_in_bytes", "usage_in_bytes", "stat")],
+)
 
 
 def trim() -> None:

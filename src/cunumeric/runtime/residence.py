@@ -73,6 +73,29 @@ class Remote(nd):
             addresses.give(self.range)
 
 
+class Lost:
+    """The value of memory for which a window found no room: whoever asks it for anything gets the error."""
+
+    __slots__ = ("told",)
+
+    def __init__(self, told: str) -> None:
+        self.told = told
+
+    def __getattr__(self, name: str) -> Any:
+        raise MemoryError(self.told)
+
+
+# Whether a value was ever lost.
+losses = False
+
+
+def lose(remote: Remote, told: str) -> None:
+    """The value of `remote` cannot be computed."""
+    global losses
+    losses = True
+    remote.value, remote.home = Lost(told), False
+
+
 # Bases of arrays that count as owning their memory.
 OURS = (Lease, Remote)
 

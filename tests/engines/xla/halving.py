@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 import sys
 
-from cunumeric.engines.xla import execute, recipe
+from cunumeric.engines.xla import execute, parts, recipe
 
 from ...random_programs.check import difference
 
@@ -19,7 +19,7 @@ def main() -> int:
         nonlocal cuts
         if len(part) > 1 and chance.random() < 0.7:
             cuts += 1
-            return execute._TooLarge(None)
+            return parts.TooLarge(None)
         return attempt(part)
 
     execute._attempt = attempted

@@ -60,7 +60,7 @@ def test_ends_in_silence():
 
 TOPICS = (
     "arguments bounds canaries changing channel_flow complex_parts copies dying fork given halves ingest literals "
-    "loops memory novelties parts quotients ranges reads repeated scalars sharing busy temporaries transforms"
+    "loops novelties parts pieces quotients ranges reads repeated scalars sharing shortage busy temporaries transforms"
 ).split()
 
 

@@ -18,12 +18,12 @@ from ...runtime import memory, ranks, residence
 from ...runtime.residence import Remote
 from ...runtime.settings import settings
 from ..host import sweep
-from . import backend, giving, novelty, paper, pressure, processes, storage
+from . import backend, giving, novelty, paper, parts, pressure, processes, storage
 from . import constants as distinct
 from . import region as regions
 from .collectives import Collective, collectives
 from .lowering import Lowering
-from .recipe import Recipe, Unsupported, keep, operands, shown
+from .recipe import Recipe, Unsupported, keep, shown
 from .recipe import dead as dead_memory
 from .region import Region
 
@@ -110,50 +110,6 @@ def said_between_devices(program: _Program) -> list[Collective]:
     return collectives(program.call)
 
 
-class _TooLarge(Exception):
-    """The device has no room for the window."""
-
-    def __init__(self, wanted: int | None) -> None:
-        self.wanted = wanted
-
-
-class _Holder:
-    """Stands for the array of a node whose own has died, but whose value is needed for the second half of a window."""
-
-    __slots__ = ("__weakref__", "_a")
-
-
-def _passed(part: list[Node | Store]) -> dict[int, Any]:
-    """What will hold the arrays of those nodes of `part`, the head of the window, that the rest of the window reads; by
-    the nodes' ids."""
-    nodes = {id(p) for p in part if type(p) is Node}
-    read = {id(v): v for p in window.pending[len(part) :] for v in operands(p) if id(v) in nodes}
-    holders = {}
-    for key, node in read.items():
-        x = node.handle() if node.handle is not None else None
-        if x is None:
-            x = _Holder()
-            node.handle = weakref.ref(x)
-        holders[key] = x
-    return holders
-
-
-def _leave(part: list[Node | Store], holders: dict[int, Any]) -> None:
-    """`part` has run: take it from the window, which must not run it again should the rest find no memory. The rest
-    reads arrays where it read nodes; what it does not read is not held any longer."""
-    del window.pending[: len(part)]
-    arrays = {}
-    for key, x in holders.items():
-        arrays[key] = window.leaf(x._a)
-        window.traffic_of(arrays[key].owner)  # references are counted
-    for p in window.pending:
-        if isinstance(p, Store):
-            p.source = arrays.get(id(p.source), p.source)
-        else:
-            p.args = tuple([arrays.get(id(v), v) for v in p.args])
-    window.retain()
-
-
 def split(values: list[Any], read: list[int], donated: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
     """Values that are kept, and values that are given away, in the order of `donated`."""
     kept = [v for k, v in zip(read, values, strict=True) if k not in donated]
@@ -167,7 +123,7 @@ def run(pending: list[Node | Store], reduction: Reduction | None) -> None:
     if backend.usable():
         if ranks.size > 1:
             processes.collect()
-        _run(pending)
+        parts.run(pending, _attempt)
     else:
         _run_on_host(pending)
         _retreat()
@@ -199,25 +155,7 @@ def _retreat() -> None:
     window.wait = window.devices = None
 
 
-def _run(pending: list[Node | Store]) -> None:
-    """Run a window: in one piece, or in two for which there is room, and so on."""
-    parts = [list(pending)]
-    while parts:
-        part = parts.pop()
-        holders = _passed(part) if len(part) < len(window.pending) else {}
-        short = _attempt(part)
-        if short is None:
-            if parts:
-                _leave(part, holders)
-        elif len(part) < 2:
-            raise pressure.shortage(short.wanted)
-        else:
-            pressure.counters.split += 1
-            half = len(part) // 2
-            parts += [part[half:], part[:half]]
-
-
-def _attempt(part: list[Node | Store]) -> _TooLarge | None:
+def _attempt(part: list[Node | Store]) -> parts.TooLarge | None:
     """Run a part of the window; nothing of it where the device has no room for it."""
     dead = dead_memory(part)
     if dead is None:
@@ -232,7 +170,7 @@ def _attempt(part: list[Node | Store]) -> _TooLarge | None:
         return None
     try:
         ran = _run_on_device(recipe)
-    except _TooLarge as error:
+    except parts.TooLarge as error:
         return error.with_traceback(None)  # its frames refer to memory, which would pass for somebody else's
     if not ran:
         del recipe
@@ -361,22 +299,27 @@ def _called(program: _Program, arguments: tuple, busy: list[Remote]) -> Any:
     if not pressure.fits(wanted):
         free = pressure.room()
         if free is not None and wanted > free and pressure.spill(wanted - free, busy) < wanted - free:
-            raise _TooLarge(wanted - free)
+            raise parts.TooLarge(wanted - free)
     try:
         return program.call(*arguments)
     except Exception as error:
         if not pressure.exhausted(error):
             raise
-        if ranks.size > 1 or any(v.is_deleted() for v in arguments[1]):  # other ranks may have found room
-            raise pressure.shortage(wanted) from error
+        gone = [v for v in arguments[1] if v.is_deleted()]
+        if ranks.size > 1 or gone:  # other ranks may have found room
+            told = str(pressure.shortage(wanted))
+            for remote in busy:
+                if any(remote.value is v for v in gone):
+                    residence.lose(remote, told)
+            raise parts.TooLarge(wanted, told) from None
     if not pressure.spill(wanted, busy):
-        raise _TooLarge(wanted)
+        raise parts.TooLarge(wanted)
     try:
         return program.call(*arguments)
     except Exception as error:
         if not pressure.exhausted(error):
             raise
-        raise _TooLarge(wanted) from None
+        raise parts.TooLarge(wanted) from None
 
 
 @functools.lru_cache(maxsize=1024)

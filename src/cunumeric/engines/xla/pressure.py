@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime import lines, ranks, residence
+from ...graph.node import Node, Store
+from ...runtime import lines, memory, ranks, residence
 from ...runtime.residence import Remote
 from ...runtime.settings import settings
 from . import backend, storage
@@ -19,6 +20,7 @@ log = logging.getLogger("cunumeric")
 # Smaller values are not worth moving, nor naming.
 _LARGE = 1 << 20
 _NAMED = 8  # arrays that an error names
+_LEFT = 1 << 30  # bytes of the host's memory that arrays that are sent home leave free
 
 
 class Counters:
@@ -77,14 +79,20 @@ def _agreed() -> int:
 
 
 def spill(wanted: int, busy: list[Remote]) -> int:
-    """Send idle values home, the largest first, until `wanted` bytes have gone; how many did."""
-    gone = 0
+    """Send idle values home, the largest first, until `wanted` bytes have gone; how many did. None where all of them
+    are fewer."""
+    gone, idle, left = 0, [], memory.available() - _LEFT
     kept = {id(r) for r in busy}
     for remote in residence.held(_LARGE):
+        fetched = 0 if remote.home else remote.nbytes
+        if id(remote) not in kept and fetched <= max(left, 0):
+            idle.append(remote)
+            left -= fetched
+    if sum(storage.share(r.value) for r in idle) < wanted:
+        return 0
+    for remote in idle:
         if gone >= wanted:
             break
-        if id(remote) in kept:
-            continue
         nbytes = storage.share(remote.value)
         residence.fetch_remote(remote)
         remote.value = None
@@ -95,13 +103,15 @@ def spill(wanted: int, busy: list[Remote]) -> int:
     return gone
 
 
-def shortage(wanted: int | None) -> MemoryError:
-    """The error for a window that cannot be run, naming the largest arrays on the device."""
+def shortage(wanted: int | None, item: Node | Store | None = None) -> MemoryError:
+    """The error for a window, or an item of it, that cannot be run, naming the largest arrays on the device."""
     named = []
     for r in residence.held(_LARGE)[:_NAMED]:
         made = f", made at {lines.told(r.line)}" if r.line else ""
         named.append(f"  {r.kind.name} {r.layout}, {r.value.nbytes / 2**20:,.0f} MiB{made}")
     asked = "" if wanted is None else f": {wanted / 2**20:,.0f} MiB more are needed"
+    if asked and type(item) is Node and item.line:
+        asked += f" for {item.dtype.name} {item.shape} of {lines.told(item.line)}"
     held = "\nThe largest arrays there are\n" + "\n".join(named) if named else ""
     return MemoryError(f"the device's memory is full{asked}.{held}")
 

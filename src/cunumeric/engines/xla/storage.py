@@ -18,8 +18,10 @@ from ...runtime import residence
 from ...runtime.settings import settings
 from . import backend, paper, processes
 
-# So many bytes of each device at a time are gathered for a process that does not have them all.
+# So many bytes at a time go from a device to the host and back where there are many: as a whole they would stand on the
+# host twice. The same of each device where they are gathered for a process that does not have them all.
 _PIECE = 1 << 25
+_MANY = 8  # pieces
 # On paper, larger memory is fresh from the system, and zero.
 _BLANK = 1 << 26
 
@@ -30,6 +32,8 @@ def send(a: np.ndarray) -> Any:
     jx = backend.modules()
     if settings.paper:
         return paper.Value(a.shape, a.dtype, sharding(()))
+    if _in_pieces(a) and a.flags.c_contiguous:
+        return _sent_in_pieces(a)
     a = _copied(a)
     if jx.mesh is None:
         return jx.jax.device_put(a)
@@ -39,6 +43,52 @@ def send(a: np.ndarray) -> Any:
 def _copied(a: np.ndarray) -> np.ndarray:
     """A copy in C order. NumPy takes any byte but zero for true, XLA counts on ones."""
     return np.asarray(a.view(np.uint8) != 0, order="C") if a.dtype == np.bool_ else np.array(a, order="C")
+
+
+def _in_pieces(a: np.ndarray) -> bool:
+    return backend.modules().mesh is None and a.nbytes >= _MANY * _PIECE and _on_gpu()
+
+
+def _starts(size: int, length: int) -> list[int]:
+    """Where pieces of `length` elements begin; the last one may overlap the one before it."""
+    return [min(k, size - length) for k in range(0, size, length)]
+
+
+@functools.lru_cache(maxsize=256)
+def _piece_ways(shape: tuple[int, ...], dtype: np.dtype, length: int) -> tuple[Any, Any]:
+    """Programs that read a piece of a value, and that write one, in place."""
+    jx = backend.modules()
+
+    def read(value: Any, start: Any) -> Any:
+        return jx.lax.dynamic_slice(value.reshape(-1), (start,), (length,))
+
+    def write(value: Any, piece: Any, start: Any) -> Any:
+        return jx.lax.dynamic_update_slice(value.reshape(-1), piece, (start,)).reshape(shape)
+
+    return jx.jax.jit(read), jx.jax.jit(write, donate_argnums=0)
+
+
+def _sent_in_pieces(a: np.ndarray) -> Any:
+    jx = backend.modules()
+    flat, length = a.reshape(-1), _PIECE // a.itemsize
+    _, write = _piece_ways(a.shape, a.dtype, length)
+    value = jx.np.zeros(a.shape, a.dtype)
+    for start in _starts(flat.size, length):
+        value = write(value, jx.jax.device_put(_copied(flat[start : start + length])), start)
+    return value
+
+
+def _bring_pieces(value: Any, host: np.ndarray) -> None:
+    flat, length = host.reshape(-1), _PIECE // host.itemsize
+    read, _ = _piece_ways(value.shape, host.dtype, length)
+    pending: tuple[int, Any] | None = None
+    for start in [*_starts(flat.size, length), -1]:
+        ahead = (start, read(value, start)) if start >= 0 else None
+        if ahead is not None:
+            ahead[1].copy_to_host_async()
+        if pending is not None:
+            flat[pending[0] : pending[0] + length] = np.asarray(pending[1])
+        pending = ahead
 
 
 def store(a: np.ndarray) -> Any:
@@ -127,6 +177,8 @@ def bring(value: Any, host: np.ndarray) -> None:
     if settings.paper:
         if host.nbytes < _BLANK:
             host[...] = 0
+    elif _in_pieces(host):
+        _bring_pieces(ready(value), host)
     elif mesh is None or value.sharding.is_fully_replicated:
         host[...] = np.asarray(ready(value))
     elif value.is_fully_addressable:
