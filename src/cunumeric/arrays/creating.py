@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,18 @@ def _large(size: int) -> None:
 
 
 def _kind(dtype: Any, kinds: str) -> np.dtype:
+    """The dtype, if it is of these kinds; of equal ones the one that is native without saying so, because whatever is
+    kept for one of them is found for the others."""
     found = np.dtype(dtype)
     if found.kind not in kinds or not residence.suits(found):
         raise Elsewhere
-    return found
+    return np.dtype(found.char)
+
+
+def _subnormal(kind: np.dtype, *values: Any) -> bool:
+    """Whether one of the values is, in this dtype or double precision, what XLA on a processor takes for zero."""
+    least = max(sys.float_info.min, float(np.finfo(kind).smallest_normal) if kind.kind == "f" else 0.0)
+    return any(0 < abs(v) < least for v in values)
 
 
 def _place(k: Any) -> np.ndarray:
@@ -79,6 +88,8 @@ def arange(start, /, stop=None, step=1, dtype=None):  # by keyword, NumPy knows 
     kind = _kind(np.arange(*none).dtype, "iuf")
     first = kind.type(start)  # NumPy's step is the distance of the first two
     delta = kind.type(start + step) - first
+    if kind.kind == "f" and _subnormal(kind, first, delta):
+        raise Elsewhere
     return one(creation.steps, n, np.asarray(first), np.asarray(delta), creation.ZERO, kind)
 
 
@@ -90,7 +101,8 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
     wide = np.result_type(np.asarray(start), np.asarray(stop), float(n))
     kind = _kind(wide if dtype is None else dtype, "iuf")
     step = wide.type(np.subtract(stop, start, dtype=wide)) / wide.type(n - 1 if endpoint else n)
-    if retstep or axis not in (0, -1) or not step or wide != np.float64:
+    odd = not step or not math.isfinite(step) or _subnormal(kind, step, start, stop)
+    if retstep or axis not in (0, -1) or wide != np.float64 or odd:
         raise Elsewhere
     first, last = np.asarray(start, wide), np.asarray(stop, wide) if endpoint else None
     return one(creation.spaced, n, first, np.asarray(step), last, creation.ZERO, kind)

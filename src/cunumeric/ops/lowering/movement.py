@@ -132,7 +132,7 @@ def pad(jx, array, pad_width, mode="constant", **words):
         raise Refused
     if not isinstance(pad_width, dict):
         widths = np.asarray(pad_width)
-        if widths.dtype.kind not in "iu":
+        if widths.dtype.kind not in "iu" or not array.ndim:
             raise Refused
         pad_width = tuple([tuple(pair) for pair in np.broadcast_to(widths, (array.ndim, 2)).tolist()])
     constants = words.get("constant_values")
