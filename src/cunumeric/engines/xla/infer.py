@@ -41,6 +41,9 @@ def _inferred(bound: Bound, operands: Signature) -> Any:
     results = list(found) if several else [found]
     asks = operands and not bound.spec.grows  # what it gives for small arrays may be large
     dtypes = (_dtypes(bound, operands, len(results)) if asks else None) or [np.dtype(r.dtype) for r in results]
+    # Of equal dtypes the one that is native without saying so: what is kept for one of them, here or by JAX, is found
+    # for the others.
+    dtypes = [dtype.newbyteorder("=") for dtype in dtypes]
     return several, tuple([(tuple(r.shape), d) for r, d in zip(results, dtypes, strict=True)])
 
 
