@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,8 @@ def _agreed() -> int:
 def spill(wanted: int, busy: list[Remote]) -> int:
     """Send idle values home, the largest first, until `wanted` bytes have gone; how many did. None where all of them
     are fewer."""
-    gone, idle, left = 0, [], memory.available() - _LEFT
+    # What a host has left differs from rank to rank, and they have to choose alike.
+    gone, idle, left = 0, [], memory.available() - _LEFT if ranks.size == 1 else sys.maxsize
     kept = {id(r) for r in busy}
     for remote in residence.held(_LARGE):
         fetched = 0 if remote.home else remote.nbytes
