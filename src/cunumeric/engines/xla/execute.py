@@ -305,8 +305,10 @@ def _called(program: _Program, arguments: tuple, busy: list[Remote]) -> Any:
     except Exception as error:
         if not pressure.exhausted(error):
             raise
+        if ranks.size > 1:  # others may have found room: they cannot be met again
+            raise pressure.shortage(wanted) from error
         gone = [v for v in arguments[1] if v.is_deleted()]
-        if ranks.size > 1 or gone:  # other ranks may have found room
+        if gone:
             told = str(pressure.shortage(wanted))
             for remote in busy:
                 if any(remote.value is v for v in gone):
