@@ -725,7 +725,11 @@ def halves() -> None:
                 except MemoryError:
                     assert failed and ((a + 1).shape, str(a.dtype)) == ((n,), "float64")
                     lost += 1
-                    a[...] = k  # begins anew
+                    late = a + 1
+                    a[...] = k  # begins anew, and what read it before does not
+                    for x in (a, late):  # at the first read, and where it is asked for
+                        with pytest.raises(MemoryError):
+                            float(x[3])
                     assert a[3] == k
             settings.fbmem = 0
     assert 0 < short < 10 and short <= lost < 50 and pressure.counters.split > 50, (

@@ -135,6 +135,7 @@ def _leave(part: list[Node | Store], holders: dict[int, Any]) -> None:
 def _reads_lost(part: list[Node | Store]) -> str:
     """What is told of lost memory that the part has to read. Such memory as it writes as a whole begins anew."""
     needed: set[int] = set()
+    anew: list[Remote] = []
     for p in reversed(part):
         if isinstance(p, Node) and id(p) not in needed and not p.alive():
             continue
@@ -148,5 +149,7 @@ def _reads_lost(part: list[Node | Store]) -> str:
             if type(found) is Remote and type(found.value) is Lost:
                 if p.destination.a.nbytes != p.destination.owner.nbytes:
                     return found.value.told
-                found.value, found.home = None, True
+                anew.append(found)
+    for found in anew:  # which nothing of the part reads before
+        found.value, found.home = None, True
     return ""
