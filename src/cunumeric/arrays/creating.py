@@ -26,12 +26,10 @@ def _large(size: int) -> None:
 
 
 def _kind(dtype: Any, kinds: str) -> np.dtype:
-    """The dtype, if it is of these kinds; of equal ones the one that is native without saying so, because whatever is
-    kept for one of them is found for the others."""
     found = np.dtype(dtype)
     if found.kind not in kinds or not residence.suits(found):
         raise Elsewhere
-    return np.dtype(found.char)
+    return found
 
 
 def _subnormal(kind: np.dtype, *values: Any) -> bool:

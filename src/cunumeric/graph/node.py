@@ -105,6 +105,16 @@ class Store:
         self.seq = seq
 
 
+def operands(p: Node | Store) -> tuple[Any, ...]:
+    """What an item of the window refers to."""
+    return (p.destination, p.source) if isinstance(p, Store) else p.args
+
+
+def read_by(p: Node | Store) -> tuple[Any, ...]:
+    """What an item of the window reads."""
+    return (p.source,) if isinstance(p, Store) else p.args
+
+
 class Reduction:
     """`ufunc.reduce(source, axis)` at the end of a window; `value` is set by the engine. `ufunc` may be `numpy.argmin`
     or `numpy.argmax`, of one axis or of all."""

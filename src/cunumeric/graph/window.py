@@ -22,7 +22,7 @@ import numpy as np
 from ..runtime import memory as _memory
 from ..runtime import residence, threads, weak
 from ..runtime.settings import settings
-from .node import Leaf, Node, Reduction, Store, is_foreign, owner_of
+from .node import Leaf, Node, Reduction, Store, is_foreign, operands, owner_of
 
 
 class Traffic:
@@ -581,7 +581,7 @@ def forget() -> None:
 
 def retain() -> None:
     """Forget the memory that what is still recorded does not concern: an engine has run the rest."""
-    read = {id(v) for p in pending for v in ((p.destination, p.source) if isinstance(p, Store) else p.args)}
+    read = {id(v) for p in pending for v in operands(p)}
     stores = {id(p) for p in pending}
     for key in [key for key, found in _leaves.items() if id(found) not in read]:
         del _leaves[key]

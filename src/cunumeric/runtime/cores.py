@@ -7,7 +7,7 @@ import os
 from importlib.util import find_spec
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
     with open(path) as file:
         return file.read()
 
@@ -15,13 +15,13 @@ def _read(path: str) -> str:
 def _cgroup_quota() -> float:
     """CPU quota of the control group in cores (v2, then v1); infinity where none is set or it cannot be read."""
     try:
-        quota, period = _read("/sys/fs/cgroup/cpu.max").split()[:2]
+        quota, period = read("/sys/fs/cgroup/cpu.max").split()[:2]
         return math.inf if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):
         pass
     try:
-        quota_us = int(_read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
-        return math.inf if quota_us <= 0 else quota_us / int(_read("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+        quota_us = int(read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"))
+        return math.inf if quota_us <= 0 else quota_us / int(read("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
     except (OSError, ValueError):
         return math.inf
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .cores import read
 from .settings import settings
 
 # Below this, malloc serves from its own warm heap.
@@ -88,23 +89,18 @@ def available() -> int:
     plenty where neither is told."""
     found = [sys.maxsize]
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            found += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
+        lines = read("/proc/meminfo").splitlines()
+        found += [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
     except (OSError, ValueError):
         pass
     for most, used, freed in _CGROUPS:
         try:
-            limit, taken = (int(_text(name)) for name in (most, used))  # "max": no limit
-            stat = dict(line.split() for line in _text(freed).splitlines())
+            limit, taken = (int(read(name)) for name in (most, used))  # "max": no limit
+            stat = dict(line.split() for line in read(freed).splitlines())
             found.append(limit - taken + int(stat.get("inactive_file", stat.get("total_inactive_file", 0))))
         except (OSError, ValueError):
             pass
     return min(found)
-
-
-def _text(name: str) -> str:
-    with open(name, encoding="ascii") as lines:
-        return lines.read()
 
 
 # The memory's limit, what is taken of it, and what of that the system would give back, of both kinds of cgroups.

@@ -59,14 +59,19 @@ def test_ends_in_silence():
 
 
 TOPICS = (
-    "arguments bounds canaries changing channel_flow complex_parts copies dying fork given halves ingest literals "
-    "loops novelties parts pieces quotients ranges reads repeated scalars sharing shortage busy temporaries transforms"
+    "arguments bounds canaries changing channel_flow complex_parts copies dying fork ingest literals "
+    "loops novelties parts quotients ranges reads repeated scalars sharing busy temporaries transforms"
 ).split()
 
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_windows(topic):
     assert run("tests.engines.xla.windows", topic).endswith("passed\n")
+
+
+@pytest.mark.parametrize("topic", ["given", "halves", "pieces", "shortage"])
+def test_room(topic):
+    assert run("tests.engines.xla.room", topic).endswith("passed\n")
 
 
 def test_sorts_by_digits():

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from ...graph import window
-from ...graph.node import Leaf, Node, Store
+from ...graph.node import Leaf, Node, Store, operands, read_by
 from ...runtime import residence
 from ...runtime.residence import Lost, Remote
 from . import pressure
-from .recipe import operands
 
 
 class TooLarge(Exception):
@@ -84,8 +83,7 @@ class _Losses:
             return part
         kept = []
         for p in part:
-            reads = p.args if isinstance(p, Node) else (p.source,)
-            if any(id(v) in self.nodes or (type(v) is Leaf and id(v.owner) in self.unwritten) for v in reads):
+            if any(id(v) in self.nodes or (type(v) is Leaf and id(v.owner) in self.unwritten) for v in read_by(p)):
                 self.add([p], self.told)
             else:
                 kept.append(p)
@@ -140,7 +138,7 @@ def _reads_lost(part: list[Node | Store]) -> str:
         if isinstance(p, Node) and id(p) not in needed and not p.alive():
             continue
         needed.update(map(id, operands(p)))
-        for v in p.args if isinstance(p, Node) else (p.source,):
+        for v in read_by(p):
             remote = v.owner.base if type(v) is Leaf else None
             if type(remote) is Remote and type(remote.value) is Lost:
                 return remote.value.told

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...graph import window
 from ...graph.canonical import dead_owners
-from ...graph.node import Leaf, Node, Store
+from ...graph.node import Leaf, Node, Store, operands
 from ...runtime import addresses, residence
 from ...runtime.residence import Remote
 from ...runtime.settings import settings
@@ -68,11 +68,6 @@ _GIVEN_FROM = 1 << 20
 
 # What an item's arguments are: `4 * k + kind` is the k-th of its kind.
 NODE, LEAF, HOST, CONSTANT = range(4)
-
-
-def operands(p: Node | Store) -> tuple[Any, ...]:
-    """What an item of the window refers to."""
-    return (p.destination, p.source) if isinstance(p, Store) else p.args
 
 
 class Recipe:

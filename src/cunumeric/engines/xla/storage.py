@@ -46,7 +46,7 @@ def _copied(a: np.ndarray) -> np.ndarray:
 
 
 def _in_pieces(a: np.ndarray) -> bool:
-    return backend.modules().mesh is None and a.nbytes >= _MANY * _PIECE and _on_gpu()
+    return a.nbytes >= _MANY * _PIECE and backend.modules().mesh is None and _on_gpu()
 
 
 def _starts(size: int, length: int) -> list[int]:
@@ -81,14 +81,19 @@ def _sent_in_pieces(a: np.ndarray) -> Any:
 def _bring_pieces(value: Any, host: np.ndarray) -> None:
     flat, length = host.reshape(-1), _PIECE // host.itemsize
     read, _ = _piece_ways(value.shape, host.dtype, length)
-    pending: tuple[int, Any] | None = None
-    for start in [*_starts(flat.size, length), -1]:
-        ahead = (start, read(value, start)) if start >= 0 else None
-        if ahead is not None:
-            ahead[1].copy_to_host_async()
-        if pending is not None:
-            flat[pending[0] : pending[0] + length] = np.asarray(pending[1])
-        pending = ahead
+
+    def asked(start: int) -> Any:
+        piece = read(value, start)
+        piece.copy_to_host_async()
+        return piece
+
+    starts = _starts(flat.size, length)
+    ahead = asked(starts[0])
+    for k, start in enumerate(starts, 1):
+        piece = ahead
+        if k < len(starts):
+            ahead = asked(starts[k])
+        flat[start : start + length] = np.asarray(piece)
 
 
 def store(a: np.ndarray) -> Any:
