@@ -48,7 +48,8 @@ def with_kernel(kernel: Callable, numpys: Callable) -> Callable:
                 r = again(error, numpys, args, kwargs)
         return wrap_from(r, args, kwargs)
 
-    quick[call] = Quick(numpys, kernel_rule(numpys.__name__), least=kernels.LEAST.get(numpys.__name__, 0))
+    name = numpys.__name__
+    quick[call] = Quick(numpys, kernel_rule(name), least=kernels.LEAST.get(name, 0), lanes=kernels.LANES.get(name))
     return call
 
 

@@ -776,7 +776,7 @@ static PyObject *set_limits(PyObject *self, PyObject *args)
 static PyMethodDef methods[] = {
     {"accelerate", accelerate, METH_VARARGS, "accelerate(array class, ufunc class, list of recorded work, memory handed out, wrap_from, again, memory.ways)"},
     {"function", make_function, METH_VARARGS,
-     "function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None, least)"},
+     "function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None, least, lanes)"},
     {"set_limits", set_limits, METH_VARARGS,
      "set_limits(elements of what is not small, of what is not even where nothing keeps it company, of what a parallel "
      "kernel is asked for, of what functions of Python record, "

@@ -40,6 +40,7 @@ typedef struct {
     int likes;         /* whether `like` is Python's business */
     int bound;         /* of which class of ours it is a method: ARRAYS, UFUNCS or NONE */
     npy_intp least;    /* elements from which on its kernel answers at all */
+    npy_uint64 lanes;  /* of which types, one bit each, it takes an array of one axis */
     PyObject *dict, *weak;
 } Function;
 
@@ -506,6 +507,11 @@ static inline int is_large(Function *f, PyObject *a)
     if (f->rule == BELOW_KERNEL && remote_type == NULL && least && f->least > least) {
         least = f->least;
     }
+    int type = PyArray_TYPE((PyArrayObject *)a);
+    if (f->rule == BELOW_KERNEL && remote_type == NULL && PyArray_NDIM((PyArrayObject *)a) == 1 && type < NPY_NTYPES_LEGACY &&
+        !(f->lanes >> type & 1)) {
+        return 0;
+    }
     npy_intp size = PyArray_SIZE((PyArrayObject *)a);
     return size >= least && !(f->rule == BELOW_RECORD && lone != NULL && lone(size));
 }
@@ -679,14 +685,16 @@ static Plainly plainly_of(PyObject *f)
     return def != NULL && def->ml_flags == (METH_FASTCALL | METH_KEYWORDS) ? (Plainly)(void (*)(void))def->ml_meth : NULL;
 }
 
-/* function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None, least) */
+/* function(python, numpys, method or None, rule, likes, bound, builtin, shortcut or None, least, lanes) */
 static PyObject *make_function(PyObject *self, PyObject *args)
 {
     PyObject *python, *numpys, *method;
     int rule, likes, bound, builtin;
     const char *shortcut;
     Py_ssize_t least;
-    if (!PyArg_ParseTuple(args, "OOOipipzn", &python, &numpys, &method, &rule, &likes, &bound, &builtin, &shortcut, &least)) {
+    unsigned long long lanes;
+    if (!PyArg_ParseTuple(args, "OOOipipznK", &python, &numpys, &method, &rule, &likes, &bound, &builtin, &shortcut, &least,
+                          &lanes)) {
         return NULL;
     }
     if (rule < 0 || rule >= RULES) {
@@ -707,6 +715,7 @@ static PyObject *make_function(PyObject *self, PyObject *args)
     f->likes = likes;
     f->bound = bound;
     f->least = least;
+    f->lanes = lanes;
     for (size_t k = 0; shortcut != NULL && k < sizeof(shortcuts) / sizeof(*shortcuts); k++) {
         if (strcmp(shortcut, shortcuts[k].name) == 0) {
             f->shortcut = shortcuts[k].shortcut;

@@ -27,7 +27,7 @@ static int expected(npy_intp size, int wait)
     if (!has_been_alone()) {
         return 1;
     }
-    npy_intp weight = 1 + WEIGHT * (size / STEP);
+    npy_intp weight = size >= STEP ? WEIGHT : 1;
     npy_intp passed = PyLong_AsSsize_t(FIELD(company, company_passed)) + weight;
     if (passed < PROBE || !wait) {
         npy_intp again = -(PyLong_AsLong(FIELD(company, company_alone)) % TURNS) * weight;
@@ -193,6 +193,13 @@ static PyObject *filled(PyObject *row, PyObject *given, PyObject *known, npy_int
     return node;
 }
 
+/* Whether NumPy may run on `a` at once, an array that others may write to as well: nothing waits for it. */
+static int at_hand(PyObject *a)
+{
+    return host && PyArray_CheckExact(a) && PyArray_TYPE((PyArrayObject *)a) != NPY_OBJECT &&
+           PyArray_NDIM((PyArrayObject *)a) && !PyList_GET_SIZE(pending);
+}
+
 /* `row` on the arguments as a node that is not in the window yet; `scalars`: also where the result has no dimensions.
  * `verdict` is set where it is not worth recording, and NumPy may run it at once. */
 static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalars, Verdict *verdict)
@@ -200,7 +207,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
     PyObject *given = NULL, *node = NULL, *inner[3], *types[3];
     PyArrayObject *owners[3];
     npy_intp size = -1; /* of all operands; -2: they differ */
-    int worth = 0, type = NPY_DOUBLE;
+    int worth = 0, foreign = 0, type = NPY_DOUBLE;
     if (n > 3 || !open_gate()) {
         return NULL;
     }
@@ -210,8 +217,8 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
         if (Py_TYPE(v) == deferred_type) {
             v = FIELD(v, deferred_x);
         }
-        if (Py_TYPE(v) == array_type) {
-            a = FIELD(v, array_a);
+        if (Py_TYPE(v) == array_type || PyArray_CheckExact(v)) {
+            a = Py_TYPE(v) == array_type ? FIELD(v, array_a) : v;
             if (a == NULL) {
                 goto slow;
             }
@@ -224,10 +231,14 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
             }
             else {
                 PyArrayObject *view = (PyArrayObject *)a;
-                if ((owners[k] = read_from(a)) == NULL || (host && !PyArray_NDIM(view))) {
+                owners[k] = a == v ? NULL : read_from(a);
+                if (owners[k] == NULL && at_hand(a)) {
+                    foreign = 1;
+                }
+                else if (owners[k] == NULL || (host && !PyArray_NDIM(view))) {
                     goto slow;
                 }
-                if (!PyArray_NDIM(view) && !away(owners[k])) {
+                if (!foreign && !PyArray_NDIM(view) && !away(owners[k])) {
                     goto slow; /* a number, which may change before the window runs */
                 }
                 if (host) {
@@ -264,7 +275,7 @@ static PyObject *node_of(PyObject *row, PyObject *const *args, int n, int scalar
             goto slow;
         }
     }
-    if (known == NULL) {
+    if (known == NULL || foreign) {
         goto slow;
     }
     PyObject *shape = PyTuple_GET_ITEM(known, 0), *kinds = NULL;

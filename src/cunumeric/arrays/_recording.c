@@ -61,7 +61,7 @@ static inline void set(PyObject *x, Py_ssize_t at, PyObject *v) /* takes the ref
 #define PROBE 512
 #define TURNS 7
 #define STEP (1 << 16)
-#define WEIGHT 4
+#define WEIGHT 5
 
 /* An object of one of the window's classes. The collector need not look at the host's: they die with the window. */
 static inline PyObject *make(Pool *pool)

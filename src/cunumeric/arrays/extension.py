@@ -30,6 +30,7 @@ class Quick(NamedTuple):
     rule: str  # which calls: see `_functions.h`
     likes: bool = False  # those with `like` are not
     least: int = 0  # elements from which on the parallel kernel answers at all, where that follows from one array
+    lanes: str | None = None  # dtypes (characters) of which the kernel takes an array of one axis; None: of all
 
 
 def kernel_rule(name: str) -> str:
@@ -59,14 +60,19 @@ def in_c(f: Any, *, bound: int = NONE, builtin: bool = False) -> Any:
     found = quick.get(f)
     if fast is None or found is None:
         return f
-    numpys, rule, likes, least = found
+    numpys, rule, likes, least, lanes = found
     shortcut = f.__qualname__ if bound else f.__name__ if _is_numpys_own(numpys) else None
     method = None if bound else _METHOD_OF.get(numpys)
-    front = fast.function(f, numpys, method, getattr(fast, rule), likes, bound, builtin, shortcut, least)
+    front = fast.function(f, numpys, method, getattr(fast, rule), likes, bound, builtin, shortcut, least, _bits(lanes))
     front.__dict__.update(vars(f))
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
         setattr(front, name, getattr(f, name))
     return front
+
+
+def _bits(dtypes: str | None) -> int:
+    """A bit for the number of each of these dtypes; all bits for None."""
+    return 2**64 - 1 if dtypes is None else sum(1 << np.dtype(c).num for c in dtypes)
 
 
 def _is_numpys_own(f: Any) -> bool:

@@ -479,7 +479,9 @@ def _kernel_method(name: str, kernel: Callable) -> None:
         return wrap_from(r, (self, *args), kwargs)
 
     call.__name__ = name
-    quick[method(call)] = Quick(numpys, kernel_rule(name), least=kernels.LEAST.get(name, 0))
+    quick[method(call)] = Quick(
+        numpys, kernel_rule(name), least=kernels.LEAST.get(name, 0), lanes=kernels.LANES.get(name)
+    )
 
 
 # Methods that only read the array, and whose results never show its memory: an accelerator keeps its copy.

@@ -44,11 +44,12 @@ static void *piece_malloc(void *nothing, size_t size)
         kept -= steps * PIECE_STEP;
         return (char *)p + LINE;
     }
-    char *block = size < PY_SSIZE_T_MAX / 2 ? malloc(steps * PIECE_STEP + 2 * LINE) : NULL;
+    size_t room = LINE + (size < SHIFTED_FROM ? LINE : PAGE);
+    char *block = size < PY_SSIZE_T_MAX / 2 ? malloc(steps * PIECE_STEP + room) : NULL;
     if (block == NULL) {
         return NULL;
     }
-    char *data = block + LINE + (-(npy_uintp)block & (LINE - 1));
+    char *data = size < SHIFTED_FROM ? block + LINE + (-(npy_uintp)block & (LINE - 1)) : shifted(block + LINE, steps);
     *piece_of(data) = (Piece){NULL, block, steps};
     return data;
 }

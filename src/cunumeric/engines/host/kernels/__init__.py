@@ -7,7 +7,7 @@ that NumPy itself has to report. The caller then calls NumPy.
 `random` is not imported here: it needs `numpy.random`, which NumPy itself imports only when it is used.
 """
 
-from . import count, gather, transforms
+from . import count, gather, scan, transforms
 from .choose import where3
 from .count import bincount, digitize, histogram
 from .gather import compress, flatnonzero, getitem_index, getitem_mask, nonzero, put, setitem_index, setitem_mask, take
@@ -27,6 +27,9 @@ LEAST = {
     **dict.fromkeys(("fft", "ifft", "rfft", "fft2", "ifft2", "rfft2", "fftn", "ifftn", "rfftn"), 2 * transforms.LEAST),
     **dict.fromkeys(("irfft", "irfft2", "irfftn"), transforms.LEAST),  # twice as much comes of it
 }
+
+# Dtypes of which a kernel takes an array of one axis, where that is not all that it takes.
+LANES = {"cumsum": scan.SUMS_OF_LANES, "cumprod": ""}
 
 __all__ = [
     "accumulate",

@@ -6,6 +6,8 @@ from a clone set to where the part begins, so the numbers and the state left beh
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from cunumeric.runtime import threads
@@ -61,6 +63,13 @@ def random_into(generator, out):
     return _drawn(generator, out, lambda clone, part: clone.random(out=part))
 
 
+@functools.cache
+def _rounds_twice() -> bool:
+    """Whether NumPy's `low + width * u` rounds its product: compilers for some processors make one operation of it."""
+    drawn, whole = np.random.Generator(np.random.PCG64(1)), np.random.Generator(np.random.PCG64(1))
+    return np.array_equal(drawn.uniform(0.1, 0.7, 1000), 0.1 + (0.7 - 0.1) * whole.random(1000))
+
+
 def uniform_into(generator, out, low=0.0, high=1.0):
     """`out[...] = generator.uniform(low, high, out.shape)` for scalar bounds; returns `out`."""
     if type(low) not in (int, float) or type(high) not in (int, float):
@@ -71,9 +80,16 @@ def uniform_into(generator, out, low=0.0, high=1.0):
     except OverflowError:
         return NotImplemented
 
+    width = float(high) - float(low)
+
     def fill(clone, part):
         for start in range(0, part.size, BLOCK):
             block = part[start : start + BLOCK]
-            block[...] = clone.uniform(low, high, block.size)
+            if _rounds_twice():
+                clone.random(out=block)
+                block *= width
+                block += low
+            else:
+                block[...] = clone.uniform(low, high, block.size)
 
     return _drawn(generator, out, fill)

@@ -29,7 +29,9 @@ ROWS_LEAST = 16384
 # from block to block (another tenth): the first gets so much of the array.
 FIRST_SHARE = 0.55
 
-_SUMS = "fdFD" + INTEGERS
+# Of one lane, parts are added up apart: numbers that round (NumPy adds up integers at memory's speed).
+SUMS_OF_LANES = "fdFD"
+_SUMS = SUMS_OF_LANES + INTEGERS
 _EXTREMA = (np.maximum, np.minimum, np.fmax, np.fmin)
 _BITS = (np.bitwise_and, np.bitwise_or, np.bitwise_xor)
 _LOGIC = (np.logical_and, np.logical_or, np.logical_xor)
@@ -66,7 +68,7 @@ def _splits(ufunc: np.ufunc, dtype: np.dtype) -> bool:
     memory's speed.
     """
     if ufunc is np.add:
-        return dtype.char in "fdFD"
+        return dtype.char in SUMS_OF_LANES
     if ufunc in _EXTREMA:
         return dtype.char not in "eFD"
     return ufunc is np.logical_and or ufunc is np.logical_or
@@ -166,7 +168,7 @@ def accumulate(ufunc, a, axis=0, dtype=None, out=None):
         # A strided lane is slower to reduce than it is worth.
         if parts == 1 or not a.flags.c_contiguous or not _splits(ufunc, result_dtype):
             return NotImplemented
-        if result_dtype.char in "fdFD" and result_dtype != a.dtype:
+        if result_dtype.char in SUMS_OF_LANES and result_dtype != a.dtype:
             return NotImplemented
         result = memory.empty(a.shape, result_dtype) if out is None else out
         done = _lane(ufunc, a.reshape(-1), result.reshape(-1), parts)
