@@ -100,6 +100,7 @@ typedef struct {
     int reduce_size;
     int pairwise;              /* 1: a sum; 2: moments */
     int compiled, asides;      /* compiled: groups are there; asides: the most of a group */
+    int noperands;             /* of all groups together */
     PyObject *capsules;  /* keeps loops alive */
 } Program;
 
@@ -495,6 +496,7 @@ static PyObject *program_attach(Program *p, PyObject *args)
         }
         g->whole = g->count == b->ninstructions;
         p->asides = g->asides > p->asides ? g->asides : p->asides;
+        p->noperands += g->noperands;
         i->group = g;
     }
     __atomic_store_n(&p->compiled, 1, __ATOMIC_RELEASE);

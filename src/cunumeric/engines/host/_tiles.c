@@ -193,6 +193,10 @@ static int work_part(Run *r, int part, int parts)
     w.step = calloc(p->nregs + 1, sizeof(npy_intp));
     w.line = calloc(most + 1, sizeof(char *));
     w.flags = calloc(p->ninstructions + 2, sizeof(int));
+    w.cursors = calloc(p->nblocks, sizeof(Cursor));
+    size_t operands = p->nblocks * ARGS + (w.compiled ? p->noperands : 0);
+    char **places = w.places = malloc(operands * sizeof(char *));
+    npy_intp *steps = w.steps = malloc(2 * operands * sizeof(npy_intp));
     size_t needed = p->scratch_size + 128 + (w.compiled ? p->asides * ASIDE * 8 : 0);
     if (scratch_size < needed) {
         free(scratch);
@@ -202,7 +206,8 @@ static int work_part(Run *r, int part, int parts)
     if (scratch == NULL) {
         scratch_size = 0;
     }
-    else if (w.at != NULL && w.step != NULL && w.line != NULL && w.flags != NULL) {
+    else if (w.at != NULL && w.step != NULL && w.line != NULL && w.flags != NULL && w.cursors != NULL && places != NULL &&
+             steps != NULL) {
         char *base = scratch + (64 - (size_t)scratch % 64) % 64;
         for (int k = 0; k < p->nregs; k++) {
             if (p->slot_of[k] >= 0) {
@@ -234,6 +239,9 @@ static int work_part(Run *r, int part, int parts)
     free(w.at);
     free(w.step);
     free(w.line);
+    free(w.cursors);
+    free(places);
+    free(steps);
     free(w.flags);
     return failed ? -1 : 0;
 }

@@ -3,99 +3,8 @@
 #ifndef CUNUMERIC_WORK_H
 #define CUNUMERIC_WORK_H
 
-#include "_program.h"
+#include "_cursor.h"
 #include <sched.h>
-
-#define FRUITLESS_MOST 2
-#define ASIDE 512       /* elements */
-#define LEAVES_MOST 64  /* of a chunk */
-
-typedef struct {
-    Run *run;
-    int compiled;       /* run groups; 0 from when flags have been raised again and again */
-    char *aside;        /* memory for outputs written aside */
-    char **at;          /* per register: where its chunk is */
-    npy_intp *step;     /* per register: stride in the chunk */
-    char **line;        /* per load of the block at work: where the line begins */
-    int *flags;
-    npy_intp group, partial, joined;  /* the reduction: elements joined to the partial result at work */
-    int fruitless;
-    int nleaves;        /* of the chunk at work, whose sums a compiled loop has found; 0: it has not */
-    npy_intp leaves[1 + LEAVES_MOST];  /* how many at a time; their elements */
-    npy_intp leaves_of; /* elements that have these leaves; 0: none are known */
-    double sums[LEAVES_MOST];
-    /* Of a reduction along axes: */
-    int ahead;          /* whether to ask for the next line's elements */
-    int again;          /* flags were raised in a compiled loop: the band begins anew, without */
-    npy_intp position;  /* of the chunk at work in the reduced axes */
-    npy_intp runs_of, nruns, run_at, *runs;  /* how a line of so many elements is cut into chunks, and which is at work */
-    double *run_sums;
-    char *target;       /* the accumulator that lines at work join, all in `levels` */
-    npy_intp nlines;
-    double levels[64];  /* sums of 2 to the power of k lines, where bit k of their number is set */
-} Worker;
-
-static int sum_chunk(const Instruction *i, Worker *w, npy_intp n);
-static void place(const Instruction *i, Worker *w, npy_intp n);
-
-/* NumPy adds pairwise: a run of more than 128 elements is the sum of its halves (cut at a multiple of eight). Leaves are
- * the runs that are not cut. Here the tree is cut where no part is longer than `most`: the parts' lengths, in order. */
-#define LEAF 128
-static npy_intp cut(npy_intp n, npy_intp most, npy_intp *to)
-{
-    if (n <= most) {
-        *to = n;
-        return 1;
-    }
-    npy_intp half = n / 2;
-    half -= half % 8;
-    npy_intp first = cut(half, most, to);
-    return first + cut(n - half, most, to + first);
-}
-
-/* The sum of a run from those of its leaves; the next leaf is left in `at`. */
-static double sum64(npy_intp n, const double **at)
-{
-    if (n <= LEAF) {
-        return *(*at)++;
-    }
-    npy_intp half = n / 2;
-    half -= half % 8;
-    double first = sum64(half, at);
-    return first + sum64(n - half, at);
-}
-
-static float sum32(npy_intp n, const float **at)
-{
-    if (n <= LEAF) {
-        return *(*at)++;
-    }
-    npy_intp half = n / 2;
-    half -= half % 8;
-    float first = sum32(half, at);
-    return first + sum32(n - half, at);
-}
-
-/* How many leaves so many elements have; a row's are as the row's before. */
-static int leaves_for(Worker *w, npy_intp n)
-{
-    if (w->leaves_of != n) {
-        w->leaves_of = n;
-        w->leaves[0] = cut(n, LEAF, w->leaves + 1);
-    }
-    return (int)w->leaves[0];
-}
-
-/* Whether the vectors of what is written past the caches begin alike. */
-static inline int streams_alike(const Group *g, char *const *at)
-{
-    for (int k = 1; k < g->nstreams; k++) {
-        if (((size_t)at[g->streams[k]] ^ (size_t)at[g->streams[0]]) & 63) {
-            return 0;
-        }
-    }
-    return 1;
-}
 
 /* Run a chunk by the compiled loop; how many of its elements are done: all, or those before flags were raised, and its
  * instructions have to say whose they are. What is written aside is few elements at a time, which the first cache holds
@@ -148,7 +57,9 @@ static npy_intp run_group(const Group *g, Worker *w, npy_intp n)
         }
         g->kernel(at, step, m);
         if (g->interest && (raised() & g->interest)) {
-            w->compiled = ++w->fruitless < FRUITLESS_MOST;
+            if (++w->fruitless >= FRUITLESS_MOST) {
+                give_up(w);
+            }
             w->again = 1;
             return done;
         }
@@ -187,36 +98,7 @@ static inline int instruct(const Instruction *i, Worker *w, npy_intp n)
         data[k] = w->at[i->regs[k]];
         strides[k] = w->step[i->regs[k]];
     }
-    switch (i->op) {
-        case UFUNC:
-            return i->loop(i->context, data, &n, strides, i->aux);
-        case COPY:
-            copy(data[1], strides[1], data[0], strides[0], n, i->size);
-            return 0;
-        case WHERE:
-            select_(data[3], strides[3], data[0], strides[0], data[1], strides[1], data[2], strides[2], n, i->size);
-            return 0;
-        case SUM:
-            return sum_chunk(i, w, n);
-        case PLACE:
-            place(i, w, n);
-            return 0;
-        case ROWS: {
-            npy_intp row = i->size;
-            strides[0] = strides[2] = 0;
-            for (npy_intp done = 0; done < n; done += row) {
-                if (i->loop(i->context, data, &row, strides, i->aux) < 0) {
-                    return -1;
-                }
-                data[0] = data[2] = data[0] + w->step[i->regs[0]];
-                data[1] += row * strides[1];
-            }
-            return 0;
-        }
-        default:
-            i->cast(data[1], strides[1], data[0], strides[0], n);
-            return 0;
-    }
+    return instruct_at(i, w, data, strides, n);
 }
 
 /* The sum of `n` doubles' distances from `center`, or of the squares of those: blocks of 128, in lanes that compilers make
@@ -330,6 +212,7 @@ static int reduce(Worker *w, npy_intp group, npy_intp n)
 static int run_chunk(Worker *w, const Block *b, npy_intp m)
 {
     w->nleaves = 0;
+    w->quiet = 0;
     npy_intp moved = 0;  /* elements of a group that its loop has done, up to instruction `rest` */
     int rest = -1;
     for (int k = 0; k < b->ninstructions; k++) {
@@ -373,11 +256,14 @@ static int run_chunk(Worker *w, const Block *b, npy_intp m)
 /* What was computed of a row or a part of one, joined to the reduction. */
 static int join_chunk(Worker *w, npy_intp group, npy_intp n)
 {
-    raised();
+    if (!w->quiet) {
+        raised();
+    }
     if (reduce(w, group, n) < 0) {
         return -1;
     }
     int f = raised();
+    w->quiet = 1;
     if (f) {
         w->flags[w->run->program->ninstructions] |= f;
     }
@@ -419,95 +305,21 @@ static void begin_block(Worker *w, const Block *b, int axis)
     }
 }
 
-/* Where row `row` of the block's load `k` lies; `most`: rows from there on that follow at the stride of its view. */
-static inline char *row_at(const Run *r, const Block *b, int k, npy_intp row, npy_intp *most)
-{
-    const View *view = r->views[b - r->program->blocks] + k;
-    int ring = b->rings[k];
-    if (ring < 0) {
-        return view->data + row * view->strides[0];
-    }
-    npy_intp turned = (b->ring_row[k] + row) % r->ring_rows[ring];
-    if (most != NULL && *most > r->ring_rows[ring] - turned) {
-        *most = r->ring_rows[ring] - turned;
-    }
-    return r->ring_memory[ring] + turned * r->program->rings[ring].pitch + b->ring_at[k];
-}
-
-/* The compiled loop that is all of a row of the block, or NULL. */
-static inline const Group *loop_of_row(const Worker *w, const Block *b)
-{
-    const Group *g = w->compiled && b->ninstructions && b->ndim == 2 ? b->instructions->group : NULL;
-    npy_intp most = g == NULL ? 0 : g->asides ? ASIDE : w->run->program->chunk;
-    return g != NULL && g->whole && b->along == NULL && b->shape[1] <= most ? g : NULL;
-}
-
-/* A row by its compiled loop, straight from where its operands lie: a short one takes longer to prepare for `run_chunk`
- * than to compute. 0: flags were raised, and it is to be done over. */
-static int quick_row(Worker *w, const Block *b, const Group *g, npy_intp row, char *held)
-{
-    const Run *r = w->run;
-    const View *views = r->views[b - r->program->blocks];
-    npy_intp n = b->shape[1], step[GROUP_MOST], steps[GROUP_MOST], little[2] = {1, n};
-    char *at[GROUP_MOST], *to[GROUP_MOST], *aside = w->aside;
-    for (int k = 0; k < g->noperands; k++) {
-        int load = g->loads[k], reg = g->regs[k];
-        if (load >= 0) {
-            at[k] = row_at(r, b, load, row, NULL);
-            step[k] = views[load].strides[1];
-        }
-        else if (reg >= 0) {
-            at[k] = held != NULL && reg == b->result ? held : w->at[reg];
-            step[k] = reg == b->result ? r->program->size_of[reg] : w->step[reg];
-        }
-        if (g->aside[k]) {
-            to[k] = at[k];
-            steps[k] = step[k];
-            at[k] = aside;
-            step[k] = g->aside[k];
-            aside += ASIDE * g->aside[k];
-        }
-    }
-    if (!streams_alike(g, at)) {
-        return 0;
-    }
-    w->nleaves = 0;
-    if (g->sum >= 0) {
-        w->nleaves = n < 8 ? 0 : leaves_for(w, n);
-        at[g->sum] = (char *)(w->nleaves ? w->leaves : little);
-        at[g->sum + 1] = (char *)w->sums;
-    }
-    if (g->interest) {
-        raised();
-    }
-    g->kernel(at, step, n);
-    if (g->interest && (raised() & g->interest)) {
-        return 0;
-    }
-    for (int k = 0; g->asides && k < g->noperands; k++) {
-        if (g->aside[k]) {
-            copy(to[k], steps[k], at[k], g->aside[k], n, g->aside[k]);
-        }
-    }
-    return 1;
-}
-
 /* Row `row` of a block of at least two axes, line by line. */
 static int one_row(Worker *w, const Block *b, int last, npy_intp row, char *held)
 {
-    const Group *g = loop_of_row(w, b);
     last = last && w->run->program->reduce != NULL;
     npy_intp group = last ? row / w->run->group : 0;
-    if (g != NULL) {
-        if (quick_row(w, b, g, row, held)) {
-            int partial = w->run->program->partial;
+    if (is_quick(w, b)) {
+        int done = quick_row(w, b, row, held), partial = w->run->program->partial;
+        if (done) {
             for (int k = 0; last && k < b->nloads; k++) {
                 if (b->load_regs[k] == partial) { /* memory itself is reduced */
                     w->at[partial] = row_at(w->run, b, k, row, NULL);
                     w->step[partial] = w->run->views[b - w->run->program->blocks][k].strides[1];
                 }
             }
-            return last ? join_chunk(w, group, b->shape[1]) : 0;
+            return done < 0 ? -1 : last ? join_chunk(w, group, b->shape[1]) : 0;
         }
         begin_block(w, b, b->ndim - 1);
     }
@@ -571,7 +383,7 @@ static int work_bands(Worker *w)
                 if (row < 0 || row >= b->shape[0]) {
                     continue;
                 }
-                if (p->nblocks > 1 && loop_of_row(w, b) == NULL) {
+                if (p->nblocks > 1 && !is_quick(w, b)) {
                     begin_block(w, b, b->ndim - 1);
                 }
                 if (one_row(w, b, k == p->nblocks - 1, row, NULL) < 0) {
@@ -677,7 +489,7 @@ static int by_turns(Worker *w, int from, int to, npy_intp lo, npy_intp hi)
             if (row < 0 || row >= b->shape[0]) {
                 continue;
             }
-            if (to - from > 1 && loop_of_row(w, b) == NULL) {
+            if (to - from > 1 && !is_quick(w, b)) {
                 begin_block(w, b, b->ndim - 1);
             }
             if (one_row(w, b, k == p->nblocks - 1, row, NULL) < 0) {
