@@ -165,13 +165,17 @@ def halves() -> None:
 
 
 def pieces() -> None:
-    """Much memory goes to a GPU and comes back a piece at a time, so that it never stands on the host twice."""
-    storage._PIECE, storage._on_gpu = 1 << 12, lambda: True
-    asked = []
+    """Much memory goes to a GPU and comes back a piece at a time, so that it never stands on the host twice; less of it
+    comes through pinned memory."""
+    storage._on_gpu = lambda: True
+    storage._PINNED_FROM, storage._WAITED_FROM, storage._IN_PIECES_FROM = 1 << 12, 1 << 13, 1 << 15
+    storage._BROUGHT, storage._SENT = 1 << 12, 1 << 13
+    asked, whole, bring = [], [], storage._bring_pinned
+    storage._bring_pinned = lambda *args: whole.append(args) or bring(*args)
     ways = storage._piece_ways
     storage._piece_ways = lambda *form: asked.append(form) or ways(*form)
     for dtype in "?bhfdD":
-        for shape in ((40_000,), (3, 12_345), (2, 2, 9_001)):
+        for shape in ((40_000,), (3, 12_345), (2, 2, 9_001), (3_700,)):
             a = numpy.arange(math.prod(shape)).reshape(shape).astype(dtype)
             if dtype == "?":
                 a = (numpy.arange(math.prod(shape)).reshape(shape) % 7).astype("u1").view("?")
@@ -182,6 +186,8 @@ def pieces() -> None:
             np.synchronize()
             assert (numpy.asarray(x[..., ::-1]) == a[..., ::-1]).all()
     assert len(asked) >= 18
+    assert len(whole) >= 3
+    storage._PINNED_FROM, storage._WAITED_FROM, storage._IN_PIECES_FROM = 1 << 20, 1 << 22, 1 << 26
     # What finds no room at home stays.
     settings.fbmem, available, memory.available = 4, memory.available, lambda: 0
     held = [np.arange(1 << 17) * 1.0 + k for k in range(3)]

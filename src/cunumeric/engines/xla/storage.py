@@ -14,14 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime import residence
+from ...runtime import residence, threads
 from ...runtime.settings import settings
 from . import backend, paper, processes
 
-# So many bytes at a time go from a device to the host and back where there are many: as a whole they would stand on the
-# host twice. The same of each device where they are gathered for a process that does not have them all.
+# Between one GPU and the host: home goes through memory that the GPU reaches by itself, from where several threads
+# copy it; what is sent is not copied before, but waited for. Much memory goes in pieces: as a whole it would stand on
+# the host twice.
+_PINNED_FROM, _WAITED_FROM, _IN_PIECES_FROM = 1 << 20, 1 << 22, 1 << 26
+_BROUGHT, _SENT, _MOVERS = 1 << 23, 1 << 24, 4
+# Bytes of each device at a time where they are gathered for a process that does not have them all.
 _PIECE = 1 << 25
-_MANY = 8  # pieces
 # On paper, larger memory is fresh from the system, and zero.
 _BLANK = 1 << 26
 
@@ -32,8 +35,11 @@ def send(a: np.ndarray) -> Any:
     jx = backend.modules()
     if settings.paper:
         return paper.Value(a.shape, a.dtype, sharding(()))
-    if _in_pieces(a) and a.flags.c_contiguous:
-        return _sent_in_pieces(a)
+    if jx.mesh is None and a.nbytes >= _WAITED_FROM and a.flags.c_contiguous and _on_gpu():
+        if a.nbytes >= _IN_PIECES_FROM:
+            return _sent_in_pieces(a)
+        if a.dtype != np.bool_:
+            return ready(jx.jax.device_put(a))
     a = _copied(a)
     if jx.mesh is None:
         return jx.jax.device_put(a)
@@ -43,10 +49,6 @@ def send(a: np.ndarray) -> Any:
 def _copied(a: np.ndarray) -> np.ndarray:
     """A copy in C order. NumPy takes any byte but zero for true, XLA counts on ones."""
     return np.asarray(a.view(np.uint8) != 0, order="C") if a.dtype == np.bool_ else np.array(a, order="C")
-
-
-def _in_pieces(a: np.ndarray) -> bool:
-    return a.nbytes >= _MANY * _PIECE and backend.modules().mesh is None and _on_gpu()
 
 
 def _starts(size: int, length: int) -> list[int]:
@@ -70,30 +72,60 @@ def _piece_ways(shape: tuple[int, ...], dtype: np.dtype, length: int) -> tuple[A
 
 def _sent_in_pieces(a: np.ndarray) -> Any:
     jx = backend.modules()
-    flat, length = a.reshape(-1), _PIECE // a.itemsize
+    flat, length = a.reshape(-1), _SENT // a.itemsize
     _, write = _piece_ways(a.shape, a.dtype, length)
     value = jx.np.zeros(a.shape, a.dtype)
     for start in _starts(flat.size, length):
-        value = write(value, jx.jax.device_put(_copied(flat[start : start + length])), start)
-    return value
+        piece = flat[start : start + length]
+        value = write(value, jx.jax.device_put(_copied(piece) if a.dtype == np.bool_ else piece), start)
+    return ready(value)  # until then `a` is read
 
 
 def _bring_pieces(value: Any, host: np.ndarray) -> None:
-    flat, length = host.reshape(-1), _PIECE // host.itemsize
+    jx, flat, length = backend.modules(), host.reshape(-1), _BROUGHT // host.itemsize
     read, _ = _piece_ways(value.shape, host.dtype, length)
+    starts, pinned = _starts(flat.size, length), _pinned()
+    movers = min(_MOVERS, threads.count(), len(starts))
 
     def asked(start: int) -> Any:
         piece = read(value, start)
+        if pinned is not None:
+            return jx.jax.device_put(piece, pinned)
         piece.copy_to_host_async()
         return piece
 
-    starts = _starts(flat.size, length)
-    ahead = asked(starts[0])
-    for k, start in enumerate(starts, 1):
-        piece = ahead
-        if k < len(starts):
-            ahead = asked(starts[k])
-        flat[start : start + length] = np.asarray(piece)
+    def move(mover: int) -> None:
+        mine = starts[mover::movers]
+        ahead = asked(mine[0])
+        for start, following in zip(mine, [*mine[1:], None], strict=True):
+            piece = ahead
+            if following is not None:
+                ahead = asked(following)
+            flat[start : start + length] = np.asarray(piece)
+
+    threads.run(move, movers)
+
+
+def _bring_pinned(value: Any, host: np.ndarray) -> None:
+    flat = host.reshape(-1)
+    pinned = np.asarray(backend.modules().jax.device_put(value, _pinned())).reshape(-1)
+    parts = threads.split(flat.size, min(_MOVERS, threads.count(), flat.nbytes // _PINNED_FROM))
+
+    def move(part: int) -> None:
+        start, stop = parts[part]
+        flat[start:stop] = pinned[start:stop]
+
+    threads.run(move, len(parts))
+
+
+@functools.cache
+def _pinned() -> Any:
+    """Memory of the host that the GPU reaches by itself, as a place for values; None where there is none."""
+    jax = backend.modules().jax
+    device = jax.devices()[0]
+    if "pinned_host" not in [found.kind for found in device.addressable_memories()]:
+        return None
+    return jax.sharding.SingleDeviceSharding(device, memory_kind="pinned_host")
 
 
 def store(a: np.ndarray) -> Any:
@@ -182,8 +214,10 @@ def bring(value: Any, host: np.ndarray) -> None:
     if settings.paper:
         if host.nbytes < _BLANK:
             host[...] = 0
-    elif _in_pieces(host):
+    elif mesh is None and host.nbytes >= _IN_PIECES_FROM and _on_gpu():
         _bring_pieces(ready(value), host)
+    elif mesh is None and host.nbytes >= _PINNED_FROM and _on_gpu() and _pinned() is not None:
+        _bring_pinned(ready(value), host)
     elif mesh is None or value.sharding.is_fully_replicated:
         host[...] = np.asarray(ready(value))
     elif value.is_fully_addressable:
