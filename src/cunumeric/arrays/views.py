@@ -180,6 +180,8 @@ def _again(a: Any, dtype: Any, order: Any, copy: Any) -> Any:
     """`a`, or a copy of it, in a dtype and an order."""
     if type(copy) is np._CopyMode:
         copy = _COPY_MODES[copy]
+    if type(a) is nd and copy and order in ("K", "A", "C", None) and (dtype is None or np.dtype(dtype) is a.dtype):
+        return _moved(a)
     if isinstance(a, (list, tuple)) and a and all(type(v) is ndarray for v in a) and any(map(concerns, a)):
         if len({v.shape for v in a}) != 1 or copy is False or not a[0].ndim:
             raise Elsewhere
@@ -203,6 +205,16 @@ def _again(a: Any, dtype: Any, order: Any, copy: Any) -> Any:
     if order != "C" or type(a._a) is Node or a._a.flags.c_contiguous:
         return a
     return a.copy("C")
+
+
+def _moved(a: np.ndarray) -> Any:
+    """A copy of NumPy's array `a` that stands on the device alone, where it is better off there."""
+    value = residence.move(a) if a.ndim and residence.suits(a.dtype) and a.flags.c_contiguous else None
+    if value is None:
+        raise Elsewhere
+    x = residence.make(a.shape, a.dtype)
+    residence.hold(residence.remote_of(x), value)  # type: ignore[arg-type]
+    return array_of(x)
 
 
 @way(np.array)

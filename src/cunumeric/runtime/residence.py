@@ -43,6 +43,8 @@ show: Callable[[np.ndarray, Any], np.ndarray] = None  # type: ignore[assignment]
 kind: Callable[[], str] = None  # type: ignore[assignment]
 lend: Callable[..., Any] = None  # type: ignore[assignment]
 take: Callable[[Any], Any] = None  # type: ignore[assignment]
+# Set by the engine: the value of an array of NumPy's on the device, or None where a copy on the host comes first.
+move: Callable[[np.ndarray], Any] = None  # type: ignore[assignment]
 # Set while something recorded has to be looked at when a value is next read (indices that may be out of bounds).
 look: Callable[[], None] | None = None
 

@@ -10,7 +10,7 @@ import numpy
 import pytest
 
 import cunumeric as np
-from cunumeric.engines.xla import execute, pressure, storage
+from cunumeric.engines.xla import backend, execute, pressure, storage
 from cunumeric.runtime import lines, memory, residence
 from cunumeric.runtime.settings import settings
 
@@ -167,8 +167,9 @@ def halves() -> None:
 def pieces() -> None:
     """Much memory goes to a GPU and comes back a piece at a time, so that it never stands on the host twice; less of it
     comes through pinned memory."""
-    storage._on_gpu = lambda: True
-    storage._PINNED_FROM, storage._WAITED_FROM, storage._IN_PIECES_FROM = 1 << 12, 1 << 13, 1 << 15
+    on_gpu, storage._on_gpu = backend.kind() == "gpu", lambda: True
+    storage._PINNED_FROM, storage._IN_PIECES_FROM = 1 << 12, 1 << 15
+    storage._WAITED_FROM = 1 << 13 if on_gpu else 1 << 15  # what is not in pieces shares memory on the processor
     storage._BROUGHT, storage._SENT = 1 << 12, 1 << 13
     asked, whole, bring = [], [], storage._bring_pinned
     storage._bring_pinned = lambda *args: whole.append(args) or bring(*args)
@@ -180,6 +181,10 @@ def pieces() -> None:
             if dtype == "?":
                 a = (numpy.arange(math.prod(shape)).reshape(shape) % 7).astype("u1").view("?")
             x = np.array(a)
+            assert (residence.remote_of(x._a).home is False) == (a.nbytes >= storage._WAITED_FROM)
+            changed = a.copy()
+            a[...] = 0  # the copy does not see it
+            a, changed = changed, a
             y = x | x if dtype == "?" else x + x
             back = numpy.asarray(y)
             assert (back == (a | a if dtype == "?" else a + a)).all(), (dtype, shape)

@@ -392,8 +392,22 @@ def _lent(a: np.ndarray) -> Any:
     return _shower(remote.layout, remote.kind, region, True)(value)
 
 
+def move(a: np.ndarray) -> Any:
+    """The value of `a`, an array of NumPy's that the program copies, where the device reads it straight from there and
+    has room; else None. A copy on the host, of which the system has to give each page, takes longer than the way."""
+    if not storage.goes_straight(a) or not pressure.fits(a.nbytes):
+        return None
+    try:
+        return storage.send(a)
+    except backend.modules().jax.errors.JaxRuntimeError as error:
+        if pressure.exhausted(error):
+            return None
+        raise
+
+
 residence.show = show
 residence.lend = lend
+residence.move = move
 
 
 def _sent(remote: Remote) -> Any:

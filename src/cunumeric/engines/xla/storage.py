@@ -35,7 +35,7 @@ def send(a: np.ndarray) -> Any:
     jx = backend.modules()
     if settings.paper:
         return paper.Value(a.shape, a.dtype, sharding(()))
-    if jx.mesh is None and a.nbytes >= _WAITED_FROM and a.flags.c_contiguous and _on_gpu():
+    if goes_straight(a):
         if a.nbytes >= _IN_PIECES_FROM:
             return _sent_in_pieces(a)
         if a.dtype != np.bool_:
@@ -44,6 +44,12 @@ def send(a: np.ndarray) -> Any:
     if jx.mesh is None:
         return jx.jax.device_put(a)
     return jx.jax.make_array_from_callback(a.shape, jx.mesh.whole, lambda index: a)
+
+
+def goes_straight(a: np.ndarray) -> bool:
+    """Whether the GPU reads `a` itself, and is waited for."""
+    large = a.nbytes >= _WAITED_FROM and a.flags.c_contiguous
+    return large and not settings.paper and backend.modules().mesh is None and _on_gpu()
 
 
 def _copied(a: np.ndarray) -> np.ndarray:
