@@ -364,3 +364,32 @@ def test_narrow_and_complex_numbers_are_recorded_from_more_elements_on(dtype, re
         y = x + x
         assert is_recorded(y) == expected, n
         assert (y == 2).all()
+
+
+LAYOUTS = {
+    "C": lambda a: a,
+    "F": lambda a: a.copy("F"),
+    "transposed": lambda a: a.T,
+    "reversed": lambda a: a[::-1],
+    "columns": lambda a: a[:, ::2],
+}
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i8"])
+@pytest.mark.parametrize("whose", ["numpys", "ours", "shown"])
+def test_what_runs_at_once_has_the_order_of_its_operands(whose, dtype):
+    """Also where the same call on arrays in C order was recorded before: what is known of its result is their order."""
+    a = numpy.linspace(1.0, 9.0, 300 * 400).reshape(300, 400).astype(dtype)
+    for alone in (0, window.company.ALONE):
+        for layout in LAYOUTS.values():
+            x, e = np.array(a), layout(a)
+            x = e if whose == "numpys" else layout(x)
+            if whose == "shown":
+                assert memoryview(x) is not None
+            np.synchronize()
+            for name, others in (("negative", ()), ("sqrt", ()), ("square", ()), ("multiply", (2,)), ("add", (e,))):
+                window.company.alone, window.company.passed = alone, 0
+                y = getattr(np, name)(x, *others)
+                expected = getattr(numpy, name)(e, *others)
+                assert (y.strides, y.dtype) == (expected.strides, expected.dtype), name
+                assert numpy.array_equal(y, expected)

@@ -193,11 +193,13 @@ static PyObject *filled(PyObject *row, PyObject *given, PyObject *known, npy_int
     return node;
 }
 
-/* Whether NumPy may run on `a` at once, an array that others may write to as well: nothing waits for it. */
+/* Whether NumPy may run on `a` at once, an array that others may write to as well: nothing waits for it. Its axes
+ * descend, so that the result has C's order. */
 static int at_hand(PyObject *a)
 {
-    return host && PyArray_CheckExact(a) && PyArray_TYPE((PyArrayObject *)a) != NPY_OBJECT &&
-           PyArray_NDIM((PyArrayObject *)a) && !PyList_GET_SIZE(pending);
+    PyArrayObject *v = (PyArrayObject *)a;
+    return host && PyArray_CheckExact(a) && PyArray_TYPE(v) != NPY_OBJECT && PyArray_NDIM(v) && PyArray_ISALIGNED(v) &&
+           descending(v) && !PyList_GET_SIZE(pending);
 }
 
 /* `row` on the arguments as a node that is not in the window yet; `scalars`: also where the result has no dimensions.
