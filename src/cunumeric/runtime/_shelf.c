@@ -198,6 +198,9 @@ static void lease_dealloc(PyObject *self)
     if (raw != NULL) {
         npy_intp size = raw->size;
         PyTraceMalloc_Untrack(TRACED, (uintptr_t)raw->data);
+        if (untouched && live > peak) {
+            look();  /* what was written to beside this memory has pages at the same time: that may be the most so far */
+        }
         raw->warm = !forget_fresh(raw) || is_touched(raw);
         if (raw->warm && live - untouched > peak) {
             peak = live - untouched;
