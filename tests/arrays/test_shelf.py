@@ -23,6 +23,27 @@ def test_memory_that_was_not_written_to_does_not_drive_other_memory_off_the_shel
     assert untouched.size == 3 * n
 
 
+@pytest.mark.skipif(memory.ways is None, reason="only the extension knows what was written to")
+def test_both_of_two_that_were_alive_together_are_kept():
+    n, double = 6 << 20, numpy.dtype(float)
+
+    def turn():
+        first = memory.empty((n,), double)
+        first.fill(1)
+        second = memory.empty((n,), double)
+        second.fill(1)
+        del first
+        return second
+
+    memory.trim()
+    for _ in range(3):
+        turn()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        turn()  # 48 MiB: 24 faults at least, if the pages of one were fresh
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 100
+
+
 in_pieces = pytest.mark.skipif(memory.ways is None, reason="only the extension keeps small memory")
 
 
