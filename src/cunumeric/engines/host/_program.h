@@ -34,7 +34,6 @@ typedef struct {
     int sum;             /* it adds up its last output, as `leaves` says: number of the operand for these, or -1 */
     int streams[8];      /* operands that are written past the caches: their vectors must begin alike */
     int *regs, *aside;   /* per operand: its register; itemsize if it is written aside, else 0 */
-    int *loads;          /* per operand: the number of the block's load that it is, or -1 */
     int whole, asides;   /* it has all the block's instructions; how many operands are written aside */
 } Group;
 
@@ -140,7 +139,6 @@ static void program_dealloc(Program *p)
         for (int i = 0; p->blocks[k].instructions != NULL && i < p->blocks[k].ninstructions; i++) {
             Group *g = p->blocks[k].instructions[i].group;
             if (g != NULL) {
-                free(g->loads);
                 free(g->regs);
                 free(g->aside);
                 free(g);
@@ -440,7 +438,6 @@ static Group *read_group(PyObject *t, int *first)
     }
     g->regs = calloc(g->noperands + 1, sizeof(int));
     g->aside = calloc(g->noperands + 1, sizeof(int));
-    g->loads = calloc(g->noperands + 1, sizeof(int));
     for (int k = 0; k < g->noperands; k++) {
         g->regs[k] = (int)PyLong_AsLong(PyTuple_GET_ITEM(regs, k));
         g->aside[k] = (int)PyLong_AsLong(PyTuple_GET_ITEM(aside, k));
@@ -487,12 +484,6 @@ static PyObject *program_attach(Program *p, PyObject *args)
         }
         for (int o = 0; o < g->noperands; o++) {
             g->asides += g->aside[o] != 0;
-            g->loads[o] = -1;
-            for (int load = 0; load < b->nloads; load++) {
-                if (b->load_regs[load] == g->regs[o]) {
-                    g->loads[o] = load;
-                }
-            }
         }
         g->whole = g->count == b->ninstructions;
         p->asides = g->asides > p->asides ? g->asides : p->asides;

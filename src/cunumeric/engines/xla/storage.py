@@ -48,8 +48,7 @@ def send(a: np.ndarray) -> Any:
 
 def goes_straight(a: np.ndarray) -> bool:
     """Whether the GPU reads `a` itself, and is waited for."""
-    large = a.nbytes >= _WAITED_FROM and a.flags.c_contiguous
-    return large and not settings.paper and backend.modules().mesh is None and _on_gpu()
+    return a.nbytes >= _WAITED_FROM and a.flags.c_contiguous and _on_one_gpu()
 
 
 def _copied(a: np.ndarray) -> np.ndarray:
@@ -209,6 +208,10 @@ def _on_gpu() -> bool:
     return not settings.paper and backend.kind() == "gpu"
 
 
+def _on_one_gpu() -> bool:
+    return _on_gpu() and backend.modules().mesh is None
+
+
 def share(value: Any) -> int:
     """Bytes of the value on one device."""
     return math.prod(value.sharding.shard_shape(value.shape)) * value.dtype.itemsize
@@ -220,9 +223,9 @@ def bring(value: Any, host: np.ndarray) -> None:
     if settings.paper:
         if host.nbytes < _BLANK:
             host[...] = 0
-    elif mesh is None and host.nbytes >= _IN_PIECES_FROM and _on_gpu():
+    elif host.nbytes >= _IN_PIECES_FROM and _on_one_gpu():
         _bring_pieces(ready(value), host)
-    elif mesh is None and host.nbytes >= _PINNED_FROM and _on_gpu() and _pinned() is not None:
+    elif host.nbytes >= _PINNED_FROM and _on_one_gpu() and _pinned() is not None:
         _bring_pinned(ready(value), host)
     elif mesh is None or value.sharding.is_fully_replicated:
         host[...] = np.asarray(ready(value))
